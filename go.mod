@@ -1,0 +1,3 @@
+module github.com/lockify-dlm/lockify
+
+go 1.26

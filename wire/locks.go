@@ -1,0 +1,40 @@
+package wire
+
+import "encoding/binary"
+
+// LockRecSize is the encoded size of a LockRec in bytes.
+const LockRecSize = 18
+
+// LockRec is one lock in an ADOPT, REG or RETURN.
+type LockRec struct {
+	Lock    uint64 // the owner's lock id
+	Op      uint32
+	Flags   uint32
+	Granted uint8 // mode held; NoMode: none
+	Wanted  uint8 // mode requested; NoMode: nothing is waiting
+}
+
+// NoMode stands for "no mode" in a LockRec (the kernel's IV).
+const NoMode uint8 = 0xff
+
+// LockList is a list of lock records in encoded form; it is read in place.
+type LockList []byte
+
+// Len gives the number of records.
+func (l LockList) Len() int { return len(l) / LockRecSize }
+
+// At reads record i, 0 <= i < Len().
+func (l LockList) At(i int) LockRec {
+	p := l[i*LockRecSize:]
+	le := binary.LittleEndian
+	return LockRec{Lock: le.Uint64(p), Op: le.Uint32(p[8:]), Flags: le.Uint32(p[12:]), Granted: p[16], Wanted: p[17]}
+}
+
+// Append encodes a record behind l.
+func (l LockList) Append(r LockRec) LockList {
+	le := binary.LittleEndian
+	l = le.AppendUint64(l, r.Lock)
+	l = le.AppendUint32(l, r.Op)
+	l = le.AppendUint32(l, r.Flags)
+	return append(l, r.Granted, r.Wanted)
+}

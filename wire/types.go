@@ -1,0 +1,115 @@
+package wire
+
+// Type numbers a message. ONLY ADD TO THIS LIST: a number is never re-used.
+type Type uint8
+
+// Messages between nodes (KindNode); the table in doc.go gives their fields.
+const (
+	Lookup    Type = 1  // requester -> directory: who masters this name? carries the request
+	You       Type = 2  // directory -> requester: nobody did; you do, with the life you proposed
+	Fwd       Type = 3  // directory -> master: this request is for you; answer its requester
+	Notify    Type = 4  // claimant -> directory: I have made myself master
+	Confirm   Type = 5  // directory -> claimant: recorded
+	Reject    Type = 6  // directory -> claimant: somebody else is master
+	Adopt     Type = 7  // claimant -> master: take over my locks on this name
+	Adopted   Type = 8  // master -> claimant: taken, and how long I had been idle
+	Conflict  Type = 9  // master -> claimant: not taken, incompatible locks exist
+	Remove    Type = 10 // master -> directory: this life of the name has ended
+	NotMaster Type = 11 // -> requester: not (any more) the master named in the message
+	Request   Type = 12 // requester -> master: new lock
+	Convert   Type = 13 // requester -> master: other mode, maybe with a value
+	Unlock    Type = 14 // requester -> master: gone, maybe with a value
+	Cancel    Type = 15 // requester -> master: withdraw the waiting operation
+	Queued    Type = 16 // master -> requester: your request waits here
+	Denied    Type = 17 // master -> requester: not granted: would block, cancelled, deadlock
+	Grant     Type = 18 // master -> requester: granted
+	Bast      Type = 19 // master -> holder: you block somebody
+	Reg       Type = 20 // recovery: a master registers with a new directory node
+	Done      Type = 21 // recovery: all registrations of this view sent
+	Return    Type = 22 // delegation: a range and its entries go back to the directory
+	Stale     Type = 23 // -> sender: your message is of a view before mine
+	NotDir    Type = 24 // -> sender: I am not the directory of this name
+	Delegate  Type = 25 // delegation: the directory hands out a range
+)
+
+// Messages of a link between nodes (KindLink).
+const (
+	LinkHello   Type = 64 // the dialling node: versions, features, identity, last frame received
+	LinkWelcome Type = 65 // the answer: version chosen, identity, last frame received
+	LinkRefuse  Type = 66 // the other answer: why not
+	LinkAck     Type = 67 // nothing but the header's Ack
+	LinkPing    Type = 68
+	LinkPong    Type = 69
+	LinkSpace   Type = 70 // a lockspace exists: its name and properties (id in the header)
+	LinkClose   Type = 71 // orderly end
+)
+
+// Messages between a client and its node (KindClient).
+const (
+	Hello       Type = 128 // client: versions and features
+	Welcome     Type = 129 // node: version chosen, features, session
+	Refused     Type = 130 // node: why not
+	OpenSpace   Type = 131 // client: open a lockspace
+	SpaceOpened Type = 132
+	CloseSpace  Type = 133 // client: release all in a lockspace
+	SpaceClosed Type = 134
+	LockReq     Type = 135 // client: new lock
+	ConvertReq  Type = 136
+	UnlockReq   Type = 137
+	CancelReq   Type = 138 // client: withdraw operation Req
+	Ast         Type = 139 // node: operation Req has completed
+	BlockingAst Type = 140 // node: your lock blocks somebody
+	Confirmed   Type = 141 // node: the claim under this lock is closed
+	Lost        Type = 142 // node: this lock is lost
+	BarrierReq  Type = 143 // client: answer when all claims open now are closed
+	SessionLost Type = 144 // node: the session and all its locks are gone
+	Ping        Type = 145
+	Pong        Type = 146
+)
+
+// Status is the outcome of an operation. Numbers are part of the format.
+type Status uint8
+
+const (
+	OK           Status = 0
+	WouldBlock   Status = 1  // NOQUEUE and not grantable now (kernel: -EAGAIN)
+	Deadlock     Status = 2  // conversion deadlock (kernel: -EDEADLK)
+	Cancelled    Status = 3  // withdrawn (kernel: -DLM_ECANCEL)
+	Unlocked     Status = 4  // unlock done (kernel: -DLM_EUNLOCK)
+	LostLock     Status = 5  // a claim met an older master's lock
+	Invalid      Status = 6  // the request itself is wrong
+	Busy         Status = 7  // another operation on this lock is under way
+	NoLock       Status = 8  // no such lock, or not the caller's
+	NoSpace      Status = 9  // no such lockspace
+	Limit        Status = 10 // a limit of the node was reached
+	ShuttingDown Status = 11
+	BadVersion   Status = 12
+	Mismatch     Status = 13 // properties differ from what the cluster uses
+)
+
+// Bits that travel with a lock value block or a completion.
+const (
+	BitValue      uint8 = 1 << 0 // Value is present and valid
+	BitNotValid   uint8 = 1 << 1 // the resource's value is not valid (kernel: SBF_VALNOTVALID)
+	BitDemoted    uint8 = 1 << 2 // conversion deadlock: granted mode was demoted to NL (SBF_DEMOTED)
+	BitOpenClaim  uint8 = 1 << 3 // granted under a claim that is not confirmed yet
+	BitWritten    uint8 = 1 << 4 // ADOPT: the value was written since the claim
+	BitInvalidate uint8 = 1 << 5 // the value becomes not valid
+)
+
+// Life tells two lives of one resource name apart, and names the master:
+// Instance is the master's node instance, Counter is unique within it. The
+// zero Life means none.
+type Life struct {
+	Instance uint64
+	Counter  uint64
+}
+
+// NodeOf gives the node id inside an instance: the low 16 bits, 1 to 65535.
+func NodeOf(instance uint64) uint16 { return uint16(instance) }
+
+// Node gives the master's node id.
+func (l Life) Node() uint16 { return NodeOf(l.Instance) }
+
+// IsZero says that there is no life.
+func (l Life) IsZero() bool { return l == Life{} }

@@ -85,6 +85,8 @@ const (
 	ShuttingDown Status = 11
 	BadVersion   Status = 12
 	Mismatch     Status = 13 // properties differ from what the cluster uses
+
+	lastStatus = Mismatch
 )
 
 // Bits that travel with a lock value block or a completion.
@@ -95,6 +97,7 @@ const (
 	BitOpenClaim  uint8 = 1 << 3 // granted under a claim that is not confirmed yet
 	BitWritten    uint8 = 1 << 4 // ADOPT: the value was written since the claim
 	BitInvalidate uint8 = 1 << 5 // the value becomes not valid
+	BitNoReply    uint8 = 1 << 6 // CONVERT: the requester has completed it already
 )
 
 // Life tells two lives of one resource name apart, and names the master:

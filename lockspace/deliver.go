@@ -1,0 +1,335 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// Deliver takes a message from another node, of instance from, whose name has
+// hash hash. m and what it points to are not kept. The caller has checked
+// that the sender is a member of the view.
+func (s *Shard) Deliver(now int64, from uint64, hash uint64, m *wire.Msg) {
+	s.now = now
+	switch m.Type {
+	case wire.Lookup:
+		s.onLookup(from, hash, m)
+	case wire.Notify:
+		s.onNotify(from, hash, m)
+	case wire.Remove:
+		s.onRemove(hash, m)
+	case wire.Confirm:
+		s.onConfirm(from, hash, m)
+	case wire.Reject:
+		s.onReject(hash, m)
+	case wire.Adopted:
+		s.onAdopted(hash, m)
+	case wire.Conflict:
+		s.onConflict(hash, m)
+	case wire.Adopt:
+		s.onAdopt(from, hash, m)
+	case wire.Request:
+		s.onRequest(from, hash, m)
+	case wire.Fwd:
+		s.onRequest(m.Instance, hash, m)
+	case wire.Convert, wire.Unlock, wire.Cancel:
+		s.onCopy(from, hash, m)
+	case wire.You:
+		s.onYou(hash, m)
+	case wire.Queued, wire.Denied, wire.Grant, wire.Bast, wire.NotMaster:
+		s.onAnswer(from, hash, m)
+	default: // recovery and delegation
+		s.stats.Ignored++
+	}
+	s.finish()
+}
+
+// Note merges a token clock that another node has sent.
+func (s *Shard) Note(clock uint64) { s.clock = max(s.clock, clock) }
+
+// serves says whether this node serves requests that name life. A remote
+// request that names the life of an open claim proves that the directory has
+// recorded it: it confirms the claim.
+func (s *Shard) serves(r *resource, life wire.Life) bool {
+	if r == nil || !r.mastered() || !s.sameLife(r.life, life) {
+		return false
+	}
+	if r.state == claimed {
+		s.confirm(r)
+	}
+	s.cancelRemoval(r)
+	return true
+}
+
+// notYet keeps a message that names the life we proposed in a LOOKUP that is
+// not answered: we may be master already without knowing (finding 4).
+func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
+	if r == nil || s.off(NoNotYet) || r.life != m.Life || (r.state != lookup && r.state != adopting) {
+		return false
+	}
+	r.early = append(r.early, earlyMsg{from, keep(m, r)})
+	return true
+}
+
+// deliverEarly lets the kept messages in, once the answer is there.
+func (s *Shard) deliverEarly(r *resource) {
+	list := r.early
+	r.early = nil
+	for i := range list {
+		e := &list[i]
+		if e.msg.Type == wire.Adopt {
+			s.onAdopt(e.from, r.hash, &e.msg)
+		} else {
+			s.onRequest(e.from, r.hash, &e.msg)
+		}
+	}
+}
+
+// notMaster answers a request or an adoption that named a life which is not
+// mastered here. It may leave at once: the REMOVE of that life has left.
+func (s *Shard) notMaster(r *resource, to uint16, m *wire.Msg) {
+	answer := wire.Msg{Type: wire.NotMaster, Name: m.Name, Life: m.Life, Lock: m.Lock, Op: m.Op, Hops: m.Hops + 1}
+	if m.Type == wire.Adopt {
+		answer.Lock = 0
+	}
+	if r != nil {
+		s.send(r, to, &answer, gating(s.off(FreshNotMaster)))
+		return
+	}
+	s.sendBare(to, &answer)
+}
+
+// onRequest is a new lock of another node, sent by it or forwarded by the
+// directory.
+func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
+	r := s.names.find(hash, m.Name)
+	if s.notYet(r, owner, m) {
+		return
+	}
+	if !s.serves(r, m.Life) {
+		s.notMaster(r, wire.NodeOf(owner), m)
+		return
+	}
+	if s.locks.find(owner, m.Lock) != nil {
+		s.stats.Ignored++ // sent twice
+		return
+	}
+	l := s.newLock(r, owner, m.Lock)
+	l.op, l.hops, l.wanted = m.Op, m.Hops, Mode(m.Mode)
+	l.flags, l.wantBast = m.Flags&lockFlags, m.Flags&WantBast != 0
+	s.requestHere(r, l)
+}
+
+// onCopy is an operation on the copy of another node's lock.
+func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
+	l := s.locks.find(owner, m.Lock)
+	if s.off(NoLockIDs) && m.Type == wire.Unlock {
+		l = s.anyOf(owner, hash, m)
+	}
+	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() {
+		s.stats.Ignored++
+		return
+	}
+	r := l.res
+	switch m.Type {
+	case wire.Convert:
+		if l.wanted != NoMode {
+			s.stats.Ignored++
+			return
+		}
+		l.wanted, l.op, l.hops, l.demoted = Mode(m.Mode), m.Op, m.Hops, false
+		l.flags = m.Flags & convertFlags
+		l.wantBast = l.wantBast || m.Flags&WantBast != 0
+		if m.Bits&wire.BitNoReply != 0 {
+			l.flags |= bitSilent
+		}
+		s.convertHere(r, l, valueOf(m))
+	case wire.Unlock:
+		if l.wanted != NoMode {
+			s.stats.Ignored++ // an owner unlocks only what rests
+			return
+		}
+		s.unlockHere(r, l, m.Flags&unlockFlags, valueOf(m))
+	case wire.Cancel:
+		if l.wanted == NoMode || l.op != m.Op {
+			s.stats.Ignored++ // the answer has crossed it
+			return
+		}
+		s.cancelHere(r, l)
+	}
+}
+
+// anyOf finds some lock of owner on the name: what UNLOCK without lock ids
+// would hit.
+func (s *Shard) anyOf(owner uint64, hash uint64, m *wire.Msg) *Lock {
+	r := s.names.find(hash, m.Name)
+	if r == nil {
+		return nil
+	}
+	for l := r.granted.head; l != nil; l = l.next {
+		if l.owner == owner {
+			return l
+		}
+	}
+	return nil
+}
+
+func valueOf(m *wire.Msg) []byte {
+	if m.Bits&wire.BitValue == 0 {
+		return nil
+	}
+	if m.Value == nil {
+		return []byte{}
+	}
+	return m.Value
+}
+
+// onYou: the directory has made us master.
+func (s *Shard) onYou(hash uint64, m *wire.Msg) {
+	r := s.names.find(hash, m.Name)
+	if r == nil || r.state != lookup || r.carrier.id != m.Lock || r.carrier.op != m.Op {
+		s.stats.Ignored++
+		return
+	}
+	carrier := r.carrier
+	r.carrier = nil
+	s.becomeMaster(r, m.Life)
+	for _, l := range r.takeWaiting() {
+		l.hops = m.Hops
+		if l == carrier && l.cancel {
+			s.denied(l, wire.Cancelled)
+			continue
+		}
+		s.requestHere(r, l)
+	}
+	s.deliverEarly(r)
+	s.maybeIdle(r)
+}
+
+// takeWaiting empties the wait queue, for its requests to begin anew in order.
+func (r *resource) takeWaiting() []*Lock {
+	all := make([]*Lock, 0, r.waiting.n)
+	for l := r.waiting.head; l != nil; l = r.waiting.head {
+		l.unqueue()
+		all = append(all, l)
+	}
+	return all
+}
+
+// learn notes from a master's answer who masters r.
+func (s *Shard) learn(r *resource, life wire.Life) {
+	carrier := r.carrier
+	r.state, r.life, r.carrier = remote, life, nil
+	for l := r.waiting.head; l != nil; l = l.next {
+		if l != carrier {
+			s.sendRequest(r, l)
+		}
+	}
+	if carrier.cancel {
+		carrier.cancel = false
+		s.sendCancel(r, carrier, life)
+	}
+	s.deliverEarly(r)
+}
+
+// onAnswer is a master's word about a lock of ours.
+func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
+	if m.Type == wire.NotMaster {
+		s.onNotMaster(hash, m)
+		return
+	}
+	l := s.locks.find(s.cfg.Self, m.Lock)
+	if l == nil || l.res.hash != hash || l.res.mastered() {
+		s.stats.Ignored++
+		return
+	}
+	r := l.res
+	if r.state == lookup && r.carrier == l && m.Op == l.op {
+		s.learn(r, m.Life)
+	}
+	if r.state != remote || r.life != m.Life {
+		s.stats.Ignored++
+		return
+	}
+	if m.Type == wire.Bast {
+		s.host.Blocking(l.user, l.id, Mode(m.Mode))
+		return
+	}
+	if l.wanted == NoMode || l.op != m.Op {
+		s.stats.Ignored++
+		return
+	}
+	l.hops = m.Hops
+	switch m.Type {
+	case wire.Denied:
+		if m.Bits&wire.BitDemoted != 0 {
+			l.demoted = true
+			l.granted = Mode(m.Mode)
+		}
+		s.denied(l, m.Status)
+	case wire.Grant:
+		s.granted(l, Mode(m.Mode))
+		l.token = m.Token
+		c := Completion{Mode: l.granted, Token: m.Token, Bits: m.Bits, Seq: m.Seq}
+		if m.Bits&wire.BitValue != 0 {
+			c.Value = m.Value
+		}
+		s.complete(l, &c)
+	}
+}
+
+// onNotMaster: who we took for the master is not. Ask the directory, and tell
+// it which life is gone.
+func (s *Shard) onNotMaster(hash uint64, m *wire.Msg) {
+	r := s.names.find(hash, m.Name)
+	switch {
+	case r == nil:
+		s.stats.Ignored++
+	case m.Lock == 0 && r.state == adopting && r.other == m.Life:
+		s.onAdoptNotMaster(r)
+	case r.state == lookup && r.carrier.id == m.Lock && r.carrier.op == m.Op:
+		if l := r.carrier; l.cancel {
+			s.dropCarrier(r, l)
+			return
+		}
+		r.carrier.hops = m.Hops
+		s.sendLookup(r, r.carrier, m.Life)
+	case r.state == remote && r.life == m.Life:
+		s.lookupAgain(r, m)
+	default:
+		s.stats.Ignored++
+	}
+}
+
+// dropCarrier ends a LOOKUP whose request was cancelled and came back
+// unserved. The directory keeps no entry for it.
+func (s *Shard) dropCarrier(r *resource, l *Lock) {
+	r.carrier = nil
+	s.denied(l, wire.Cancelled)
+	if next := r.waiting.head; next != nil {
+		s.sendLookup(r, next, wire.Life{})
+		return
+	}
+	r.state, r.life = unused, wire.Life{}
+	s.deliverEarly(r)
+	s.release(r)
+}
+
+// lookupAgain turns a stale cached copy back into a LOOKUP. Nothing can be
+// granted under it: a master does not go while it has locks.
+func (s *Shard) lookupAgain(r *resource, m *wire.Msg) {
+	l := s.locks.find(s.cfg.Self, m.Lock)
+	if l == nil || l.res != r || l.wanted == NoMode || l.op != m.Op {
+		s.stats.Ignored++
+		return
+	}
+	dir := s.view.Directory(r.hash)
+	if dir != s.self {
+		l.hops = m.Hops
+		s.sendLookup(r, l, m.Life)
+		return
+	}
+	// We are the directory: its entry, and so our copy, was out of date.
+	s.dropGone(r, m.Life)
+	r.state, r.life = unused, wire.Life{}
+	for _, l := range r.takeWaiting() {
+		l.hops = m.Hops
+		s.start(r, l)
+	}
+}

@@ -1,0 +1,48 @@
+// Package lockspace is the lock manager itself: what a node does for a part
+// of the names of a lockspace, as a pure state machine.
+//
+//	 Lock Convert Unlock Cancel          Complete Blocking Confirmed Lost
+//	      |  programs on this node              ^
+//	      v                                     |
+//	 +----------------------- Shard ------------------------------+
+//	 |  requester: my locks on names that others master           |
+//	 |  master:    grant, convert and wait queue of a name        |
+//	 |  directory: name -> master and life                        |
+//	 |  outbox:    what waits for the release fence               |
+//	 +-------------------------------------------------------------+
+//	      ^                                     |
+//	      |  other nodes                        v
+//	   Deliver                                 Send            Tick, Release: time
+//
+// A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
+// It is entered by one caller at a time (Lock, Convert, Unlock, Cancel,
+// Deliver, Tick, Release, Inspect, Stats) and answers through its Host before
+// it returns. Whoever runs it owes it:
+//
+//  1. one caller at a time, with a memory barrier between callers;
+//  2. messages between two nodes about one name delivered in order, each
+//     exactly once (engine does), and Note(clock) before a frame's messages;
+//  3. a clock that does not run backwards, in ns;
+//  4. Tick every few ms unless Quiet, and Release when the claims of another
+//     shard have closed and this one holds messages back;
+//  5. a Common that all shards of all lockspaces of the node share, because
+//     the release fence and the token clock are the node's.
+//
+// # Files
+//
+//	request.go    requester's role: what programs ask for
+//	master.go     master's role: operations on the queues
+//	grant.go      what may be granted: the kernel's order
+//	directory.go  directory's role
+//	claim.go      self-owner notification: claims, adoption
+//	outbox.go     the release fence and the order of messages
+//	deliver.go    messages from other nodes
+//	idle.go       removal of unused names, time
+//	mode.go flags.go  the kernel's tables and numbers
+//	lock.go resource.go table.go  the data
+//
+// # Not here yet
+//
+// Recovery after a change of members enters by a new View; deadlock detection
+// across resources and the remaining flags belong beside grant.go.
+package lockspace

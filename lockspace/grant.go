@@ -1,0 +1,181 @@
+package lockspace
+
+// This file decides what may be granted, in the kernel's order. The names of
+// the kernel's functions (Linux fs/dlm/lock.c) are given where the rule is
+// theirs.
+
+// conflicts says whether any lock but l in q holds a mode that excludes the
+// one l wants (queue_conflict).
+func conflicts(q *queue, l *Lock) bool {
+	for o := q.head; o != nil; o = o.next {
+		if o != l && !Compatible(o.granted, l.wanted) {
+			return true
+		}
+	}
+	return false
+}
+
+// grantable implements _can_be_granted. first says that the operation has
+// just arrived, not waited.
+func (r *resource) grantable(l *Lock, first bool) bool {
+	if conflicts(&r.granted, l) || conflicts(&r.convert, l) {
+		return false
+	}
+	conv := l.granted != NoMode
+	switch {
+	case first && conv && l.flags&QueCvt == 0:
+		return true // in place
+	case first && conv:
+		return r.convert.n == 0
+	case first:
+		return r.convert.n == 0 && r.waiting.n == 0
+	case conv:
+		return r.convert.head == l
+	}
+	return r.convert.n == 0 && r.waiting.head == l
+}
+
+// convertDeadlock implements conversion_deadlock_detect: l, which wants a
+// conversion, and one that waits exclude each other.
+func (r *resource) convertDeadlock(l *Lock) bool {
+	ahead := false // l stands ahead of o in the convert queue
+	for o := r.convert.head; o != nil; o = o.next {
+		switch {
+		case o == l:
+			ahead = true
+		case Compatible(l.granted, o.wanted):
+		case !ahead, !Compatible(o.granted, l.wanted):
+			return true
+		}
+	}
+	return false
+}
+
+// verdict is the answer of tryGrant.
+type verdict uint8
+
+const (
+	wait verdict = iota
+	grant
+	deadlock
+)
+
+// tryGrant implements can_be_granted: grantable, else conversion deadlock,
+// which CONVDEADLK resolves by demoting l to NL.
+func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
+	if r.grantable(l, first) {
+		return grant
+	}
+	if l.converting() && l.flags&NoQueue == 0 && r.convertDeadlock(l) {
+		if l.flags&ConvDeadlk == 0 {
+			return deadlock
+		}
+		if l.granted > NL {
+			r.busyUntil = s.now
+		}
+		l.granted, l.demoted = NL, true
+	}
+	return wait
+}
+
+// grantPending grants what has become grantable, then tells the holders that
+// block the rest (grant_pending_locks).
+func (s *Shard) grantPending(r *resource) {
+	high, cw := s.grantConverts(r)
+	if r.convert.n == 0 {
+		for l := r.waiting.head; l != nil && r.grantable(l, false); l = r.waiting.head {
+			s.grantNow(r, l, nil)
+		}
+	}
+	for l := r.waiting.head; l != nil; l = l.next {
+		high, cw = above(high, l.wanted), cw || l.wanted == CW
+	}
+	if high == NoMode {
+		return
+	}
+	for l := r.granted.head; l != nil; l = l.next {
+		if !l.wantBast || !l.blocks(high, cw) {
+			continue
+		}
+		if cw && high == PR && l.granted == PR {
+			s.bast(r, l, CW)
+		} else {
+			s.bast(r, l, high)
+		}
+		l.high = high
+	}
+}
+
+// grantConverts implements grant_pending_convert. It gives the highest mode
+// still waited for, and whether CW is among them.
+func (s *Shard) grantConverts(r *resource) (high Mode, cw bool) {
+	demotedAgain := false
+restart:
+	high, cw = NoMode, false
+	restart, demotion := false, false
+	for l := r.convert.head; l != nil; {
+		next := l.next
+		was := l.demoted
+		switch s.tryGrant(r, l, false) {
+		case grant:
+			s.grantNow(r, l, nil)
+			restart = true
+		case deadlock:
+			if l.flags&NoDlckWt != 0 && below(l.high, l.wanted) {
+				s.bast(r, l, l.wanted)
+				l.high = l.wanted
+			}
+		case wait:
+			if l.demoted && !was {
+				demotion = true
+				break
+			}
+			high, cw = above(high, l.wanted), cw || l.wanted == CW
+		}
+		l = next
+	}
+	if restart {
+		goto restart
+	}
+	if demotion && !demotedAgain {
+		demotedAgain = true
+		goto restart
+	}
+	return high, cw
+}
+
+// below compares modes with NoMode as the lowest.
+func below(a, b Mode) bool { return b != NoMode && (a == NoMode || a < b) }
+
+func above(a, b Mode) Mode {
+	if below(a, b) {
+		return b
+	}
+	return a
+}
+
+// blocks implements lock_requires_bast: PR and CW exclude each other though
+// neither is higher, so there any BAST below EX is due again.
+func (l *Lock) blocks(high Mode, cw bool) bool {
+	if l.granted == PR && cw {
+		return below(l.high, EX)
+	}
+	return below(l.high, high) && !Compatible(l.granted, high)
+}
+
+// bastFor tells the holders in q that block l (send_bast_queue).
+func (s *Shard) bastFor(r *resource, q *queue, l *Lock) {
+	for o := q.head; o != nil; o = o.next {
+		if o == l || !o.wantBast {
+			continue
+		}
+		due := below(o.high, l.wanted) && !Compatible(o.granted, l.wanted)
+		if middle(o.granted, l.wanted) {
+			due = below(o.high, EX)
+		}
+		if due {
+			s.bast(r, o, l.wanted)
+			o.high = l.wanted
+		}
+	}
+}

@@ -1,0 +1,110 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// A resource that nobody uses through this node stays cached for a while, so
+// that the next lock on it costs nothing, and is then removed: invariant 6 of
+// the design, no leaks.
+
+type idleList struct{ head, tail *resource }
+
+func (q *idleList) push(r *resource, now int64) {
+	r.onIdleList, r.idleSince = true, now
+	r.idlePrev, r.idleNext = q.tail, nil
+	if q.tail != nil {
+		q.tail.idleNext = r
+	} else {
+		q.head = r
+	}
+	q.tail = r
+}
+
+func (q *idleList) remove(r *resource) {
+	if !r.onIdleList {
+		return
+	}
+	if r.idlePrev != nil {
+		r.idlePrev.idleNext = r.idleNext
+	} else {
+		q.head = r.idleNext
+	}
+	if r.idleNext != nil {
+		r.idleNext.idlePrev = r.idlePrev
+	} else {
+		q.tail = r.idlePrev
+	}
+	r.onIdleList, r.idlePrev, r.idleNext = false, nil, nil
+}
+
+// maybeIdle starts the idle time of a resource whose last lock has gone.
+func (s *Shard) maybeIdle(r *resource) {
+	if r.onIdleList || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() {
+		return
+	}
+	s.idle.push(r, s.now)
+}
+
+// expireIdle removes what has been unused for long enough.
+func (s *Shard) expireIdle() {
+	for r := s.idle.head; r != nil && s.now-r.idleSince >= s.cfg.IdleAfter; r = s.idle.head {
+		s.idle.remove(r)
+		s.remove(r)
+	}
+}
+
+// remove ends this node's part in an unused resource.
+func (s *Shard) remove(r *resource) {
+	dir := s.view.Directory(r.hash)
+	switch {
+	case r.state == remote:
+		s.removed(r)
+	case dir == s.self:
+		r.dirLife = wire.Life{}
+		s.removed(r)
+	default:
+		m := wire.Msg{Type: wire.Remove, Life: r.life}
+		s.send(r, dir, &m, s.unless(NoGateRemove))
+		if h := r.lastHeld(dir); h != nil && h.msgs[len(h.msgs)-1].Type == wire.Remove {
+			r.removal = h // it can still be cancelled
+			return
+		}
+		s.removed(r)
+	}
+}
+
+func (s *Shard) removed(r *resource) {
+	r.state, r.life, r.removal = unused, wire.Life{}, nil
+	r.valueOK = false
+	s.release(r)
+}
+
+// cancelRemoval takes back a REMOVE that has not left: the master serves on.
+func (s *Shard) cancelRemoval(r *resource) {
+	h := r.removal
+	if h == nil {
+		return
+	}
+	r.removal = nil
+	for i := len(h.msgs) - 1; i >= 0; i-- {
+		if h.msgs[i].Type == wire.Remove {
+			h.msgs = append(h.msgs[:i], h.msgs[i+1:]...)
+			s.outbox.n--
+			return
+		}
+	}
+}
+
+// Tick lets time pass: unused resources are removed, unanswered claims are
+// sent again. The host calls it every few ms.
+func (s *Shard) Tick(now int64) {
+	s.now = now
+	s.releaseHeld()
+	s.expireIdle()
+	s.resendClaims()
+	s.finish()
+}
+
+// Quiet says that Tick has nothing to wait for.
+func (s *Shard) Quiet() bool {
+	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil
+}

@@ -1,0 +1,73 @@
+package lockspace
+
+// Lock is one lock: at its owner's node, and as a copy at the resource's
+// master where that is another node.
+type Lock struct {
+	id       uint64 // unique within the owner's node instance, never re-used
+	owner    uint64 // node instance of the owner
+	res      *resource
+	prev     *Lock
+	next     *Lock
+	hashNext *Lock
+	queue    *queue
+	user     any    // local locks: the caller's handle
+	tag      uint64 // local locks: the caller's number of the running operation
+	token    uint64
+	value    []byte // value of a conversion that waits for an adoption
+	flags    uint32 // of the running or last operation
+	op       uint32 // counts operations; an answer names the one it answers
+	granted  Mode
+	wanted   Mode  // NoMode: no operation is running
+	high     Mode  // highest mode for which a BAST was sent since the grant; NoMode: none
+	hops     uint8 // messages the running operation has waited for
+	demoted  bool  // CONVDEADLK has taken the granted mode down to NL
+	cancel   bool  // a cancel waits until the master is known
+	dying    bool  // unlock as soon as the running operation ends
+	wantBast bool
+}
+
+// queue is a list of locks in order.
+type queue struct {
+	head, tail *Lock
+	n          int
+}
+
+func (q *queue) push(l *Lock) {
+	l.queue, l.prev, l.next = q, q.tail, nil
+	if q.tail != nil {
+		q.tail.next = l
+	} else {
+		q.head = l
+	}
+	q.tail = l
+	q.n++
+}
+
+func (l *Lock) unqueue() {
+	q := l.queue
+	if q == nil {
+		return
+	}
+	if l.prev != nil {
+		l.prev.next = l.next
+	} else {
+		q.head = l.next
+	}
+	if l.next != nil {
+		l.next.prev = l.prev
+	} else {
+		q.tail = l.prev
+	}
+	q.n--
+	l.queue, l.prev, l.next = nil, nil, nil
+}
+
+func (l *Lock) moveTo(q *queue) {
+	if l.queue != q {
+		l.unqueue()
+		q.push(l)
+	}
+}
+
+// converting says that the running operation is a conversion.
+func (l *Lock) converting() bool { return l.granted != NoMode && l.wanted != NoMode }

@@ -1,0 +1,189 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file is the master's role: the operations on a resource's queues, for
+// local locks and for the copies of other nodes' locks alike.
+
+// becomeMaster makes this node the master of r with the given life.
+func (s *Shard) becomeMaster(r *resource, life wire.Life) {
+	r.state, r.life = master, life
+	r.busyUntil = s.now
+	r.valueOK, r.valueSeq = false, 0
+	r.lastToken = max(r.lastToken, s.clock)
+}
+
+// requestHere runs a new lock on the master's queues (do_request).
+func (s *Shard) requestHere(r *resource, l *Lock) {
+	if r.grantable(l, true) {
+		s.grantNow(r, l, nil)
+		return
+	}
+	if l.flags&NoQueue != 0 {
+		if l.flags&NoQueueBast != 0 {
+			s.bastFor(r, &r.granted, l)
+			s.bastFor(r, &r.convert, l)
+		}
+		s.refuse(r, l, wire.WouldBlock)
+		return
+	}
+	r.waiting.push(l)
+	if !s.local(l) {
+		s.answer(r, l, &wire.Msg{Type: wire.Queued}, ungated)
+	}
+	s.bastFor(r, &r.granted, l)
+}
+
+// convertHere runs a conversion on the master's queues (do_convert).
+func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
+	v := s.tryGrant(r, l, true)
+	if l.demoted && v == wait {
+		s.grantConverts(r) // the demotion may have freed others
+		if l.queue == &r.granted && r.grantable(l, true) {
+			v = grant
+		}
+	}
+	switch {
+	case v == grant:
+		s.grantNow(r, l, value)
+		s.grantPending(r)
+	case v == deadlock && l.flags&NoDlckWt == 0:
+		s.refuse(r, l, wire.Deadlock)
+	case l.flags&NoQueue != 0:
+		if l.flags&NoQueueBast != 0 {
+			s.bastFor(r, &r.granted, l)
+			s.bastFor(r, &r.convert, l)
+		}
+		s.refuse(r, l, wire.WouldBlock)
+	default:
+		l.moveTo(&r.convert)
+		s.bastFor(r, &r.granted, l)
+	}
+}
+
+// grantNow grants the running operation of l and tells its owner. value is
+// what a value-writing conversion writes.
+func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
+	from, to := l.granted, l.wanted
+	op := valueOpOf(from, to)
+	if op == valueWrite {
+		s.writeValue(r, l.flags, value)
+	}
+	if exclusive(to) && (from == NoMode || from < to) {
+		l.token = s.nextToken(r)
+	} else if !exclusive(to) {
+		l.token = r.lastToken
+	}
+	if r.claim != nil {
+		r.claim.since |= 1 << to
+	}
+	s.granted(l, to)
+	if l.owner != s.cfg.Self && l.flags&bitSilent != 0 {
+		return
+	}
+	c := Completion{Mode: to, Token: l.token}
+	if op == valueRead && l.flags&ValBlk != 0 {
+		s.readValue(r, &c)
+	}
+	if l.demoted {
+		c.Bits |= wire.BitDemoted
+	}
+	if s.local(l) {
+		s.complete(l, &c)
+		return
+	}
+	s.answer(r, l, &wire.Msg{
+		Type: wire.Grant, Mode: uint8(to), Token: c.Token, Bits: c.Bits, Seq: c.Seq, Value: c.Value,
+	}, s.unless(NoGateGrant))
+}
+
+// bitSilent marks, in a copy's flags, a conversion whose owner has completed
+// it already. It never travels.
+const bitSilent uint32 = 1 << 31
+
+func (s *Shard) readValue(r *resource, c *Completion) {
+	if !r.valueOK {
+		c.Bits |= wire.BitNotValid
+		return
+	}
+	c.Bits |= wire.BitValue
+	c.Value, c.Seq = r.value, r.valueSeq
+}
+
+// writeValue applies a write to the lock value block (set_lvb_lock,
+// set_lvb_unlock).
+func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
+	switch {
+	case flags&IvValBlk != 0:
+		r.valueOK = false
+	case flags&ValBlk != 0 && value != nil:
+		r.value = append(r.value[:0], value...)
+		for len(r.value) < s.cfg.ValueLen {
+			r.value = append(r.value, 0)
+		}
+		r.valueSeq++
+		r.valueOK = true
+		if r.claim != nil {
+			r.claim.written = true
+		}
+	}
+}
+
+// refuse ends the running operation of l without a grant. A new lock is gone
+// after it, a converting one keeps its granted mode.
+func (s *Shard) refuse(r *resource, l *Lock, st Status) {
+	if s.local(l) {
+		s.denied(l, st)
+		return
+	}
+	m := wire.Msg{Type: wire.Denied, Status: st, Mode: uint8(l.granted)}
+	if l.demoted {
+		m.Bits |= wire.BitDemoted
+	}
+	s.answer(r, l, &m, ungated)
+	if l.granted == NoMode {
+		s.freeLockOf(l)
+		s.maybeIdle(r)
+		return
+	}
+	l.wanted = NoMode
+	l.moveTo(&r.granted)
+}
+
+// answer sends m to the owner of l about its running operation.
+func (s *Shard) answer(r *resource, l *Lock, m *wire.Msg, gate gating) {
+	m.Life, m.Lock, m.Op, m.Hops = r.life, l.id, l.op, l.hops+1
+	s.send(r, wire.NodeOf(l.owner), m, gate)
+}
+
+// bast tells the owner of l that it blocks a request for mode.
+func (s *Shard) bast(r *resource, l *Lock, mode Mode) {
+	if s.local(l) {
+		s.host.Blocking(l.user, l.id, mode)
+		return
+	}
+	s.send(r, wire.NodeOf(l.owner), &wire.Msg{
+		Type: wire.Bast, Life: r.life, Lock: l.id, Mode: uint8(mode),
+	}, ungated)
+}
+
+// unlockHere takes a granted lock off the queues (do_unlock).
+func (s *Shard) unlockHere(r *resource, l *Lock, flags uint32, value []byte) {
+	if exclusive(l.granted) {
+		s.writeValue(r, flags, value)
+	}
+	if l.granted > NL && l.granted != NoMode {
+		r.busyUntil = s.now
+	}
+	s.freeLockOf(l)
+	s.grantPending(r)
+	s.maybeIdle(r)
+}
+
+// cancelHere withdraws a waiting operation (do_cancel).
+func (s *Shard) cancelHere(r *resource, l *Lock) {
+	l.unqueue()
+	s.refuse(r, l, wire.Cancelled)
+	s.grantPending(r)
+	s.maybeIdle(r)
+}

@@ -1,0 +1,148 @@
+package lockspace
+
+import (
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// The outbox is the release fence. A name that this node has just created can
+// only be learned by others through something this node lets go. So a message
+// that releases something, or grants it to another node, waits until all
+// claims that the node had open when the message was made are closed. Which
+// messages do is the gating table of docs/protocol.md; the callers of send
+// say so. All messages to one node about one name keep their order, those
+// that need not wait included.
+
+// gating says whether a message waits for open claims.
+type gating bool
+
+const (
+	ungated gating = false
+	gated   gating = true
+)
+
+// unless gives gated, unless a test has switched the rule off.
+func (s *Shard) unless(rule Rules) gating { return gating(!s.off(rule)) }
+
+// never gives ungated, unless a test has switched the exemption off.
+func (s *Shard) never() gating { return gating(s.off(GateAnswers)) }
+
+// held is a run of messages to one node about one name. The first waits for
+// the fence, those behind it wait for their turn.
+type held struct {
+	fence   uint64 // all claims up to this one must be closed
+	since   int64
+	to      uint16
+	res     *resource
+	msgs    []wire.Msg
+	next    *held // in the outbox, by fence
+	resNext *held // of the same resource
+}
+
+type outbox struct {
+	head, tail *held
+	n          int // messages
+}
+
+// send hands m, which is about r, to another node, now or when it may go.
+func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
+	m.Name = r.name()
+	if r.held != nil {
+		s.releaseHeld() // the claims may have closed since the last look
+	}
+	fence := s.common.LastClaim()
+	if gate == gated && !s.off(NoFence) && s.common.ClosedTo() < fence {
+		s.hold(r, to, m, fence)
+		return
+	}
+	if h := r.lastHeld(to); h != nil && !s.off(NoOrder) {
+		h.msgs = append(h.msgs, keep(m, r))
+		s.outbox.n++
+		s.stats.HeldTotal++
+		return
+	}
+	s.host.Send(to, m)
+}
+
+// sendBare answers a message about a name of which nothing is kept here.
+func (s *Shard) sendBare(to uint16, m *wire.Msg) { s.host.Send(to, m) }
+
+func (s *Shard) hold(r *resource, to uint16, m *wire.Msg, fence uint64) *held {
+	h := &held{fence: fence, since: s.now, to: to, res: r, msgs: []wire.Msg{keep(m, r)}}
+	if s.outbox.tail != nil {
+		s.outbox.tail.next = h
+	} else {
+		s.outbox.head = h
+	}
+	s.outbox.tail = h
+	s.outbox.n++
+	s.stats.HeldTotal++
+	p := &r.held
+	for *p != nil {
+		p = &(*p).resNext
+	}
+	*p = h
+	return h
+}
+
+// keep copies what m points to. The name stays in its resource, which is not
+// freed while it has held messages.
+func keep(m *wire.Msg, r *resource) wire.Msg {
+	c := *m
+	c.Name = r.name()
+	c.Value = slices.Clone(m.Value)
+	c.Locks = slices.Clone(m.Locks)
+	return c
+}
+
+func (r *resource) lastHeld(to uint16) *held {
+	var last *held
+	for h := r.held; h != nil; h = h.resNext {
+		if h.to == to {
+			last = h
+		}
+	}
+	return last
+}
+
+// Release sends what the fence no longer holds back. The host calls it when
+// claims of other shards have closed.
+func (s *Shard) Release(now int64) {
+	s.now = now
+	s.releaseHeld()
+}
+
+func (s *Shard) releaseHeld() {
+	if s.outbox.head == nil {
+		return
+	}
+	closed := s.common.ClosedTo()
+	for h := s.outbox.head; h != nil && h.fence <= closed; h = s.outbox.head {
+		s.outbox.head = h.next
+		if h.next == nil {
+			s.outbox.tail = nil
+		}
+		r := h.res
+		r.dropHeld(h)
+		s.outbox.n -= len(h.msgs)
+		s.stats.HeldNanos += uint64(max(0, s.now-h.since)) * uint64(len(h.msgs))
+		for i := range h.msgs {
+			s.host.Send(h.to, &h.msgs[i])
+		}
+		if r.removal == h {
+			s.removed(r)
+		}
+		s.maybeIdle(r)
+		s.release(r)
+	}
+}
+
+func (r *resource) dropHeld(h *held) {
+	for p := &r.held; *p != nil; p = &(*p).resNext {
+		if *p == h {
+			*p = h.resNext
+			return
+		}
+	}
+}

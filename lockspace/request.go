@@ -1,0 +1,328 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file is the requester's role: what programs on this node ask for.
+
+// Request is a new lock.
+type Request struct {
+	Name  []byte // 1 to 64 bytes; copied where it is kept
+	Hash  uint64 // Hash(Name)
+	Mode  Mode
+	Flags uint32
+	User  any    // given back with each event of the lock
+	Tag   uint64 // given back with the completion of this operation
+}
+
+// Lock asks for a new lock and gives its id. Its completion goes to
+// Host.Complete, perhaps before Lock returns; a request that fails leaves no
+// lock. now is the node's monotonic clock in ns, as everywhere.
+// Status Invalid and Limit come at once, without a completion.
+func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
+	s.now = now
+	if len(q.Name) == 0 || len(q.Name) > wire.MaxName || !q.Mode.Valid() || q.Flags&^lockFlags != 0 {
+		return 0, wire.Invalid
+	}
+	if s.locks.n >= s.cfg.MaxLocks {
+		return 0, wire.Limit
+	}
+	r := s.resource(q.Hash, q.Name)
+	l := s.newLock(r, s.cfg.Self, s.newLockID())
+	l.user, l.tag = q.User, q.Tag
+	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
+	id := l.id
+	s.start(r, l)
+	s.finish()
+	return id, wire.OK
+}
+
+// start routes a new lock by what this node is to the resource.
+func (s *Shard) start(r *resource, l *Lock) {
+	switch r.state {
+	case master, claimed:
+		s.cancelRemoval(r)
+		s.requestHere(r, l)
+	case remote:
+		r.waiting.push(l)
+		s.sendRequest(r, l)
+	case lookup:
+		r.waiting.push(l)
+	case adopting:
+		r.deferred = append(r.deferred, l)
+	case unused:
+		s.startUnused(r, l)
+	}
+}
+
+// startUnused is the first lock of a name on this node.
+func (s *Shard) startUnused(r *resource, l *Lock) {
+	dir := s.view.Directory(r.hash)
+	switch {
+	case dir == s.self && r.dirLife.IsZero():
+		r.dirLife = s.newLife()
+		s.becomeMaster(r, r.dirLife)
+		s.requestHere(r, l)
+	case dir == s.self:
+		r.state, r.life = remote, r.dirLife
+		r.waiting.push(l)
+		s.sendRequest(r, l)
+	case l.flags&NewName != 0 && s.tryClaim(r, dir):
+		s.requestHere(r, l)
+	default:
+		r.waiting.push(l)
+		s.sendLookup(r, l, wire.Life{})
+	}
+}
+
+// sendLookup asks the directory who masters r, and lets the question carry l.
+// gone names a life that its master has disowned.
+func (s *Shard) sendLookup(r *resource, l *Lock, gone wire.Life) {
+	if r.state != lookup {
+		r.state, r.life = lookup, s.newLife()
+	}
+	r.carrier = l
+	l.hops++
+	s.send(r, s.view.Directory(r.hash), &wire.Msg{
+		Type: wire.Lookup, Life: r.life, Other: gone,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops,
+	}, ungated)
+}
+
+func (s *Shard) sendRequest(r *resource, l *Lock) {
+	l.hops++
+	s.send(r, r.life.Node(), &wire.Msg{
+		Type: wire.Request, Life: r.life,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops,
+	}, ungated)
+}
+
+// Convert changes the mode of a granted lock, and with ValBlk or IvValBlk
+// writes or reads its value. value is copied where it is kept. The completion
+// goes to Host.Complete unless a status other than OK is returned: NoLock,
+// Busy (an operation is running), Invalid.
+func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []byte, tag uint64) Status {
+	s.now = now
+	l := s.locks.find(s.cfg.Self, id)
+	switch {
+	case l == nil:
+		return wire.NoLock
+	case l.wanted != NoMode:
+		return wire.Busy
+	case !mode.Valid() || flags&^convertFlags != 0 || len(value) > s.cfg.ValueLen:
+		return wire.Invalid
+	case flags&QueCvt != 0 && quecvtAllowed[l.granted]>>mode&1 == 0:
+		return wire.Invalid
+	case flags&ConvDeadlk != 0 && flags&NoQueue != 0:
+		return wire.Invalid
+	}
+	l.wanted, l.flags, l.tag, l.hops, l.demoted = mode, flags, tag, 0, false
+	l.wantBast = l.wantBast || flags&WantBast != 0
+	l.op++
+	r := l.res
+	switch r.state {
+	case adopting:
+		l.value = append(l.value[:0], value...)
+		r.deferred = append(r.deferred, l)
+	case remote:
+		s.convertRemote(r, l, value)
+	default:
+		s.convertHere(r, l, value)
+	}
+	s.finish()
+	return wire.OK
+}
+
+// convertRemote sends a conversion to the master. One that gives something up
+// is complete at once (the kernel does the same, fs/dlm/lock.c send_convert).
+func (s *Shard) convertRemote(r *resource, l *Lock, value []byte) {
+	writes := valueOpOf(l.granted, l.wanted) == valueWrite && l.flags&(ValBlk|IvValBlk) != 0
+	down := l.wanted < l.granted && !middle(l.granted, l.wanted)
+	m := wire.Msg{
+		Type: wire.Convert, Life: r.life, Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags,
+	}
+	if writes {
+		setValue(&m, l.flags, value)
+	}
+	gate := ungated
+	switch {
+	case writes:
+		gate = s.unless(NoGateValue)
+	case l.flags&ConvDeadlk != 0, middle(l.granted, l.wanted):
+		gate = s.unless(NoGateDemote)
+	case down:
+		gate = s.unless(NoGateDown)
+	}
+	if down || writes {
+		m.Bits |= wire.BitNoReply
+		s.send(r, r.life.Node(), &m, gate)
+		s.granted(l, l.wanted)
+		s.complete(l, &Completion{Mode: l.granted, Token: l.token})
+		return
+	}
+	l.moveTo(&r.convert)
+	l.hops++
+	m.Hops = l.hops
+	s.send(r, r.life.Node(), &m, gate)
+}
+
+// setValue puts what a value-writing operation carries into m.
+func setValue(m *wire.Msg, flags uint32, value []byte) {
+	if flags&IvValBlk != 0 {
+		m.Bits |= wire.BitInvalidate
+	} else if value != nil {
+		m.Bits |= wire.BitValue
+		m.Value = value
+	}
+}
+
+// granted records that l now has mode, with no operation running.
+func (s *Shard) granted(l *Lock, mode Mode) {
+	if l.granted != NoMode && l.granted > NL && mode != l.granted {
+		l.res.busyUntil = s.now
+	}
+	l.granted, l.wanted, l.high = mode, NoMode, NoMode
+	l.moveTo(&l.res.granted)
+}
+
+// Unlock gives a granted lock up; with ValBlk value is written first if the
+// lock is held in PW or EX. It is complete at once, nothing is reported. With
+// ForceUnlock a lock with a running operation goes too: the operation
+// completes as Cancelled, or as it would have, and the lock is gone after it.
+// Returns OK, NoLock, Busy or Invalid.
+func (s *Shard) Unlock(now int64, id uint64, flags uint32, value []byte) Status {
+	s.now = now
+	l := s.locks.find(s.cfg.Self, id)
+	switch {
+	case l == nil:
+		return wire.NoLock
+	case flags&^unlockFlags != 0 || len(value) > s.cfg.ValueLen:
+		return wire.Invalid
+	case l.wanted != NoMode && flags&ForceUnlock == 0:
+		return wire.Busy
+	case l.wanted != NoMode:
+		l.dying = true
+		s.cancelOp(l)
+	default:
+		s.unlock(l, flags, value)
+	}
+	s.finish()
+	return wire.OK
+}
+
+func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
+	r := l.res
+	if r.mastered() {
+		s.unlockHere(r, l, flags, value)
+		return
+	}
+	m := wire.Msg{Type: wire.Unlock, Life: r.life, Lock: l.id, Op: l.op + 1, Flags: flags}
+	if flags&(ValBlk|IvValBlk) != 0 && exclusive(l.granted) {
+		setValue(&m, flags, value)
+	}
+	skip := false
+	if r.state == adopting {
+		m.Life = r.other
+		skip = s.off(ForgetUnlock)
+		if exclusive(l.granted) {
+			s.writeValue(r, flags, value) // should the adoption come to nothing
+		}
+	}
+	s.freeLockOf(l)
+	if !skip {
+		s.send(r, m.Life.Node(), &m, s.unless(NoGateUnlock))
+	}
+	s.maybeIdle(r)
+}
+
+// Cancel withdraws the running operation of a lock. The operation then
+// completes as Cancelled, or as granted if that came first. Returns OK,
+// NoLock, or Invalid when no operation is running.
+func (s *Shard) Cancel(now int64, id uint64) Status {
+	s.now = now
+	l := s.locks.find(s.cfg.Self, id)
+	if l == nil {
+		return wire.NoLock
+	}
+	if l.wanted == NoMode {
+		return wire.Invalid
+	}
+	s.cancelOp(l)
+	s.finish()
+	return wire.OK
+}
+
+func (s *Shard) cancelOp(l *Lock) {
+	r := l.res
+	switch r.state {
+	case lookup:
+		if l == r.carrier { // its master is unknown: the cancel waits for the answer
+			l.cancel = true
+			return
+		}
+		s.denied(l, wire.Cancelled)
+		return
+	case adopting:
+		for i, d := range r.deferred {
+			if d == l {
+				r.deferred = append(r.deferred[:i], r.deferred[i+1:]...)
+				s.denied(l, wire.Cancelled)
+				return
+			}
+		}
+		l.cancel = true // should the adoption come to nothing
+		s.sendCancel(r, l, r.other)
+	case remote:
+		s.sendCancel(r, l, r.life)
+	default:
+		s.cancelHere(r, l)
+	}
+}
+
+func (s *Shard) sendCancel(r *resource, l *Lock, life wire.Life) {
+	s.send(r, life.Node(), &wire.Msg{Type: wire.Cancel, Life: life, Lock: l.id, Op: l.op}, ungated)
+}
+
+// denied ends the running operation of a local lock without a grant.
+func (s *Shard) denied(l *Lock, st Status) {
+	r := l.res
+	l.cancel = false
+	if l.granted != NoMode {
+		l.wanted = NoMode
+		l.moveTo(&r.granted)
+		bits := uint8(0)
+		if l.demoted {
+			bits = wire.BitDemoted
+		}
+		s.complete(l, &Completion{Status: st, Mode: l.granted, Bits: bits, Token: l.token})
+		return
+	}
+	user, id, tag, hops := l.user, l.id, l.tag, l.hops
+	s.freeLockOf(l)
+	s.host.Complete(user, id, tag, &Completion{Status: st, Mode: NoMode, Hops: hops})
+	s.maybeIdle(r)
+}
+
+// complete reports an operation of a local lock that stays.
+func (s *Shard) complete(l *Lock, c *Completion) {
+	c.Hops = l.hops
+	if l.res.state == claimed || l.res.state == adopting {
+		c.Bits |= wire.BitOpenClaim
+	}
+	l.cancel = false
+	s.host.Complete(l.user, l.id, l.tag, c)
+	if l.dying {
+		s.doomed = append(s.doomed, l.id)
+	}
+}
+
+// finish ends each entry point: locks whose owner is gone are unlocked only
+// now, because nobody walks a queue any more.
+func (s *Shard) finish() {
+	for len(s.doomed) > 0 {
+		id := s.doomed[len(s.doomed)-1]
+		s.doomed = s.doomed[:len(s.doomed)-1]
+		if l := s.locks.find(s.cfg.Self, id); l != nil {
+			s.unlock(l, 0, nil)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package lockspace
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Config fixes a shard.
+type Config struct {
+	Self      uint64 // this node's instance; its low 16 bits are the node id
+	Shard     int    // number of this shard, 0 to Shards-1
+	Shards    int    // shards of this lockspace on this node, 1 to 256
+	ValueLen  int    // bytes of a lock value block, 0 to 256
+	View      *View
+	Host      Host
+	Common    Common
+	IdleAfter int64 // ns that an unused resource stays cached; at least 0
+	Drift     int64 // ns that the idle test of an adoption allows for clock drift
+	MaxLocks  int   // locks that this shard owns or masters at the same time; 0: 1<<24
+	Without   Rules // tests only: protocol rules switched off
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.View == nil || c.Host == nil || c.Common == nil:
+		return errors.New("lockspace: View, Host and Common are needed")
+	case wire.NodeOf(c.Self) == 0:
+		return fmt.Errorf("lockspace: instance %#x has node id 0", c.Self)
+	case c.Shards < 1 || c.Shards > 256 || c.Shard < 0 || c.Shard >= c.Shards:
+		return fmt.Errorf("lockspace: shard %d of %d, must be one of 1 to 256", c.Shard, c.Shards)
+	case c.ValueLen < 0 || c.ValueLen > wire.MaxValue:
+		return fmt.Errorf("lockspace: value length %d, must be 0 to %d", c.ValueLen, wire.MaxValue)
+	case c.IdleAfter < 0 || c.Drift < 0 || c.MaxLocks < 0:
+		return errors.New("lockspace: negative time or limit")
+	}
+	if c.MaxLocks == 0 {
+		c.MaxLocks = 1 << 24
+	}
+	return nil
+}
+
+// Shard is the state machine of one shard of a lockspace on one node. It has
+// one caller at a time; see doc.go.
+type Shard struct {
+	cfg     Config
+	host    Host
+	common  Common
+	view    *View
+	self    uint16
+	without Rules
+
+	names     resTable
+	locks     lockTable
+	freeRes   *resource // chained by hashNext
+	freeLock  *Lock     // chained by hashNext
+	freeClaim *claim    // chained by next
+
+	lockIDs uint64
+	lives   uint64
+	clock   uint64 // highest token this shard has issued or seen
+	now     int64
+
+	claims claimList
+	srtt   int64 // smoothed time from NOTIFY to its answer, ns; 0: none seen
+	outbox outbox
+	idle   idleList
+	doomed []uint64 // ids of granted locks whose owner is gone
+	stats  Stats
+}
+
+// Stats counts what a shard has done since it was made. Gauges are marked.
+type Stats struct {
+	Resources, Locks int // gauges
+	ClaimsOpen       int // gauge
+	ClaimsMade       uint64
+	ClaimsConfirmed  uint64 // closed by CONFIRM or a message that implies it
+	ClaimsAdopted    uint64 // closed by a clean adoption
+	ClaimsLost       uint64 // closed with a conflict
+	ClaimsRefused    uint64 // New asked for, but done as a lookup: a limit, the lease, or the directory node
+	NotifyResent     uint64
+	LocksLost        uint64 // granted locks taken back after a conflict
+	HeldNow          int    // gauge: messages waiting for the fence
+	HeldTotal        uint64 // messages that have waited for the fence
+	HeldNanos        uint64 // ns they waited, added up
+	Ignored          uint64 // messages that matched nothing any more
+}
+
+// New makes an empty shard.
+func New(cfg Config) (*Shard, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	return &Shard{
+		cfg: cfg, host: cfg.Host, common: cfg.Common, view: cfg.View,
+		self: wire.NodeOf(cfg.Self), without: cfg.Without,
+	}, nil
+}
+
+// Stats gives the counters and gauges as they are now.
+func (s *Shard) Stats() Stats {
+	st := s.stats
+	st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow = s.names.n, s.locks.n, s.claims.n, s.outbox.n
+	return st
+}
+
+func (s *Shard) off(r Rules) bool { return s.without&r != 0 }
+
+// resource finds a name or makes room for it.
+func (s *Shard) resource(hash uint64, name []byte) *resource {
+	if r := s.names.find(hash, name); r != nil {
+		return r
+	}
+	r := s.freeRes
+	if r != nil {
+		s.freeRes = r.hashNext
+		*r = resource{value: r.value[:0], deferred: r.deferred[:0], early: r.early[:0]}
+	} else {
+		r = &resource{}
+	}
+	r.hash = hash
+	r.setName(name)
+	s.names.insert(r)
+	return r
+}
+
+// release frees a resource that holds nothing any more; else it does nothing.
+func (s *Shard) release(r *resource) {
+	if r.state != unused || !r.dirLife.IsZero() || r.held != nil || !r.noLocks() || len(r.early) != 0 {
+		return
+	}
+	s.idle.remove(r)
+	s.names.remove(r)
+	r.hashNext, s.freeRes = s.freeRes, r
+}
+
+// newLock makes a lock of owner on r, in no queue yet.
+func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
+	l := s.freeLock
+	if l != nil {
+		s.freeLock = l.hashNext
+		*l = Lock{value: l.value[:0]}
+	} else {
+		l = &Lock{}
+	}
+	l.id, l.owner, l.res = id, owner, r
+	l.granted, l.wanted, l.high = NoMode, NoMode, NoMode
+	s.locks.insert(l)
+	s.idle.remove(r)
+	return l
+}
+
+// freeLockOf takes a lock out of every table.
+func (s *Shard) freeLockOf(l *Lock) {
+	l.unqueue()
+	s.locks.remove(l)
+	l.user, l.res = nil, nil
+	l.hashNext, s.freeLock = s.freeLock, l
+}
+
+func (s *Shard) newLockID() uint64 {
+	s.lockIDs++
+	return s.lockIDs<<8 | uint64(s.cfg.Shard)
+}
+
+// ShardOfLock gives the shard that issued a lock id.
+func ShardOfLock(id uint64) int { return int(id & 0xff) }
+
+func (s *Shard) newLife() wire.Life {
+	s.lives++
+	return wire.Life{Instance: s.cfg.Self, Counter: s.lives<<8 | uint64(s.cfg.Shard)}
+}
+
+// sameLife compares lives.
+func (s *Shard) sameLife(a, b wire.Life) bool {
+	if s.off(NoUniqueLife) {
+		return a.Counter == b.Counter
+	}
+	return a == b
+}
+
+func (s *Shard) local(l *Lock) bool { return l.owner == s.cfg.Self }
+
+// nextToken starts a new link of a name's token chain: a token above
+// everything this node has seen for the name and in this shard.
+func (s *Shard) nextToken(r *resource) uint64 {
+	t := max(s.clock, r.lastToken)
+	if floor := s.view.Epoch << tokenCounterBits; t < floor {
+		t = floor
+	}
+	t++
+	s.clock, r.lastToken = t, t
+	s.common.Advance(t)
+	return t
+}
+
+// tokenCounterBits splits a token: epoch above, counter below.
+const tokenCounterBits = 40

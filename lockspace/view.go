@@ -1,0 +1,73 @@
+package lockspace
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Hash is the hash of a resource name. All nodes use the same: it chooses the
+// directory node (top bits), the shard (middle) and the table slot (low).
+func Hash(name []byte) uint64 { return xxhash.Sum64(name) }
+
+const (
+	dirSlotBits = 12
+	dirSlots    = 1 << dirSlotBits
+)
+
+// ShardOf gives the shard, 0 to shards-1, of a name with this hash.
+func ShardOf(hash uint64, shards int) int { return int(uint32(hash>>20) % uint32(shards)) }
+
+// Member is one node of a view.
+type Member struct {
+	ID       uint16 // 1 to 65535
+	Instance uint64 // of this start of the node; its low 16 bits are ID
+}
+
+// View is an agreed list of members. It is not changed after NewView.
+type View struct {
+	Epoch   uint64 // 1 and up, below 1<<24 (it is the upper part of a token)
+	Members []Member
+	slots   [dirSlots]uint16
+}
+
+// NewView builds a view: each of 4096 slots of the hash range goes to the
+// member with the highest weight for it (rendezvous hashing), so that a
+// member's coming or going moves only its own slots.
+func NewView(epoch uint64, members []Member) (*View, error) {
+	if epoch == 0 || epoch >= 1<<24 {
+		return nil, fmt.Errorf("lockspace: epoch %d is not between 1 and %d", epoch, 1<<24-1)
+	}
+	if len(members) == 0 {
+		return nil, errors.New("lockspace: a view needs a member")
+	}
+	v := &View{Epoch: epoch, Members: members}
+	seen := map[uint16]bool{}
+	for _, m := range members {
+		if m.ID == 0 || seen[m.ID] {
+			return nil, fmt.Errorf("lockspace: member id %d is zero or used twice", m.ID)
+		}
+		seen[m.ID] = true
+	}
+	for slot := range v.slots {
+		var best uint64
+		for _, m := range members {
+			if w := mix(uint64(slot)<<16 | uint64(m.ID)); w >= best {
+				best, v.slots[slot] = w, m.ID
+			}
+		}
+	}
+	return v, nil
+}
+
+// Directory gives the node that is the directory of a name with this hash.
+func (v *View) Directory(hash uint64) uint16 { return v.slots[hash>>(64-dirSlotBits)] }
+
+// mix is the finaliser of splitmix64.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}

@@ -1,0 +1,101 @@
+package node
+
+import (
+	"sync/atomic"
+)
+
+// maxOpenClaims bounds the claims a node has open at the same time. A New
+// request over it is done as a lookup. Power of two.
+const maxOpenClaims = 1 << 16
+
+// common is what all shards of the node share, lock-free: the claim sequence
+// of the release fence and the token clock.
+//
+// A closed claim leaves its number in slot number mod maxOpenClaims. closed
+// advances over numbers found in their slots. A slot is written again only by
+// a claim maxOpenClaims later, which is not issued before closed has passed
+// this one; so nothing needs to be cleared.
+type common struct {
+	issued atomic.Uint64
+	_      [56]byte
+	closed atomic.Uint64
+	_      [56]byte
+	done   [maxOpenClaims]atomic.Uint64
+	clocks atomic.Pointer[[]*clockSlot]
+	moved  func() // called after closed has advanced
+}
+
+// clockSlot is one shard's share of the token clock, on its own cache line.
+type clockSlot struct {
+	token atomic.Uint64
+	_     [56]byte
+}
+
+func newCommon(moved func()) *common {
+	c := &common{moved: moved}
+	c.clocks.Store(&[]*clockSlot{})
+	return c
+}
+
+func (c *common) openClaim() (uint64, bool) {
+	for {
+		n := c.issued.Load()
+		if n-c.closed.Load() >= maxOpenClaims {
+			return 0, false
+		}
+		if c.issued.CompareAndSwap(n, n+1) {
+			return n + 1, true
+		}
+	}
+}
+
+func (c *common) closeClaim(n uint64) {
+	c.done[n%maxOpenClaims].Store(n)
+	moved := false
+	for {
+		next := c.closed.Load() + 1
+		if c.done[next%maxOpenClaims].Load() != next {
+			break
+		}
+		moved = c.closed.CompareAndSwap(next-1, next) || moved
+	}
+	if moved {
+		c.moved()
+	}
+}
+
+func (c *common) clock() uint64 {
+	t := uint64(0)
+	for _, s := range *c.clocks.Load() {
+		t = max(t, s.token.Load())
+	}
+	return t
+}
+
+// forShard gives a shard its view of the common state. Shards are made one at
+// a time.
+func (c *common) forShard() *shardCommon {
+	slot := &clockSlot{}
+	all := append(append([]*clockSlot{}, *c.clocks.Load()...), slot)
+	c.clocks.Store(&all)
+	return &shardCommon{c, slot}
+}
+
+// shardCommon implements lockspace.Common. Advance has one caller at a time:
+// the shard's.
+type shardCommon struct {
+	*common
+	slot *clockSlot
+}
+
+func (s *shardCommon) OpenClaim() (uint64, bool) { return s.openClaim() }
+func (s *shardCommon) CloseClaim(n uint64)       { s.closeClaim(n) }
+func (s *shardCommon) LastClaim() uint64         { return s.issued.Load() }
+func (s *shardCommon) ClosedTo() uint64          { return s.closed.Load() }
+func (s *shardCommon) Clock() uint64             { return s.clock() }
+
+func (s *shardCommon) Advance(token uint64) {
+	if token > s.slot.token.Load() {
+		s.slot.token.Store(token)
+	}
+}

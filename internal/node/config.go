@@ -1,0 +1,72 @@
+package node
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+func (c *Config) setDefaults() error {
+	if c.ID == 0 {
+		return fmt.Errorf("%w: node id 0, must be 1 to 65535", ErrInvalid)
+	}
+	if c.Instance == 0 {
+		c.Instance = NewInstance(c.ID)
+	}
+	if wire.NodeOf(c.Instance) != c.ID {
+		return fmt.Errorf("%w: instance %#x is not of node %d", ErrInvalid, c.Instance, c.ID)
+	}
+	seen := map[uint16]bool{c.ID: true}
+	for _, p := range c.Peers {
+		if p.ID == 0 || seen[p.ID] {
+			return fmt.Errorf("%w: peer id %d is zero or used twice", ErrInvalid, p.ID)
+		}
+		seen[p.ID] = true
+	}
+	if c.Shards == 0 {
+		c.Shards = min(runtime.GOMAXPROCS(0), 256)
+	}
+	if c.Shards < 1 || c.Shards > 256 {
+		return fmt.Errorf("%w: %d shards, must be 1 to 256", ErrInvalid, c.Shards)
+	}
+	if c.Transport == nil {
+		c.Transport = engine.NewPlain()
+	}
+	c.Cluster = orDefault(c.Cluster, "lockify")
+	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
+	c.MaxSessions = orDefault(c.MaxSessions, 10000)
+	c.MaxLocks = orDefault(c.MaxLocks, 1<<20)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return nil
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// NewInstance makes a node instance from the clock: ms since 1970 in 41 bits,
+// 7 random bits, the node id in 16.
+func NewInstance(id uint16) uint64 {
+	ms := uint64(time.Now().UnixMilli()) & (1<<41 - 1)
+	return ms<<23 | uint64(rand.N(1<<7))<<16 | uint64(id)
+}
+
+// splitAddr cuts "unix:///path", "tcp://host:port" or "host:port".
+func splitAddr(addr string) (network, rest string) {
+	if p, ok := strings.CutPrefix(addr, "unix://"); ok {
+		return "unix", p
+	}
+	return "tcp", strings.TrimPrefix(addr, "tcp://")
+}

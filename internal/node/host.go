@@ -1,0 +1,120 @@
+package node
+
+import (
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is lockspace.Host: what a shard says leaves through here. All of
+// it runs inside the shard, so plain fields of the runner are safe.
+
+// openFrame is the frame to one peer that is being filled.
+type openFrame struct {
+	buf   []byte
+	count uint16
+}
+
+// frameTarget is the payload size in bytes at which a frame leaves even
+// though more may come.
+const frameTarget = 32 << 10
+
+// Send appends m to the open frame of its destination.
+func (r *runner) Send(to uint16, m *wire.Msg) {
+	peer := r.node.peerIndex[to]
+	f := &r.open[peer]
+	if f.buf == nil {
+		f.buf = engine.GetBuf()
+	}
+	f.buf = m.Append(f.buf)
+	f.count++
+	r.sent[m.Type]++
+	if m.Type == wire.Notify {
+		r.lazy = true
+	} else {
+		r.urgent = true
+	}
+	if len(f.buf) >= frameTarget {
+		r.sendFrame(peer)
+	}
+}
+
+func (r *runner) sendFrame(peer int) {
+	f := &r.open[peer]
+	h := wire.Header{
+		Kind: wire.KindNode, Count: f.count, Shard: uint16(r.number), Lockspace: r.space.id,
+		Epoch: r.node.view.Epoch, Instance: r.node.cfg.Instance, Clock: r.node.common.clock(),
+	}
+	r.node.links.Send(r.node.peers[peer].ID, f.buf, h)
+	*f = openFrame{}
+}
+
+// flush lets go of what should leave now, and tells the flusher about what
+// may wait for company.
+func (r *runner) flush() {
+	switch {
+	case r.urgent:
+		r.flushAll()
+	case r.lazy && r.wake.Load() == 0:
+		r.wake.Store(1)
+		r.node.flusher.signal()
+	}
+}
+
+func (r *runner) flushAll() {
+	r.urgent, r.lazy = false, false
+	for i := range r.open {
+		if r.open[i].count > 0 {
+			r.sendFrame(i)
+		}
+	}
+	for i, s := range r.sessions {
+		s.flush()
+		r.sessions[i] = nil
+	}
+	r.sessions = r.sessions[:0]
+}
+
+// Complete passes a completion on.
+func (r *runner) Complete(user any, id, tag uint64, c *lockspace.Completion) {
+	user.(Owner).Complete(id, tag, c)
+	r.heard(user)
+}
+
+// Blocking passes a BAST on.
+func (r *runner) Blocking(user any, id uint64, mode lockspace.Mode) {
+	user.(Owner).Blocking(id, mode)
+	r.heard(user)
+}
+
+// Confirmed passes the end of a claim on.
+func (r *runner) Confirmed(user any, id uint64) {
+	user.(Owner).Confirmed(id)
+	r.heard(user)
+}
+
+// Lost passes a loss on.
+func (r *runner) Lost(user any, id uint64) {
+	user.(Owner).Lost(id)
+	r.heard(user)
+}
+
+// heard notes that a client's session has something to flush.
+func (r *runner) heard(user any) {
+	if l, ok := user.(*sessionSpace); ok && l.session.markDirty() {
+		r.sessions = append(r.sessions, l.session)
+		r.urgent = true
+	}
+}
+
+// Conflict reports a wrong claim.
+func (r *runner) Conflict(name []byte, master wire.Life) {
+	r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
+		"lockspace", r.space.name, "name", string(name), "master", master.Node())
+}
+
+// MayClaim says whether a self-grant towards directory is allowed now: its
+// link is up and it understands claims.
+func (r *runner) MayClaim(directory uint16) bool {
+	return r.node.peers[r.node.peerIndex[directory]].claims.Load()
+}

@@ -1,0 +1,142 @@
+package node
+
+import (
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// linkSide is the node as its links see it (engine.LinkHandler).
+type linkSide Node
+
+// OnFrame takes a frame of another node, on the goroutine that read it.
+func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
+	n := (*Node)(l)
+	if h.Kind == wire.KindLink {
+		n.learnSpace(id, h, payload)
+		return
+	}
+	space := (*n.byID.Load())[h.Lockspace]
+	if space == nil {
+		n.cfg.Logger.Error("frame for a lockspace that its sender has not announced", "peer", id, "lockspace", h.Lockspace)
+		return
+	}
+	d := dispatch{space: space, head: h, batch: &n.peers[n.peerIndex[id]].batch}
+	if err := d.run(payload); err != nil {
+		n.cfg.Logger.Error("bad frame dropped", "peer", id, "lockspace", space.name, "err", err)
+	}
+}
+
+// OnIdle: no complete frame is left to read from this peer.
+func (l *linkSide) OnIdle(id uint16) { l.peers[l.peerIndex[id]].batch.flush() }
+
+// OnPeerUp: the link works.
+func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
+	l.peers[l.peerIndex[id]].claims.Store(features&wire.FeatureClaims != 0)
+	l.cfg.Logger.Info("peer connected", "peer", id, "instance", instance)
+}
+
+// OnPeerDown: the link does not work; it tries again by itself.
+func (l *linkSide) OnPeerDown(id uint16, err error) {
+	l.peers[l.peerIndex[id]].claims.Store(false)
+	l.cfg.Logger.Warn("peer disconnected", "peer", id, "err", err)
+}
+
+// OnPeerReset: the peer has started anew. With fixed membership nobody can
+// agree on what it held, so it stays out.
+func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
+	l.peers[l.peerIndex[id]].claims.Store(false)
+	l.cfg.Logger.Error("peer has restarted and is refused: with fixed membership the whole cluster must restart",
+		"peer", id, "instance", was, "now", is)
+}
+
+// dispatch takes the messages of a frame to their shards. Usually all are for
+// one shard; a peer with another number of shards mixes them.
+type dispatch struct {
+	space  *Space
+	head   *wire.Header
+	batch  *batch
+	cur    *runner
+	inside bool // cur is entered; else its messages are copied to its inbox
+}
+
+func (d *dispatch) run(payload []byte) error {
+	var m wire.Msg
+	off, from, left := 0, 0, int(d.head.Count)
+	for ; left > 0; left-- {
+		n, err := m.Decode(payload[off:])
+		if err != nil {
+			d.end(payload[from:off])
+			return err
+		}
+		hash := lockspace.Hash(m.Name)
+		r := d.space.runners[lockspace.ShardOf(hash, len(d.space.runners))]
+		if r != d.cur {
+			d.end(payload[from:off])
+			from = off
+			d.begin(r)
+		}
+		if d.inside {
+			r.message(d.head.Instance, d.head, hash, &m)
+		}
+		off += n
+	}
+	d.end(payload[from:off])
+	if off != len(payload) {
+		return wire.ErrTrailing
+	}
+	return nil
+}
+
+func (d *dispatch) begin(r *runner) {
+	d.cur = r
+	if d.inside = r.enter(); d.inside {
+		r.drain()
+	}
+}
+
+func (d *dispatch) end(messages []byte) {
+	switch {
+	case d.cur == nil:
+	case d.inside:
+		d.cur.leave(d.batch)
+	default:
+		t := taskPool.Get().(*task)
+		t.from, t.head = d.head.Instance, *d.head
+		t.buf = append(t.buf[:0], messages...)
+		d.cur.put(t, d.batch)
+	}
+	d.cur = nil
+}
+
+// announce tells all peers of a lockspace, before any of its frames.
+func (n *Node) announce(s *Space) {
+	for _, p := range n.peers {
+		m := wire.Msg{Type: wire.LinkSpace, Num: uint32(s.valueLen), Text: []byte(s.name)}
+		h := wire.Header{
+			Kind: wire.KindLink, Count: 1, Lockspace: s.id,
+			Epoch: n.view.Epoch, Instance: n.cfg.Instance, Clock: n.common.clock(),
+		}
+		n.links.Send(p.ID, m.Append(engine.GetBuf()), h)
+	}
+}
+
+// learnSpace makes a lockspace that another node has announced.
+func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
+	var m wire.Msg
+	if _, err := m.Decode(payload); err != nil || m.Type != wire.LinkSpace {
+		n.cfg.Logger.Error("bad link message dropped", "peer", id, "type", m.Type, "err", err)
+		return
+	}
+	if _, err := n.Open(string(m.Text), int(m.Num)); err != nil {
+		n.cfg.Logger.Error("lockspace of a peer cannot be opened here", "peer", id, "lockspace", string(m.Text), "err", err)
+	}
+}
+
+func (n *Node) linksConfig() engine.LinksConfig {
+	c := engine.LinksConfig{
+		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
+		Compress: n.cfg.Compress, Logger: n.cfg.Logger,
+	}
+	return c
+}

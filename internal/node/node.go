@@ -1,0 +1,322 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Peer is another node of the cluster.
+type Peer struct {
+	ID    uint16 // 1 to 65535
+	Addr  string // "host:port" or "unix:///path"
+	Delay time.Duration
+}
+
+// Config fixes a node. Zero values get the defaults that are given.
+type Config struct {
+	ID          uint16 // 1 to 65535, unique in the cluster
+	Instance    uint64 // low 16 bits ID; 0: made from the clock
+	Cluster     string // name that all nodes share; "lockify"
+	Listen      string // for the other nodes: "host:port" or "unix:///path"; may be empty without peers
+	Peers       []Peer
+	Clients     []string // addresses for clients: "unix:///path", "tcp://host:port"
+	Transport   engine.Transport
+	Shards      int           // shards per lockspace, 1 to 256; GOMAXPROCS
+	IdleAfter   time.Duration // how long an unused name stays cached; 10 s
+	Compress    bool          // compress large frames between nodes
+	MaxSessions int           // clients at the same time; 10000
+	MaxLocks    int           // locks of one client; 1<<20
+	Logger      *slog.Logger
+}
+
+// Node is a member of the cluster: its shards, its links, its clients.
+type Node struct {
+	cfg       Config
+	view      *lockspace.View
+	common    *common
+	links     *engine.Links
+	peers     []*peer
+	peerIndex [1 << 16]int // node id -> index in peers; -1: not a peer
+	flusher   *flusher
+	base      time.Time
+	listeners []engine.Listener
+
+	mu       sync.Mutex // guards what follows; never taken on the grant path
+	spaces   map[uint32]*Space
+	runners  atomic.Pointer[[]*runner]
+	byID     atomic.Pointer[map[uint32]*Space]
+	sessions map[*session]struct{}
+	nextSess uint64
+	barriers []barrier
+	waiting  atomic.Int32 // barriers
+	closed   bool
+	closing  chan struct{}
+}
+
+// peer is what the node knows of another one.
+type peer struct {
+	Peer
+	claims atomic.Bool // connected, and understands claims
+	batch  batch       // of the link's reading goroutine
+}
+
+type barrier struct {
+	claim uint64
+	done  func(error)
+}
+
+// ErrClosed: the node is closed.
+var ErrClosed = errors.New("node: closed")
+
+// Start makes a node run. ctx bounds the start only.
+func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, view: members.View(), base: time.Now(),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, closing: make(chan struct{}),
+	}
+	n.runners.Store(&[]*runner{})
+	n.byID.Store(&map[uint32]*Space{})
+	for i := range n.peerIndex {
+		n.peerIndex[i] = -1
+	}
+	for i, p := range cfg.Peers {
+		n.peers = append(n.peers, &peer{Peer: p})
+		n.peerIndex[p.ID] = i
+	}
+	n.common = newCommon(n.fenceMoved)
+	n.flusher = newFlusher(n)
+	var err error
+	if n.links, err = engine.NewLinks(n.linksConfig(), (*linkSide)(n)); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	go n.flusher.run()
+	for _, addr := range cfg.Clients {
+		l, err := n.listenClients(addr)
+		if err != nil {
+			n.Close(ctx)
+			return nil, err
+		}
+		n.listeners = append(n.listeners, l)
+	}
+	return n, nil
+}
+
+// now is the node's clock: ns since its start, monotonic.
+func (n *Node) now() int64 { return int64(time.Since(n.base)) }
+
+// ID gives the node id.
+func (n *Node) ID() uint16 { return n.cfg.ID }
+
+// Instance gives the number of this start of the node.
+func (n *Node) Instance() uint64 { return n.cfg.Instance }
+
+// Ready waits until all peers are connected.
+func (n *Node) Ready(ctx context.Context) error { return n.links.Ready(ctx) }
+
+// ClientAddrs gives the addresses bound for clients, in the order of Config.
+func (n *Node) ClientAddrs() []net.Addr {
+	var out []net.Addr
+	for i, l := range n.listeners {
+		network, _ := splitAddr(n.cfg.Clients[i])
+		out = append(out, clientAddr{network, l.Addr()})
+	}
+	return out
+}
+
+type clientAddr struct{ network, addr string }
+
+func (a clientAddr) Network() string { return a.network }
+func (a clientAddr) String() string  { return a.network + "://" + a.addr }
+
+// Wait blocks while the node takes no new work, because a peer does not keep
+// up with what is queued for it.
+func (n *Node) Wait(ctx context.Context) error {
+	if !n.links.Congested() {
+		return nil
+	}
+	return n.links.WaitUncongested(ctx)
+}
+
+// Open opens a lockspace, making it on all nodes if it is new. valueLen is
+// the size of its lock value blocks, 0 to 256 bytes, the same for everybody.
+func (n *Node) Open(name string, valueLen int) (*Space, error) {
+	if len(name) == 0 || len(name) > wire.MaxName {
+		return nil, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+	}
+	if valueLen < 0 || valueLen > wire.MaxValue {
+		return nil, fmt.Errorf("%w: value length %d, must be 0 to %d", ErrInvalid, valueLen, wire.MaxValue)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.openLocked(name, valueLen)
+}
+
+// Errors of Open.
+var (
+	ErrInvalid  = errors.New("node: invalid argument")
+	ErrMismatch = errors.New("node: lockspace has other properties")
+)
+
+func (n *Node) openLocked(name string, valueLen int) (*Space, error) {
+	if n.closed {
+		return nil, ErrClosed
+	}
+	id := wire.SpaceID(name)
+	if s := n.spaces[id]; s != nil {
+		switch {
+		case s.name != name:
+			return nil, fmt.Errorf("%w: %q and %q have the same number %#x; rename one", ErrMismatch, name, s.name, id)
+		case s.valueLen != valueLen:
+			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.valueLen, valueLen)
+		}
+		return s, nil
+	}
+	s := &Space{node: n, name: name, id: id, valueLen: valueLen}
+	for i := range n.cfg.Shards {
+		r := &runner{node: n, space: s, number: i, open: make([]openFrame, len(n.peers))}
+		shard, err := lockspace.New(lockspace.Config{
+			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: valueLen, View: n.view,
+			Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.shard = shard
+		s.runners = append(s.runners, r)
+	}
+	n.announce(s)
+	n.publish(s)
+	return s, nil
+}
+
+// drift is what the idle test of an adoption allows for clocks that run at
+// different speeds: 0.1 % of the longest time a claim can stay open unnoticed.
+const drift = time.Millisecond
+
+func (n *Node) publish(s *Space) {
+	n.spaces[s.id] = s
+	byID := make(map[uint32]*Space, len(n.spaces))
+	var all []*runner
+	for id, s := range n.spaces {
+		byID[id] = s
+		all = append(all, s.runners...)
+	}
+	n.byID.Store(&byID)
+	n.runners.Store(&all)
+}
+
+func (n *Node) allRunners() []*runner { return *n.runners.Load() }
+
+// fenceMoved is called when claims have closed, inside some shard.
+func (n *Node) fenceMoved() {
+	if n.waiting.Load() > 0 {
+		n.flusher.signal()
+	}
+	for _, r := range n.allRunners() {
+		if r.holding.Load() {
+			n.flusher.fence.Store(true)
+			n.flusher.signal()
+			return
+		}
+	}
+}
+
+// Barrier calls done when every claim that is open now has closed: from then
+// on what the node has created is known to the cluster. done may run before
+// Barrier returns and must not block.
+func (n *Node) Barrier(done func(error)) {
+	claim := n.common.issued.Load()
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		done(ErrClosed)
+		return
+	}
+	n.barriers = append(n.barriers, barrier{claim, done})
+	n.waiting.Add(1)
+	n.mu.Unlock()
+	n.checkBarriers()
+}
+
+func (n *Node) checkBarriers() {
+	if n.waiting.Load() == 0 {
+		return
+	}
+	closed := n.common.closed.Load()
+	n.mu.Lock()
+	var due []barrier
+	kept := n.barriers[:0]
+	for _, b := range n.barriers {
+		if b.claim <= closed {
+			due = append(due, b)
+		} else {
+			kept = append(kept, b)
+		}
+	}
+	n.barriers = kept
+	n.waiting.Add(-int32(len(due)))
+	n.mu.Unlock()
+	for _, b := range due {
+		b.done(nil)
+	}
+}
+
+// Close ends the node: clients are told, their locks are released, messages
+// that may leave are sent until ctx ends, links are closed.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	sessions := n.sessions
+	n.sessions = map[*session]struct{}{}
+	barriers := n.barriers
+	n.barriers = nil
+	n.mu.Unlock()
+	close(n.closing)
+	for _, b := range barriers {
+		b.done(ErrClosed)
+	}
+	for s := range sessions {
+		s.shutDown()
+	}
+	for _, l := range n.listeners {
+		l.Close()
+	}
+	n.drainClaims(ctx)
+	n.flusher.stop()
+	for _, r := range n.allRunners() {
+		r.wait((*runner).flushAll)
+	}
+	return n.links.Close(ctx)
+}
+
+// drainClaims waits until no claim is open, so that releases held behind the
+// fence have left.
+func (n *Node) drainClaims(ctx context.Context) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for n.common.issued.Load() != n.common.closed.Load() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package node
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// runner runs one shard: one caller at a time, without a mutex and without a
+// goroutine of its own. Whoever brings work and finds the shard free runs it;
+// whoever finds it busy leaves the work in the inbox, and the one who is
+// inside does it before leaving.
+//
+//	running 0 -> 1   by compare-and-swap: the winner owns every plain field
+//	inbox            a lock-free stack; the owner takes all of it and reverses
+//	running 1 -> 0   then look at the inbox again: work that came in between
+//	                 belongs to whoever wins the next compare-and-swap
+type runner struct {
+	running atomic.Uint32
+	wake    atomic.Uint32 // 1: the flusher has been told about this runner
+	holding atomic.Bool   // messages wait for the fence
+	inbox   atomic.Pointer[task]
+	ids     atomic.Uint64 // lock ids issued
+	_       [40]byte
+
+	node   *Node
+	space  *Space
+	number int
+	shard  *lockspace.Shard
+
+	open     []openFrame // by peer index
+	urgent   bool        // something here should leave at once
+	lazy     bool        // something may wait for company: NOTIFYs
+	sessions []*session  // with answers not flushed
+	sent     [256]uint64 // messages by type
+	received [256]uint64
+	_        [64]byte
+}
+
+// task is work left in an inbox.
+type task struct {
+	next *task
+	op   Op
+	run  func(*runner) // neither op nor frame: anything else
+	from uint64        // frame: the sender's instance
+	head wire.Header
+	buf  []byte // frame: copy of the payload; op: copy of name and value
+}
+
+var taskPool = sync.Pool{New: func() any { return new(task) }}
+
+func (r *runner) enter() bool { return r.running.CompareAndSwap(0, 1) }
+
+// leave does what has come into the inbox, flushes unless b will, and lets go.
+func (r *runner) leave(b *batch) {
+	for {
+		r.drain()
+		r.checkFence()
+		if b != nil {
+			b.add(r)
+		} else {
+			r.flush()
+		}
+		r.running.Store(0)
+		if r.inbox.Load() == nil || !r.enter() {
+			return
+		}
+	}
+}
+
+// checkFence publishes whether messages are held back, then looks once more
+// whether they must be: claims closed in another shard from now on wake us.
+func (r *runner) checkFence() {
+	h := r.shard.Holding()
+	if h != r.holding.Load() {
+		r.holding.Store(h)
+	}
+	if h {
+		r.shard.Release(r.node.now())
+	}
+}
+
+func (r *runner) push(t *task) {
+	for {
+		head := r.inbox.Load()
+		t.next = head
+		if r.inbox.CompareAndSwap(head, t) {
+			return
+		}
+	}
+}
+
+// put leaves t in the inbox and sees to it that somebody does it.
+func (r *runner) put(t *task, b *batch) {
+	r.push(t)
+	if r.enter() {
+		r.leave(b)
+	}
+}
+
+// do runs f inside the shard, now or by whoever is there.
+func (r *runner) do(f func(*runner)) {
+	t := taskPool.Get().(*task)
+	t.run = f
+	r.put(t, nil)
+}
+
+func (r *runner) drain() {
+	for {
+		t := r.inbox.Swap(nil)
+		if t == nil {
+			return
+		}
+		var first *task
+		for t != nil { // the stack has the latest on top
+			next := t.next
+			t.next, first = first, t
+			t = next
+		}
+		for first != nil {
+			next := first.next
+			r.runTask(first)
+			first = next
+		}
+	}
+}
+
+func (r *runner) runTask(t *task) {
+	switch {
+	case t.run != nil:
+		t.run(r)
+	case t.op.kind != 0:
+		r.exec(&t.op)
+	default:
+		r.deliver(t.from, &t.head, t.buf)
+	}
+	*t = task{buf: t.buf[:0]}
+	taskPool.Put(t)
+}
+
+// wait runs f inside the shard and returns when it has run. It must not be
+// called from inside a shard.
+func (r *runner) wait(f func(*runner)) {
+	done := make(chan struct{})
+	r.do(func(r *runner) {
+		f(r)
+		close(done)
+	})
+	<-done
+}
+
+// deliver hands messages that have waited in the inbox to the shard.
+func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
+	var m wire.Msg
+	for len(payload) > 0 {
+		n, err := m.Decode(payload)
+		if err != nil {
+			panic("node: message changed in the inbox: " + err.Error())
+		}
+		r.message(from, h, lockspace.Hash(m.Name), &m)
+		payload = payload[n:]
+	}
+}
+
+func (r *runner) message(from uint64, h *wire.Header, hash uint64, m *wire.Msg) {
+	r.received[m.Type]++
+	r.shard.Note(h.Clock)
+	r.shard.Deliver(r.node.now(), from, hash, m)
+}
+
+// batch collects the runners that a network reader has used, so that what
+// they have to say leaves in one go when there is no more input.
+type batch struct{ runners []*runner }
+
+func (b *batch) add(r *runner) {
+	for _, o := range b.runners {
+		if o == r {
+			return
+		}
+	}
+	b.runners = append(b.runners, r)
+}
+
+// flush is called when there is no more input. A runner that is busy is
+// flushed by whoever runs it.
+func (b *batch) flush() {
+	for _, r := range b.runners {
+		r.put(flushTask(), nil)
+	}
+	b.runners = b.runners[:0]
+}
+
+func flushTask() *task {
+	t := taskPool.Get().(*task)
+	t.run = func(*runner) {}
+	return t
+}

@@ -1,0 +1,92 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file accepts clients; session.go serves them.
+
+func (n *Node) listenClients(addr string) (engine.Listener, error) {
+	network, rest := splitAddr(addr)
+	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, (*clientSide)(n))
+	if err != nil {
+		return nil, fmt.Errorf("node: listen for clients on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+// clientSide is the node as its clients' connections see it.
+type clientSide Node
+
+// OnOpen makes a session that waits for its HELLO.
+func (c *clientSide) OnOpen(fc *engine.FrameConn) {
+	n := (*Node)(c)
+	s := &session{node: n, conn: fc, spaces: map[uint32]*sessionSpace{}}
+	fc.SetUser(s)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.closed:
+		s.refuse = wire.ShuttingDown
+	case len(n.sessions) >= n.cfg.MaxSessions:
+		s.refuse = wire.Limit
+	default:
+		n.nextSess++
+		s.id = n.nextSess
+		n.sessions[s] = struct{}{}
+	}
+}
+
+// errRefused ends a connection after its REFUSED has been sent.
+var errRefused = errors.New("node: client refused")
+
+// OnFrame takes a client's frame. Messages before the first bad one count.
+func (c *clientSide) OnFrame(fc *engine.FrameConn, h *wire.Header, payload []byte) error {
+	s := fc.User().(*session)
+	if h.Kind != wire.KindClient {
+		return fmt.Errorf("%w: kind %d on a client connection", wire.ErrKind, h.Kind)
+	}
+	var it wire.Messages
+	var m wire.Msg
+	it.Reset(h, payload)
+	for {
+		ok, err := it.Next(&m)
+		if err != nil || !ok {
+			return err
+		}
+		if err := s.message(h, &m); err != nil {
+			return err
+		}
+	}
+}
+
+// OnIdle: no complete frame is left to read from this client.
+func (c *clientSide) OnIdle(fc *engine.FrameConn) {
+	s := fc.User().(*session)
+	s.batch.flush()
+	s.flush()
+}
+
+// OnClose ends the session.
+func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
+	s := fc.User().(*session)
+	n := (*Node)(c)
+	n.mu.Lock()
+	delete(n.sessions, s)
+	n.mu.Unlock()
+	if s.greeted {
+		n.cfg.Logger.Info("client gone", "session", s.id, "client", s.name, "reason", err)
+	} else {
+		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
+	}
+	s.releaseAll()
+}
+
+// badFrame reports bytes that only a broken peer can have sent.
+func (n *Node) badFrame(from uint64, err error) {
+	n.cfg.Logger.Error("bad message dropped", "peer", wire.NodeOf(from), "err", err)
+}

@@ -1,0 +1,376 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// session is one client's connection and all its locks. They die together.
+type session struct {
+	node    *Node
+	conn    *engine.FrameConn
+	id      uint64
+	name    string // what the client calls itself
+	refuse  wire.Status
+	greeted bool
+	version uint8
+	batch   batch                    // of the connection's reading goroutine
+	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
+
+	mu    sync.Mutex // guards what follows; answers come from several shards
+	out   []byte     // open frame, nil if empty
+	space uint32     // lockspace of the open frame
+	count uint16
+	dirty bool // some runner will flush
+	gone  bool
+	locks int
+}
+
+// sessionSpace is a session's part in one lockspace. It owns the locks.
+type sessionSpace struct {
+	session *session
+	space   *Space
+	locks   map[uint64]clientLock // by id; guarded by session.mu, as is waiting
+	waiting map[uint64]uint64     // LOCK requests not answered: request number -> id
+}
+
+// clientLock is what the session remembers of a lock.
+type clientLock struct {
+	req     uint64
+	waiting bool // the LOCK request has not been answered
+}
+
+// message handles one message of the client. An error ends the connection.
+func (s *session) message(h *wire.Header, m *wire.Msg) error {
+	if !s.greeted {
+		return s.hello(m)
+	}
+	switch m.Type {
+	case wire.OpenSpace:
+		s.openSpace(m)
+		return nil
+	case wire.BarrierReq:
+		req := m.Req
+		s.node.Barrier(func(err error) {
+			st := wire.OK
+			if err != nil {
+				st = wire.ShuttingDown
+			}
+			s.send(0, &wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode})
+			s.flush()
+		})
+		return nil
+	case wire.Ping:
+		s.send(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
+		return nil
+	}
+	sp := s.spaces[h.Lockspace]
+	if sp == nil {
+		if m.Type == wire.CloseSpace {
+			s.send(h.Lockspace, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
+			return nil
+		}
+		s.fail(h.Lockspace, m, wire.NoSpace)
+		return nil
+	}
+	return sp.message(m)
+}
+
+// hello negotiates. A client that offers no version we speak is refused.
+func (s *session) hello(m *wire.Msg) error {
+	if m.Type != wire.Hello {
+		return fmt.Errorf("%w: type %d before HELLO", wire.ErrType, m.Type)
+	}
+	version, err := wire.Negotiate(m.Num)
+	if err != nil {
+		s.refuse = wire.BadVersion
+	}
+	if s.refuse != wire.OK {
+		text := "no more sessions"
+		switch s.refuse {
+		case wire.BadVersion:
+			text = err.Error()
+		case wire.ShuttingDown:
+			text = "shutting down"
+		}
+		s.send(0, &wire.Msg{
+			Type: wire.Refused, Status: s.refuse, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Text: []byte(text),
+		})
+		s.flush()
+		s.conn.CloseSent()
+		return nil
+	}
+	s.greeted, s.version, s.name = true, version, string(m.Text)
+	s.send(0, &wire.Msg{
+		Type: wire.Welcome, Instance: s.id, Num: uint32(version), Features: m.Features & wire.Features,
+		Text: fmt.Appendf(nil, "node %d", s.node.cfg.ID),
+	})
+	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "remote", s.conn.RemoteAddr())
+	return nil
+}
+
+func (s *session) openSpace(m *wire.Msg) {
+	answer := wire.Msg{Type: wire.SpaceOpened, Req: m.Req}
+	sp, err := s.node.Open(string(m.Text), int(m.Num))
+	switch {
+	case errors.Is(err, ErrMismatch):
+		answer.Status = wire.Mismatch
+	case errors.Is(err, ErrClosed):
+		answer.Status = wire.ShuttingDown
+	case err != nil:
+		answer.Status = wire.Invalid
+	default:
+		answer.Num = sp.id
+		if s.spaces[sp.id] == nil {
+			s.spaces[sp.id] = &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
+		}
+	}
+	if err != nil {
+		answer.Text = []byte(err.Error())
+	}
+	s.send(0, &answer)
+}
+
+// fail completes an operation that never began.
+func (s *session) fail(space uint32, m *wire.Msg, st wire.Status) {
+	s.send(space, &wire.Msg{Type: wire.Ast, Lock: m.Lock, Req: m.Req, Status: st, Mode: wire.NoMode})
+}
+
+// message is an operation on a lock. Until the client knows a lock's id, a
+// CANCEL names it by Lock 0 and the number of its LOCK request.
+func (sp *sessionSpace) message(m *wire.Msg) error {
+	s := sp.session
+	switch m.Type {
+	case wire.LockReq:
+		sp.lock(m)
+	case wire.ConvertReq:
+		if sp.owns(m) {
+			sp.space.other(&Op{
+				kind: opConvert, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m),
+			}, &s.batch)
+		}
+	case wire.UnlockReq:
+		if sp.owns(m) {
+			sp.space.other(&Op{kind: opUnlock, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m)}, &s.batch)
+		}
+	case wire.CancelReq:
+		if id := sp.find(m); id != 0 {
+			sp.space.other(&Op{kind: opCancel, id: id, owner: sp}, &s.batch)
+		}
+	case wire.CloseSpace:
+		sp.releaseAll()
+		delete(s.spaces, sp.space.id)
+		s.send(sp.space.id, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req})
+	default:
+		return fmt.Errorf("%w: type %d from a client", wire.ErrType, m.Type)
+	}
+	return nil
+}
+
+// find gives the id of the lock that a CANCEL means, 0 if there is none.
+func (sp *sessionSpace) find(m *wire.Msg) uint64 {
+	sp.session.mu.Lock()
+	defer sp.session.mu.Unlock()
+	if m.Lock == 0 {
+		return sp.waiting[m.Req]
+	}
+	if _, ok := sp.locks[m.Lock]; ok {
+		return m.Lock
+	}
+	return 0
+}
+
+// owns says whether m is about a lock of this session; if not, it answers.
+func (sp *sessionSpace) owns(m *wire.Msg) bool {
+	sp.session.mu.Lock()
+	_, ok := sp.locks[m.Lock]
+	sp.session.mu.Unlock()
+	if !ok {
+		sp.session.fail(sp.space.id, m, wire.NoLock)
+	}
+	return ok
+}
+
+func value(m *wire.Msg) []byte {
+	if m.Bits&wire.BitValue == 0 {
+		return nil
+	}
+	if m.Value == nil {
+		return []byte{}
+	}
+	return m.Value
+}
+
+// lock asks for a lock. It is on the session's list before anything can be
+// heard of it.
+func (sp *sessionSpace) lock(m *wire.Msg) {
+	s := sp.session
+	r, hash, id := sp.space.route(m.Name)
+	s.mu.Lock()
+	if s.locks >= s.node.cfg.MaxLocks {
+		s.mu.Unlock()
+		s.fail(sp.space.id, m, wire.Limit)
+		return
+	}
+	s.locks++
+	sp.locks[id] = clientLock{req: m.Req, waiting: true}
+	s.mu.Unlock()
+	req := m.Req
+	r.submit(&Op{
+		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, hash: hash, owner: sp, name: m.Name,
+	}, &s.batch)
+	s.mu.Lock()
+	if l, ok := sp.locks[id]; ok && l.waiting {
+		sp.waiting[req] = id
+	}
+	s.mu.Unlock()
+}
+
+// Complete answers an operation (Owner).
+func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
+	s := sp.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := sp.locks[id]; ok {
+		if l.waiting {
+			delete(sp.waiting, l.req)
+		}
+		if ended := l.waiting && c.Status != wire.OK; ended || c.Status == wire.Unlocked || c.Status == wire.LostLock {
+			delete(sp.locks, id)
+			s.locks--
+		} else if l.waiting {
+			sp.locks[id] = clientLock{}
+		}
+	}
+	s.append(sp.space.id, &wire.Msg{
+		Type: wire.Ast, Lock: id, Req: tag, Mode: uint8(c.Mode), Status: c.Status, Bits: c.Bits,
+		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value,
+	})
+}
+
+// Blocking passes a BAST on (Owner).
+func (sp *sessionSpace) Blocking(id uint64, mode lockspace.Mode) {
+	sp.session.event(sp.space.id, &wire.Msg{Type: wire.BlockingAst, Lock: id, Mode: uint8(mode)})
+}
+
+// Confirmed passes the end of a claim on (Owner).
+func (sp *sessionSpace) Confirmed(id uint64) {
+	sp.session.event(sp.space.id, &wire.Msg{Type: wire.Confirmed, Lock: id})
+}
+
+// Lost passes a loss on (Owner).
+func (sp *sessionSpace) Lost(id uint64) {
+	s := sp.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := sp.locks[id]; ok {
+		delete(sp.locks, id)
+		s.locks--
+	}
+	s.append(sp.space.id, &wire.Msg{
+		Type: wire.Lost, Lock: id, Status: wire.LostLock, Text: []byte("the name was not new: another node held it"),
+	})
+}
+
+func (s *session) event(space uint32, m *wire.Msg) {
+	s.mu.Lock()
+	s.append(space, m)
+	s.mu.Unlock()
+}
+
+// send is event for answers that no shard gives.
+func (s *session) send(space uint32, m *wire.Msg) { s.event(space, m) }
+
+// append puts m into the open frame. A frame is of one lockspace. mu is held.
+func (s *session) append(space uint32, m *wire.Msg) {
+	if s.gone {
+		return
+	}
+	if s.out != nil && (s.space != space || len(s.out) >= frameTarget) {
+		s.sendFrame()
+	}
+	if s.out == nil {
+		s.out, s.space = engine.GetBuf(), space
+	}
+	s.out = m.Append(s.out)
+	s.count++
+}
+
+// markDirty says whether the caller must see to a flush. Inside a shard.
+func (s *session) markDirty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.dirty
+	s.dirty = true
+	return !was
+}
+
+// flush sends the open frame.
+func (s *session) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty = false
+	if s.out != nil && !s.gone {
+		s.sendFrame()
+	}
+}
+
+func (s *session) sendFrame() {
+	frame := s.out
+	wire.SealFrame(frame, &wire.Header{
+		Version: max(s.version, wire.HelloVersion), Kind: wire.KindClient, Count: s.count,
+		Lockspace: s.space, Instance: s.id, Epoch: s.node.view.Epoch,
+	})
+	s.out, s.count = nil, 0
+	s.conn.Send(frame) // a failure closes the connection, and OnClose the session
+}
+
+// releaseAll gives up all the session has, because the client has gone.
+func (s *session) releaseAll() {
+	s.mu.Lock()
+	s.gone = true
+	if s.out != nil {
+		engine.PutBuf(s.out)
+		s.out = nil
+	}
+	s.mu.Unlock()
+	for _, sp := range s.spaces {
+		sp.releaseAll()
+	}
+}
+
+func (sp *sessionSpace) releaseAll() {
+	s := sp.session
+	s.mu.Lock()
+	ids := make([]uint64, 0, len(sp.locks))
+	for id := range sp.locks {
+		ids = append(ids, id)
+	}
+	s.locks -= len(ids)
+	clear(sp.locks)
+	clear(sp.waiting)
+	s.mu.Unlock()
+	for _, id := range ids {
+		sp.space.other(&Op{kind: opUnlock, flags: lockspace.ForceUnlock, id: id, owner: nobody{}}, nil)
+	}
+}
+
+// nobody hears of locks whose owner has gone.
+type nobody struct{}
+
+func (nobody) Complete(id, tag uint64, c *lockspace.Completion) {}
+func (nobody) Blocking(id uint64, mode lockspace.Mode)          {}
+func (nobody) Confirmed(id uint64)                              {}
+func (nobody) Lost(id uint64)                                   {}
+
+// shutDown tells the client that the node ends.
+func (s *session) shutDown() {
+	s.event(0, &wire.Msg{Type: wire.SessionLost, Status: wire.ShuttingDown, Text: []byte("node is shutting down")})
+	s.flush()
+	s.conn.CloseSent()
+}

@@ -1,0 +1,157 @@
+package node
+
+import (
+	"unsafe"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Owner hears of its locks. The methods are called on the grant path: they
+// must not block and must not use the Space.
+type Owner interface {
+	// Complete ends operation tag on lock id. c is valid during the call.
+	Complete(id, tag uint64, c *lockspace.Completion)
+	// Blocking: the lock blocks a request for mode.
+	Blocking(id uint64, mode lockspace.Mode)
+	// Confirmed: the claim under the lock is closed.
+	Confirmed(id uint64)
+	// Lost: the lock is gone.
+	Lost(id uint64)
+}
+
+// Space is a lockspace on this node.
+type Space struct {
+	node     *Node
+	name     string
+	id       uint32
+	valueLen int
+	runners  []*runner
+}
+
+// Name gives the lockspace's name.
+func (s *Space) Name() string { return s.name }
+
+// ID gives the number of the lockspace in frames.
+func (s *Space) ID() uint32 { return s.id }
+
+// ValueLen gives the bytes of its lock value blocks.
+func (s *Space) ValueLen() int { return s.valueLen }
+
+type opKind uint8
+
+const (
+	opLock opKind = iota + 1
+	opConvert
+	opUnlock
+	opCancel
+)
+
+// Op is an operation on a lock.
+type Op struct {
+	kind  opKind
+	mode  lockspace.Mode
+	flags uint32
+	id    uint64
+	tag   uint64
+	hash  uint64
+	owner Owner
+	name  []byte
+	value []byte
+}
+
+// Lock asks for a new lock and gives its id at once; the outcome goes to
+// owner.Complete, perhaps before Lock returns. name is not kept. Lock does not
+// block. The same holds for the other operations; whatever is wrong with them
+// is said by Complete too.
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, tag uint64) uint64 {
+	r, hash, id := s.route(name)
+	r.submit(&Op{kind: opLock, mode: mode, flags: flags, id: id, tag: tag, hash: hash, owner: owner, name: name}, nil)
+	return id
+}
+
+// route gives the runner and the hash of a name, and an id for a new lock.
+func (s *Space) route(name []byte) (r *runner, hash, id uint64) {
+	hash = lockspace.Hash(name)
+	r = s.runners[lockspace.ShardOf(hash, len(s.runners))]
+	return r, hash, r.ids.Add(1)<<8 | uint64(r.number)
+}
+
+// Convert changes a granted lock's mode; see lockspace.Shard.Convert.
+func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, value []byte, tag uint64) {
+	s.other(&Op{kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
+}
+
+// Unlock gives a lock up. It completes with wire.Unlocked.
+func (s *Space) Unlock(owner Owner, id uint64, flags uint32, value []byte, tag uint64) {
+	s.other(&Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
+}
+
+// Cancel withdraws the running operation of a lock, which then completes as
+// cancelled, or as it would have if that came first. Cancel itself has no
+// completion.
+func (s *Space) Cancel(owner Owner, id uint64) {
+	s.other(&Op{kind: opCancel, id: id, owner: owner}, nil)
+}
+
+// other routes an operation on an existing lock to its shard.
+func (s *Space) other(op *Op, b *batch) {
+	n := lockspace.ShardOfLock(op.id)
+	if n >= len(s.runners) {
+		if op.kind != opCancel {
+			op.owner.Complete(op.id, op.tag, &lockspace.Completion{Status: wire.NoLock, Mode: lockspace.NoMode})
+		}
+		return
+	}
+	s.runners[n].submit(op, b)
+}
+
+// submit does op now if the shard is free, else leaves it in the inbox.
+func (r *runner) submit(op *Op, b *batch) {
+	if r.enter() {
+		r.drain() // what came before goes first
+		r.exec(op)
+		r.leave(b)
+		return
+	}
+	t := taskPool.Get().(*task)
+	t.op = *op
+	n := len(op.name)
+	t.buf = append(append(t.buf[:0], op.name...), op.value...)
+	t.op.name = t.buf[:n:n]
+	if op.value != nil {
+		t.op.value = t.buf[n:]
+	}
+	r.put(t, b)
+}
+
+// exec runs an operation inside the shard.
+func (r *runner) exec(op *Op) {
+	now := r.node.now()
+	var st lockspace.Status
+	switch op.kind {
+	case opLock:
+		_, st = r.shard.Lock(now, &lockspace.Request{
+			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, User: op.owner, Tag: op.tag,
+		})
+	case opConvert:
+		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
+	case opUnlock:
+		if st = r.shard.Unlock(now, op.id, op.flags, op.value); st == wire.OK {
+			st = wire.Unlocked
+		}
+	case opCancel:
+		r.shard.Cancel(now, op.id)
+	}
+	if st != wire.OK {
+		op.owner.Complete(op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})
+	}
+}
+
+// bytesOf views a string as bytes that nobody writes to.
+func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+
+// LockString is Lock for a name that is a string.
+func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, tag uint64) uint64 {
+	return s.Lock(owner, bytesOf(name), mode, flags, tag)
+}

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+// SpaceStats is what a lockspace has done on this node.
+type SpaceStats struct {
+	Name     string
+	ID       uint32
+	ValueLen int
+	Shards   []lockspace.Stats
+	Sent     [256]uint64 // messages to other nodes by type
+	Received [256]uint64 // messages from other nodes by type
+}
+
+// Stats is what the node has done.
+type Stats struct {
+	ID       uint16
+	Instance uint64
+	Epoch    uint64
+	Sessions int
+	Spaces   []SpaceStats
+	Links    []engine.PeerStats
+}
+
+// Spaces gives the lockspaces of this node.
+func (n *Node) Spaces() []*Space {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := make([]*Space, 0, len(n.spaces))
+	for _, s := range n.spaces {
+		out = append(out, s)
+	}
+	return out
+}
+
+// Space gives an open lockspace by name, nil if there is none.
+func (n *Node) Space(name string) *Space {
+	for _, s := range n.Spaces() {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Stats collects the counters. It enters each shard for a moment.
+func (n *Node) Stats() Stats {
+	st := Stats{ID: n.cfg.ID, Instance: n.cfg.Instance, Epoch: n.view.Epoch, Links: n.links.Stats()}
+	n.mu.Lock()
+	st.Sessions = len(n.sessions)
+	n.mu.Unlock()
+	for _, s := range n.Spaces() {
+		st.Spaces = append(st.Spaces, s.Stats())
+	}
+	return st
+}
+
+// Stats collects the counters of one lockspace.
+func (s *Space) Stats() SpaceStats {
+	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.valueLen}
+	for _, r := range s.runners {
+		r.wait(func(r *runner) {
+			st.Shards = append(st.Shards, r.shard.Stats())
+			for t := range r.sent {
+				st.Sent[t] += r.sent[t]
+				st.Received[t] += r.received[t]
+			}
+		})
+	}
+	return st
+}
+
+// Inspect calls f for the resources of the lockspace that this node knows,
+// until f returns false or ctx ends. It holds up one shard at a time.
+func (s *Space) Inspect(ctx context.Context, f func(lockspace.ResourceInfo) bool) error {
+	goOn := true
+	for _, r := range s.runners {
+		if !goOn {
+			break
+		}
+		r.wait(func(r *runner) {
+			r.shard.Inspect(func(i lockspace.ResourceInfo) bool {
+				goOn = f(i) && ctx.Err() == nil
+				return goOn
+			})
+		})
+	}
+	return ctx.Err()
+}

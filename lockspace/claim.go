@@ -118,6 +118,7 @@ func (s *Shard) confirm(r *resource) {
 		s.host.Confirmed(l.user, l.id)
 	}
 	s.closeClaim(r)
+	s.runDeferred(r)
 	s.maybeIdle(r)
 }
 

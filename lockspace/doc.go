@@ -1,18 +1,18 @@
 // Package lockspace is the lock manager itself: what a node does for a part
 // of the names of a lockspace, as a pure state machine.
 //
-//	 Lock Convert Unlock Cancel          Complete Blocking Confirmed Lost
-//	      |  programs on this node              ^
-//	      v                                     |
-//	 +----------------------- Shard ------------------------------+
-//	 |  requester: my locks on names that others master           |
-//	 |  master:    grant, convert and wait queue of a name        |
-//	 |  directory: name -> master and life                        |
-//	 |  outbox:    what waits for the release fence               |
-//	 +-------------------------------------------------------------+
-//	      ^                                     |
-//	      |  other nodes                        v
-//	   Deliver                                 Send            Tick, Release: time
+//	Lock Convert Unlock Cancel          Complete Blocking Confirmed Lost
+//	     |  programs on this node              ^
+//	     v                                     |
+//	+----------------------- Shard ------------------------------+
+//	|  requester: my locks on names that others master           |
+//	|  master:    grant, convert and wait queue of a name        |
+//	|  directory: name -> master and life                        |
+//	|  outbox:    what waits for the release fence               |
+//	+-------------------------------------------------------------+
+//	     ^                                     |
+//	     |  other nodes                        v
+//	  Deliver                                 Send            Tick, Release: time
 //
 // A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
 // It is entered by one caller at a time (Lock, Convert, Unlock, Cancel,

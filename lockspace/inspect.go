@@ -53,6 +53,18 @@ func (s *Shard) info(r *resource) ResourceInfo {
 	return i
 }
 
+// Own calls f for each lock of this node. The shard must not be entered
+// meanwhile.
+func (s *Shard) Own(f func(user any, id uint64)) {
+	for _, l := range s.locks.slots {
+		for ; l != nil; l = l.hashNext {
+			if s.local(l) {
+				f(l.user, l.id)
+			}
+		}
+	}
+}
+
 func list(q *queue) []LockInfo {
 	var out []LockInfo
 	for l := q.head; l != nil; l = l.next {

@@ -106,6 +106,9 @@ func (r *resource) lastHeld(to uint16) *held {
 	return last
 }
 
+// Holding says that messages wait for the fence.
+func (s *Shard) Holding() bool { return s.outbox.head != nil }
+
 // Release sends what the fence no longer holds back. The host calls it when
 // claims of other shards have closed.
 func (s *Shard) Release(now int64) {

@@ -1,11 +1,16 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // This file is the requester's role: what programs on this node ask for.
 
 // Request is a new lock.
 type Request struct {
+	ID    uint64 // unique within the node instance, shard number in the low 8 bits; 0: the shard picks one
 	Name  []byte // 1 to 64 bytes; copied where it is kept
 	Hash  uint64 // Hash(Name)
 	Mode  Mode
@@ -27,10 +32,13 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 		return 0, wire.Limit
 	}
 	r := s.resource(q.Hash, q.Name)
-	l := s.newLock(r, s.cfg.Self, s.newLockID())
+	id := q.ID
+	if id == 0 {
+		id = s.newLockID()
+	}
+	l := s.newLock(r, s.cfg.Self, id)
 	l.user, l.tag = q.User, q.Tag
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
-	id := l.id
 	s.start(r, l)
 	s.finish()
 	return id, wire.OK
@@ -38,6 +46,10 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 
 // start routes a new lock by what this node is to the resource.
 func (s *Shard) start(r *resource, l *Lock) {
+	if r.state == claimed && r.granted.n+r.convert.n+r.waiting.n >= wire.MaxLocks {
+		r.deferred = append(r.deferred, l) // more than an ADOPT could carry
+		return
+	}
 	switch r.state {
 	case master, claimed:
 		s.cancelRemoval(r)
@@ -253,6 +265,11 @@ func (s *Shard) Cancel(now int64, id uint64) Status {
 
 func (s *Shard) cancelOp(l *Lock) {
 	r := l.res
+	if i := slices.Index(r.deferred, l); i >= 0 {
+		r.deferred = slices.Delete(r.deferred, i, i+1)
+		s.denied(l, wire.Cancelled)
+		return
+	}
 	switch r.state {
 	case lookup:
 		if l == r.carrier { // its master is unknown: the cancel waits for the answer
@@ -262,13 +279,6 @@ func (s *Shard) cancelOp(l *Lock) {
 		s.denied(l, wire.Cancelled)
 		return
 	case adopting:
-		for i, d := range r.deferred {
-			if d == l {
-				r.deferred = append(r.deferred[:i], r.deferred[i+1:]...)
-				s.denied(l, wire.Cancelled)
-				return
-			}
-		}
 		l.cancel = true // should the adoption come to nothing
 		s.sendCancel(r, l, r.other)
 	case remote:
@@ -311,6 +321,7 @@ func (s *Shard) complete(l *Lock, c *Completion) {
 	l.cancel = false
 	s.host.Complete(l.user, l.id, l.tag, c)
 	if l.dying {
+		l.wantBast = false // nobody listens any more
 		s.doomed = append(s.doomed, l.id)
 	}
 }

@@ -32,7 +32,7 @@ type resource struct {
 	granted  queue
 	convert  queue
 	waiting  queue
-	deferred []*Lock    // adopting: operations begun meanwhile, in order
+	deferred []*Lock    // adopting, or claimed with very many locks: operations begun meanwhile, in order
 	early    []earlyMsg // messages about a life we proposed ourselves, see notYet
 	held     *held      // first message of this name in the outbox
 	removal  *held      // the held REMOVE, if any

@@ -6,21 +6,21 @@ type Rules uint32
 
 // One bit per rule; the findings are those of the protocol page (docs/protocol.md).
 const (
-	NoFence       Rules = 1 << iota // 1: nothing waits for open claims
-	NoGateYou                       // 1b: YOU leaves at once
-	NoGateRemove                    // 1a: REMOVE leaves at once
-	NoGateDemote                    // 1c: CONVDEADLK and middle conversions leave at once
-	NoGateDown                      // 1: down-conversions leave at once
-	NoGateValue                     // 1d: value writes leave at once
-	NoGateUnlock                    // 1: UNLOCK leaves at once
-	NoGateGrant                     // 1: GRANT leaves at once
-	NoIdleTest                      // 2: an adoption ends well whenever the master is idle now
-	NoNotYet                        // 4: a life we proposed ourselves counts as "not master"
-	NoOrder                         // 5: held messages are overtaken
-	GateAnswers                     // 6: CONFIRM, REJECT, ADOPT and ADOPTED wait for the fence too
-	CloseAtReject                   // 7: a rejected claim is closed before the adoption is answered
-	ForgetUnlock                    // 8: an unlock during adoption is not sent to the master
-	NoLockIDs                       // 8: UNLOCK matches by node alone, not by lock id
-	NoUniqueLife                    // 9: a life is a bare counter; REMOVE matches it alone
-	FreshNotMaster                  // 6: NOTMASTER takes a new fence number
+	NoFence        Rules = 1 << iota // 1: nothing waits for open claims
+	NoGateYou                        // 1b: YOU leaves at once
+	NoGateRemove                     // 1a: REMOVE leaves at once
+	NoGateDemote                     // 1c: CONVDEADLK and middle conversions leave at once
+	NoGateDown                       // 1: down-conversions leave at once
+	NoGateValue                      // 1d: value writes leave at once
+	NoGateUnlock                     // 1: UNLOCK leaves at once
+	NoGateGrant                      // 1: GRANT leaves at once
+	NoIdleTest                       // 2: an adoption ends well whenever the master is idle now
+	NoNotYet                         // 4: a life we proposed ourselves counts as "not master"
+	NoOrder                          // 5: held messages are overtaken
+	GateAnswers                      // 6: CONFIRM, REJECT, ADOPT and ADOPTED wait for the fence too
+	CloseAtReject                    // 7: a rejected claim is closed before the adoption is answered
+	ForgetUnlock                     // 8: an unlock during adoption is not sent to the master
+	NoLockIDs                        // 8: UNLOCK matches by node alone, not by lock id
+	NoUniqueLife                     // 9: a life is a bare counter; REMOVE matches it alone
+	FreshNotMaster                   // 6: NOTMASTER takes a new fence number
 )

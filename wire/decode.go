@@ -6,173 +6,169 @@ import (
 )
 
 // Decode reads the message at the start of src into m, in place, and returns
-// the bytes it took. On an error m is undefined. Errors: ErrTruncated,
-// ErrType, ErrField, ErrTooLarge, ErrTrailing.
+// the bytes it took. Fields that the type does not carry become zero. On
+// success it allocates nothing; on an error m is undefined. What it accepts,
+// Append gives back byte for byte.
+//
+// Errors: ErrTruncated, ErrType, ErrField (empty name, unknown mode, status or
+// set of modes), ErrTooLarge, ErrTrailing.
 func (m *Msg) Decode(src []byte) (int, error) {
-	if len(src) < 4 {
-		return 0, fmt.Errorf("%w: message header has %d of 4 bytes", ErrTruncated, len(src))
+	if len(src) < msgHeaderSize {
+		return 0, fmt.Errorf("%w: message header has %d of %d bytes", ErrTruncated, len(src), msgHeaderSize)
 	}
 	t := Type(src[0])
 	f := fields[t]
-	if f == 0 {
-		return 0, fmt.Errorf("%w: %d", ErrType, t)
-	}
 	size := int(binary.LittleEndian.Uint16(src[2:]))
-	if src[1] != 0 {
-		return 0, fmt.Errorf("%w: reserved byte of message type %d is %#x", ErrField, t, src[1])
+	switch {
+	case f == 0:
+		return 0, fmt.Errorf("%w: %d", ErrType, uint8(t))
+	case src[1] != 0:
+		return 0, fmt.Errorf("%w: reserved byte of %v is %#x", ErrField, t, src[1])
+	case size < msgHeaderSize || size > len(src):
+		return 0, fmt.Errorf("%w: %v says %d bytes, %d are left", ErrTruncated, t, size, len(src))
 	}
-	if size < 4 || size > len(src) {
-		return 0, fmt.Errorf("%w: message type %d says %d bytes, %d are left", ErrTruncated, t, size, len(src))
-	}
-	r := reader{b: src[4:size]}
 	*m = Msg{Type: t}
-	m.decodeFields(&r, f)
-	if r.err != nil {
-		return 0, fmt.Errorf("message type %d: %w", t, r.err)
+	b := src[msgHeaderSize:size]
+	if f&fName != 0 {
+		if len(b) == 0 || len(b) <= int(b[0]) || b[0]-1 >= MaxName {
+			return 0, badName(t, b)
+		}
+		n := 1 + int(b[0])
+		m.Name, b = b[1:n:n], b[n:]
 	}
-	if len(r.b) != 0 {
-		return 0, fmt.Errorf("%w: %d behind message type %d", ErrTrailing, len(r.b), t)
+	// One check for all fields of fixed size; the slicing below then cannot fail.
+	if n := int(fixedSizes[t]); len(b) < n {
+		return 0, fmt.Errorf("%w: %v has %d of %d bytes behind the name", ErrTruncated, t, len(b), n)
+	}
+	b = m.decodeFixed(b, f)
+	if f&fChecked != 0 && !m.fixedValid(f) {
+		return 0, m.badFixed(f)
+	}
+	if f&fTail != 0 {
+		var err error
+		if b, err = m.decodeTail(b, f); err != nil {
+			return 0, fmt.Errorf("%v: %w", t, err)
+		}
+	}
+	if len(b) != 0 {
+		return 0, fmt.Errorf("%w: %d behind %v", ErrTrailing, len(b), t)
 	}
 	return size, nil
 }
 
-func (m *Msg) decodeFields(r *reader, f field) {
-	if f&fName != 0 {
-		m.Name = r.bytes(int(r.u8()), MaxName, "name")
-	}
+// decodeFixed takes the fields of fixed size off b, which holds them all, and
+// returns the rest.
+func (m *Msg) decodeFixed(b []byte, f field) []byte {
+	le := binary.LittleEndian
 	if f&fLife != 0 {
-		m.Life = Life{r.u64(), r.u64()}
+		m.Life = Life{le.Uint64(b), le.Uint64(b[8:])}
+		b = b[16:]
 	}
 	if f&fOther != 0 {
-		m.Other = Life{r.u64(), r.u64()}
+		m.Other = Life{le.Uint64(b), le.Uint64(b[8:])}
+		b = b[16:]
 	}
 	if f&fClaim != 0 {
-		m.Claim = r.u64()
+		m.Claim, b = le.Uint64(b), b[8:]
 	}
 	if f&fInstance != 0 {
-		m.Instance = r.u64()
+		m.Instance, b = le.Uint64(b), b[8:]
 	}
 	if f&fLock != 0 {
-		m.Lock = r.u64()
+		m.Lock, b = le.Uint64(b), b[8:]
 	}
 	if f&fOp != 0 {
-		m.Op = r.u32()
+		m.Op, b = le.Uint32(b), b[4:]
 	}
 	if f&fMode != 0 {
-		m.Mode = r.u8()
+		m.Mode, b = b[0], b[1:]
 	}
 	if f&fFlags != 0 {
-		m.Flags = r.u32()
+		m.Flags, b = le.Uint32(b), b[4:]
 	}
-	m.decodeRest(r, f)
+	if f&fBehindFlags == 0 {
+		return b
+	}
+	return m.decodeRest(b, f)
 }
 
-func (m *Msg) decodeRest(r *reader, f field) {
+// decodeRest goes on behind Flags, where most messages end.
+func (m *Msg) decodeRest(b []byte, f field) []byte {
+	le := binary.LittleEndian
 	if f&fStatus != 0 {
-		m.Status = Status(r.u8())
+		m.Status, b = Status(b[0]), b[1:]
 	}
 	if f&fBits != 0 {
-		m.Bits = r.u8()
+		m.Bits, b = b[0], b[1:]
 	}
 	if f&fHops != 0 {
-		m.Hops = r.u8()
+		m.Hops, b = b[0], b[1:]
 	}
 	if f&fSince != 0 {
-		m.Since = r.u8()
+		m.Since, b = b[0], b[1:]
 	}
 	if f&fNum != 0 {
-		m.Num = r.u32()
+		m.Num, b = le.Uint32(b), b[4:]
 	}
 	if f&fReq != 0 {
-		m.Req = r.u64()
+		m.Req, b = le.Uint64(b), b[8:]
 	}
 	if f&fToken != 0 {
-		m.Token = r.u64()
+		m.Token, b = le.Uint64(b), b[8:]
 	}
 	if f&fSeq != 0 {
-		m.Seq = r.u64()
+		m.Seq, b = le.Uint64(b), b[8:]
 	}
 	if f&fIdle != 0 {
-		m.Idle = r.u64()
+		m.Idle, b = le.Uint64(b), b[8:]
 	}
 	if f&fFeatures != 0 {
-		m.Features = r.u64()
+		m.Features, b = le.Uint64(b), b[8:]
 	}
+	return b
+}
+
+// decodeTail takes value, text and lock list off b and returns the rest.
+func (m *Msg) decodeTail(b []byte, f field) (rest []byte, err error) {
 	if f&fValue != 0 {
-		m.Value = r.bytes(int(r.u16()), MaxValue, "value")
+		if m.Value, b, err = takeBlock(b, 1, MaxValue); err != nil {
+			return nil, fmt.Errorf("value: %w", err)
+		}
 	}
 	if f&fText != 0 {
-		m.Text = r.bytes(int(r.u16()), MaxText, "text")
+		if m.Text, b, err = takeBlock(b, 1, MaxText); err != nil {
+			return nil, fmt.Errorf("text: %w", err)
+		}
 	}
 	if f&fLocks != 0 {
-		n := int(r.u16())
-		if n > MaxLocks {
-			r.fail(fmt.Errorf("%w: %d lock records, at most %d", ErrTooLarge, n, MaxLocks))
-			return
+		var list []byte
+		if list, b, err = takeBlock(b, LockRecSize, MaxLocks); err != nil {
+			return nil, fmt.Errorf("lock list: %w", err)
 		}
-		m.Locks = LockList(r.bytes(n*LockRecSize, MaxLocks*LockRecSize, "lock list"))
+		m.Locks = list
+		if err = m.Locks.check(); err != nil {
+			return nil, err
+		}
 	}
+	return b, nil
 }
 
-// reader takes fields off a byte slice; the first error sticks and later
-// reads give zero.
-type reader struct {
-	b   []byte
-	err error
-}
-
-func (r *reader) fail(err error) {
-	if r.err == nil {
-		r.err = err
+// takeBlock takes a u16 count and that many units of unit bytes off b. Zero
+// units give a nil block.
+func takeBlock(b []byte, unit, limit int) (block, rest []byte, err error) {
+	if len(b) < 2 {
+		return nil, nil, ErrTruncated
 	}
-	r.b = nil
-}
-
-func (r *reader) take(n int) []byte {
-	if len(r.b) < n {
-		r.fail(ErrTruncated)
-		return nil
-	}
-	p := r.b[:n:n]
-	r.b = r.b[n:]
-	return p
-}
-
-func (r *reader) u8() uint8 {
-	if p := r.take(1); p != nil {
-		return p[0]
-	}
-	return 0
-}
-
-func (r *reader) u16() uint16 {
-	if p := r.take(2); p != nil {
-		return binary.LittleEndian.Uint16(p)
-	}
-	return 0
-}
-
-func (r *reader) u32() uint32 {
-	if p := r.take(4); p != nil {
-		return binary.LittleEndian.Uint32(p)
-	}
-	return 0
-}
-
-func (r *reader) u64() uint64 {
-	if p := r.take(8); p != nil {
-		return binary.LittleEndian.Uint64(p)
-	}
-	return 0
-}
-
-func (r *reader) bytes(n, limit int, what string) []byte {
+	n := int(binary.LittleEndian.Uint16(b))
 	if n > limit {
-		r.fail(fmt.Errorf("%w: %s of %d bytes, at most %d", ErrTooLarge, what, n, limit))
-		return nil
+		return nil, nil, fmt.Errorf("%w: %d, at most %d", ErrTooLarge, n, limit)
 	}
-	if n == 0 {
-		return nil
+	end := 2 + n*unit
+	switch {
+	case len(b) < end:
+		return nil, nil, ErrTruncated
+	case n == 0:
+		return nil, b[2:], nil
 	}
-	return r.take(n)
+	return b[2:end:end], b[end:], nil
 }

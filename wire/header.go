@@ -61,7 +61,13 @@ type Header struct {
 	Ack       uint64 // last Seq that the sender has received in order
 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// crcOffset is the place of CRC in the header.
+const crcOffset = 20
+
+var (
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+	noCRC      [4]byte // what stands at crcOffset for the checksum
+)
 
 // ReserveHeader appends room for a header; SealFrame fills it later.
 func ReserveHeader(dst []byte) []byte {
@@ -82,7 +88,7 @@ func PutHeader(dst []byte, h *Header) {
 	le.PutUint16(dst[12:], h.Count)
 	le.PutUint16(dst[14:], h.Shard)
 	le.PutUint32(dst[16:], h.Lockspace)
-	le.PutUint32(dst[20:], h.CRC)
+	le.PutUint32(dst[crcOffset:], h.CRC)
 	le.PutUint64(dst[24:], h.Epoch)
 	le.PutUint64(dst[32:], h.Instance)
 	le.PutUint64(dst[40:], h.Clock)
@@ -91,13 +97,17 @@ func PutHeader(dst []byte, h *Header) {
 }
 
 // SealFrame completes a frame whose header room is frame[:HeaderSize] and
-// whose payload is the rest: it sets Length and CRC and writes the header.
+// whose payload is the rest: it sets Length and CRC and writes the header. A
+// payload over MaxPayload or more than MaxMessages messages are a programming
+// error and panic: the peer would close the connection.
 func SealFrame(frame []byte, h *Header) {
+	mustFit("payload", len(frame)-HeaderSize, MaxPayload)
+	mustFit("message count", int(h.Count), MaxMessages)
 	h.Length = uint32(len(frame) - HeaderSize)
 	h.CRC = 0
 	PutHeader(frame, h)
 	h.CRC = crc32.Checksum(frame, castagnoli)
-	binary.LittleEndian.PutUint32(frame[20:], h.CRC)
+	binary.LittleEndian.PutUint32(frame[crcOffset:], h.CRC)
 }
 
 // ParseHeader reads and checks a header, not its checksum, which needs the
@@ -109,12 +119,12 @@ func ParseHeader(src []byte, h *Header) error {
 	}
 	le := binary.LittleEndian
 	if m := le.Uint32(src[0:]); m != Magic {
-		return fmt.Errorf("%w: %#08x", ErrMagic, m)
+		return fmt.Errorf("%w: %#010x", ErrMagic, m)
 	}
 	*h = Header{
 		Version: src[4], Kind: Kind(src[5]), Flags: le.Uint16(src[6:]),
 		Length: le.Uint32(src[8:]), Count: le.Uint16(src[12:]), Shard: le.Uint16(src[14:]),
-		Lockspace: le.Uint32(src[16:]), CRC: le.Uint32(src[20:]),
+		Lockspace: le.Uint32(src[16:]), CRC: le.Uint32(src[crcOffset:]),
 		Epoch: le.Uint64(src[24:]), Instance: le.Uint64(src[32:]), Clock: le.Uint64(src[40:]),
 		Seq: le.Uint64(src[48:]), Ack: le.Uint64(src[56:]),
 	}
@@ -137,15 +147,16 @@ func (h *Header) check() error {
 	return nil
 }
 
-// CheckCRC verifies the checksum of header bytes and payload as received.
+// CheckCRC verifies the checksum of header bytes, at least HeaderSize, and of
+// the payload as received. Errors: ErrChecksum.
 func CheckCRC(header, payload []byte) error {
-	var h [HeaderSize]byte
-	copy(h[:], header[:HeaderSize])
-	want := binary.LittleEndian.Uint32(h[20:])
-	h[20], h[21], h[22], h[23] = 0, 0, 0, 0
-	got := crc32.Update(crc32.Checksum(h[:], castagnoli), castagnoli, payload)
+	want := binary.LittleEndian.Uint32(header[crcOffset:])
+	got := crc32.Update(0, castagnoli, header[:crcOffset])
+	got = crc32.Update(got, castagnoli, noCRC[:]) // a local copy of the header would be on the heap
+	got = crc32.Update(got, castagnoli, header[crcOffset+len(noCRC):HeaderSize])
+	got = crc32.Update(got, castagnoli, payload)
 	if got != want {
-		return fmt.Errorf("%w: frame says %#08x, content has %#08x", ErrChecksum, want, got)
+		return fmt.Errorf("%w: frame says %#010x, content has %#010x", ErrChecksum, want, got)
 	}
 	return nil
 }

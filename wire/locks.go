@@ -14,7 +14,7 @@ type LockRec struct {
 	Wanted  uint8 // mode requested; NoMode: nothing is waiting
 }
 
-// NoMode stands for "no mode" in a LockRec (the kernel's IV).
+// NoMode stands for "no mode" in a LockRec, a DENIED and an AST (the kernel's IV).
 const NoMode uint8 = 0xff
 
 // LockList is a list of lock records in encoded form; it is read in place.

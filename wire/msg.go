@@ -35,6 +35,9 @@ type Msg struct {
 	Locks    LockList
 }
 
+// msgHeaderSize is the bytes in front of a message's fields.
+const msgHeaderSize = 4
+
 type field uint32
 
 const (
@@ -60,6 +63,11 @@ const (
 	fValue
 	fText
 	fLocks
+
+	fNoMode // no field: Mode may also be NoMode
+
+	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fFeatures
+	fTail        = fValue | fText | fLocks // own length in front, behind all others
 )
 
 // fields gives each message its content. Fields travel in the order of the
@@ -81,7 +89,7 @@ var fields = [256]field{
 	Unlock:    fName | fLife | fLock | fOp | fFlags | fBits | fSeq | fValue,
 	Cancel:    fName | fLife | fLock | fOp,
 	Queued:    fName | fLife | fLock | fOp | fHops,
-	Denied:    fName | fLife | fLock | fOp | fMode | fStatus | fBits | fHops,
+	Denied:    fName | fLife | fLock | fOp | fMode | fStatus | fBits | fHops | fNoMode,
 	Grant:     fName | fLife | fLock | fOp | fMode | fToken | fBits | fHops | fSeq | fValue,
 	Bast:      fName | fLife | fLock | fMode,
 	Reg:       fName | fLife | fClaim | fToken | fBits | fSeq | fValue | fLocks,
@@ -111,7 +119,7 @@ var fields = [256]field{
 	ConvertReq:  fLock | fMode | fFlags | fBits | fReq | fValue,
 	UnlockReq:   fLock | fFlags | fBits | fReq | fValue,
 	CancelReq:   fLock | fReq,
-	Ast:         fLock | fMode | fStatus | fBits | fHops | fReq | fToken | fSeq | fValue | fText,
+	Ast:         fLock | fMode | fStatus | fBits | fHops | fReq | fToken | fSeq | fValue | fText | fNoMode,
 	BlockingAst: fLock | fMode,
 	Confirmed:   fLock,
 	Lost:        fLock | fStatus | fText,
@@ -121,16 +129,45 @@ var fields = [256]field{
 	Pong:        fNum,
 }
 
+// fixedSizes gives for each type the bytes of its fields of fixed size: all but
+// Name, Value, Text and Locks. Decode checks their presence at once.
+var fixedSizes = func() (sizes [256]uint8) {
+	for t, f := range fields {
+		for bit := fLife; bit < fValue; bit <<= 1 {
+			if f&bit != 0 {
+				sizes[t] += bit.size()
+			}
+		}
+	}
+	return sizes
+}()
+
+// size gives the bytes of a field of fixed size.
+func (f field) size() uint8 {
+	switch f {
+	case fLife, fOther:
+		return 16
+	case fOp, fFlags, fNum:
+		return 4
+	case fMode, fStatus, fBits, fHops, fSince:
+		return 1
+	default:
+		return 8
+	}
+}
+
 // Valid says that t is a known message type.
 func (t Type) Valid() bool { return fields[t] != 0 }
 
-// Append encodes m behind dst and returns the extended buffer. A name, value,
-// text or lock list over its limit is a programming error and panics: callers
-// check what comes from outside before they build messages.
+// Append encodes m behind dst and returns the extended buffer; it allocates
+// only if dst is too small. An unknown type, or a name, value, text or lock list
+// over its limit, is a programming error and panics: callers check what comes
+// from outside before they build messages. The other rules that Decode enforces
+// (name not empty, modes, status) are the caller's to keep.
 func (m *Msg) Append(dst []byte) []byte {
 	f := fields[m.Type]
 	if f == 0 {
-		panic(fmt.Sprintf("wire: no message type %d", m.Type))
+		panic(fmt.Sprintf("wire: no message type %d", uint8(m.Type)))
 	}
 	le := binary.LittleEndian
 	start := len(dst)
@@ -164,7 +201,7 @@ func (m *Msg) Append(dst []byte) []byte {
 		dst = le.AppendUint32(dst, m.Flags)
 	}
 	dst = m.appendRest(dst, f)
-	binary.LittleEndian.PutUint16(dst[start+2:], uint16(len(dst)-start))
+	le.PutUint16(dst[start+2:], uint16(len(dst)-start))
 	return dst
 }
 
@@ -211,6 +248,7 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 	}
 	if f&fLocks != 0 {
 		mustFit("lock list", m.Locks.Len(), MaxLocks)
+		mustFit("piece of a lock record", len(m.Locks)%LockRecSize, 0)
 		dst = append(le.AppendUint16(dst, uint16(m.Locks.Len())), m.Locks...)
 	}
 	return dst

@@ -63,6 +63,17 @@ func NewInstance(id uint16) uint64 {
 	return ms<<23 | uint64(rand.N(1<<7))<<16 | uint64(id)
 }
 
+// NewTransport gives a transport by name: "netpoll" or "plain".
+func NewTransport(name string) (engine.Transport, error) {
+	switch name {
+	case "netpoll":
+		return engine.NewNetpoll(), nil
+	case "plain":
+		return engine.NewPlain(), nil
+	}
+	return nil, fmt.Errorf("%w: transport %q, want netpoll or plain", ErrInvalid, name)
+}
+
 // splitAddr cuts "unix:///path", "tcp://host:port" or "host:port".
 func splitAddr(addr string) (network, rest string) {
 	if p, ok := strings.CutPrefix(addr, "unix://"); ok {

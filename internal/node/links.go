@@ -1,6 +1,8 @@
 package node
 
 import (
+	"time"
+
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -30,8 +32,10 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 // OnIdle: no complete frame is left to read from this peer.
 func (l *linkSide) OnIdle(id uint16) { l.peers[l.peerIndex[id]].batch.flush() }
 
-// OnPeerUp: the link works.
+// OnPeerUp: the link works. It may come before NewLinks has returned; no
+// frame of the peer comes before it.
 func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
+	<-l.linked
 	l.peers[l.peerIndex[id]].claims.Store(features&wire.FeatureClaims != 0)
 	l.cfg.Logger.Info("peer connected", "peer", id, "instance", instance)
 }
@@ -137,6 +141,15 @@ func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
 		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
 		Compress: n.cfg.Compress, Logger: n.cfg.Logger,
+		Delay: func(peer uint16) time.Duration { return n.peers[n.peerIndex[peer]].Delay },
+	}
+	if n.cfg.Listen != "" {
+		network, addr := splitAddr(n.cfg.Listen)
+		c.Network, c.Listen = network, []string{addr}
+	}
+	for _, p := range n.cfg.Peers {
+		_, addr := splitAddr(p.Addr)
+		c.Peers = append(c.Peers, engine.Peer{ID: p.ID, Addr: addr})
 	}
 	return c
 }

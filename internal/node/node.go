@@ -46,6 +46,7 @@ type Node struct {
 	view      *lockspace.View
 	common    *common
 	links     *engine.Links
+	linked    chan struct{} // closed when links is set
 	peers     []*peer
 	peerIndex [1 << 16]int // node id -> index in peers; -1: not a peer
 	flusher   *flusher
@@ -86,7 +87,7 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	}
 	n := &Node{
 		cfg: cfg, view: members.View(), base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, closing: make(chan struct{}),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, closing: make(chan struct{}), linked: make(chan struct{}),
 	}
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
@@ -103,6 +104,7 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	if n.links, err = engine.NewLinks(n.linksConfig(), (*linkSide)(n)); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
+	close(n.linked)
 	go n.flusher.run()
 	for _, addr := range cfg.Clients {
 		l, err := n.listenClients(addr)

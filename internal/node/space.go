@@ -148,6 +148,25 @@ func (r *runner) exec(op *Op) {
 	}
 }
 
+// ReleaseAll unlocks all locks whose owner is accepted, those that wait for
+// something included. Their owners hear of it.
+func (s *Space) ReleaseAll(accept func(Owner) bool) {
+	for _, r := range s.runners {
+		r.wait(func(r *runner) {
+			var ids []uint64
+			var owners []Owner
+			r.shard.Own(func(user any, id uint64) {
+				if o := user.(Owner); accept(o) {
+					ids, owners = append(ids, id), append(owners, o)
+				}
+			})
+			for i, id := range ids {
+				r.exec(&Op{kind: opUnlock, flags: lockspace.ForceUnlock, id: id, owner: owners[i]})
+			}
+		})
+	}
+}
+
 // bytesOf views a string as bytes that nobody writes to.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 

@@ -24,7 +24,7 @@ type Stats struct {
 	Epoch    uint64
 	Sessions int
 	Spaces   []SpaceStats
-	Links    []engine.PeerStats
+	Links    map[uint16]engine.PeerStats
 }
 
 // Spaces gives the lockspaces of this node.

@@ -1,0 +1,65 @@
+package lockify
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+
+	"github.com/panjf2000/ants/v2"
+)
+
+// calls runs the program's callbacks for one client: in order, one at a time,
+// on a worker of a shared pool, never on the path that grants locks. The queue
+// is bounded by what the client has under way: one outcome and one blocking
+// call for each of its locks.
+type calls struct {
+	mu      sync.Mutex
+	queue   []func()
+	running bool
+}
+
+// workers is shared by all clients of the process. It has as many workers as
+// there are clients with callbacks to run.
+var workers = sync.OnceValue(func() *ants.Pool {
+	// A panic in a callback must end the program as any other panic does;
+	// the pool would otherwise log it and carry on.
+	crash := func(v any) {
+		fmt.Fprintf(os.Stderr, "panic: %v [in a lockify callback]\n\n%s", v, debug.Stack())
+		os.Exit(2)
+	}
+	p, err := ants.NewPool(-1, ants.WithPanicHandler(crash))
+	if err != nil {
+		panic(err) // only an impossible configuration
+	}
+	return p
+})
+
+func (c *calls) add(f func()) {
+	c.mu.Lock()
+	c.queue = append(c.queue, f)
+	start := !c.running
+	c.running = true
+	c.mu.Unlock()
+	if start {
+		if err := workers().Submit(c.run); err != nil {
+			go c.run() // the pool has been released
+		}
+	}
+}
+
+func (c *calls) run() {
+	for {
+		c.mu.Lock()
+		batch := c.queue
+		c.queue = nil
+		c.running = len(batch) > 0
+		c.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for _, f := range batch {
+			f()
+		}
+	}
+}

@@ -1,0 +1,487 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// recorder is a Handler for messages with a length of 4 bytes in front.
+type recorder struct {
+	t      testing.TB
+	onOpen func(c Conn)
+	onMsg  func(c Conn, msg []byte) error
+	raw    func(c Conn, r Reader) error // in place of all the rest of OnData
+
+	mu     sync.Mutex
+	cond   sync.Cond
+	inside map[Conn]bool // a callback is running
+	closed map[Conn][]error
+	msgs   [][]byte
+	late   bool
+}
+
+func newRecorder(t testing.TB) *recorder {
+	r := &recorder{t: t, inside: map[Conn]bool{}, closed: map[Conn][]error{}}
+	r.cond.L = &r.mu
+	return r
+}
+
+func (r *recorder) enter(c Conn) func() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.inside[c] {
+		r.t.Error("callbacks of one connection overlap")
+	}
+	if len(r.closed[c]) > 0 {
+		r.t.Error("callback after OnClose")
+	}
+	r.inside[c] = true
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.inside[c] = false
+		r.cond.Broadcast()
+	}
+}
+
+func (r *recorder) OnOpen(c Conn) {
+	defer r.enter(c)()
+	c.SetUser(c.RemoteAddr())
+	if r.onOpen != nil {
+		r.onOpen(c)
+	}
+}
+
+func (r *recorder) OnData(c Conn, rd Reader) error {
+	defer r.enter(c)()
+	if c.User() != c.RemoteAddr() {
+		r.t.Errorf("user value is %v, want %v", c.User(), c.RemoteAddr())
+	}
+	if r.raw != nil {
+		return r.raw(c, rd)
+	}
+	for rd.Len() >= 4 {
+		head, err := rd.Peek(4)
+		if err != nil {
+			return err
+		}
+		size := 4 + int(binary.LittleEndian.Uint32(head))
+		if rd.Len() < size {
+			if _, err := rd.Next(rd.Len() + 1); !errors.Is(err, ErrShort) {
+				r.t.Errorf("reading too much: %v, want ErrShort", err)
+			}
+			return nil
+		}
+		msg, err := rd.Next(size)
+		if err != nil {
+			return err
+		}
+		if r.onMsg != nil {
+			if err := r.onMsg(c, msg[4:]); err != nil {
+				return err
+			}
+		}
+		r.mu.Lock()
+		r.msgs = append(r.msgs, bytes.Clone(msg[4:]))
+		r.cond.Broadcast()
+		r.mu.Unlock()
+	}
+	return nil
+}
+
+func (r *recorder) OnClose(c Conn, err error) {
+	leave := r.enter(c)
+	r.mu.Lock()
+	r.closed[c] = append(r.closed[c], err)
+	r.mu.Unlock()
+	leave()
+}
+
+func (r *recorder) await(what string, ok func() bool) {
+	r.t.Helper()
+	late := time.AfterFunc(testTimeout, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.late = true
+		r.cond.Broadcast()
+	})
+	defer late.Stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for !ok() {
+		if r.late {
+			r.t.Fatalf("timed out waiting for %s: %d messages, closed: %v", what, len(r.msgs), r.closed)
+		}
+		r.cond.Wait()
+	}
+}
+
+// awaitClosed waits for one OnClose and gives its error.
+func (r *recorder) awaitClosed() (err error) {
+	r.t.Helper()
+	r.await("OnClose", func() bool {
+		for _, errs := range r.closed {
+			err = errs[0]
+		}
+		return len(r.closed) == 1
+	})
+	return err
+}
+
+func (r *recorder) awaitMsgs(n int) {
+	r.t.Helper()
+	r.await(fmt.Sprintf("%d messages", n), func() bool { return len(r.msgs) >= n })
+}
+
+func msgOf(b []byte) []byte {
+	return append(binary.LittleEndian.AppendUint32(nil, uint32(len(b))), b...)
+}
+
+// link2 opens a listener and one connection to it.
+func link2(t *testing.T, b bench, server, client Handler) (Listener, Conn) {
+	t.Helper()
+	ln, err := b.t.Listen(b.network, b.addr(t), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	c, err := b.t.Dial(testContext(t), b.network, ln.Addr(), client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return ln, c
+}
+
+func TestPartialFrames(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		_, c := link2(t, b, server, client)
+		want := []byte("piecemeal")
+		for range 3 {
+			for _, one := range msgOf(want) {
+				if err := c.Writev([][]byte{{one}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		server.awaitMsgs(3)
+		for _, m := range server.msgs {
+			if !bytes.Equal(m, want) {
+				t.Errorf("got %q", m)
+			}
+		}
+		// Half a message and then the end.
+		if err := c.Writev([][]byte{msgOf(want)[:6]}); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if err := server.awaitClosed(); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
+
+func TestBigFrames(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		_, c := link2(t, b, server, client)
+		for i, size := range []int{1 << 20, 10, 3 << 20, 0, 70 << 10} {
+			body := bytes.Repeat([]byte{byte(i + 1)}, size)
+			if err := c.Writev([][]byte{msgOf(body)[:4], body[:size/2], body[size/2:]}); err != nil {
+				t.Fatal(err)
+			}
+			server.awaitMsgs(i + 1)
+			if !bytes.Equal(server.msgs[i], body) {
+				t.Errorf("message %d of %d bytes arrived damaged", i, size)
+			}
+		}
+	})
+}
+
+func TestSmallFramesInOrder(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		_, c := link2(t, b, server, client)
+		const batches, perBatch = 100, 1100 // more than one writev takes
+		for i := range batches {
+			bufs := make([][]byte, 0, perBatch)
+			for j := range perBatch {
+				bufs = append(bufs, msgOf(binary.LittleEndian.AppendUint32(nil, uint32(i*perBatch+j))))
+			}
+			n, err := c.TryWritev(bufs)
+			if err == nil {
+				err = c.Writev(skip(bufs, n))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		server.awaitMsgs(batches * perBatch)
+		for i, m := range server.msgs {
+			if got := binary.LittleEndian.Uint32(m); got != uint32(i) {
+				t.Fatalf("message %d is number %d", i, got)
+			}
+		}
+	})
+}
+
+func TestCloseFromEitherSide(t *testing.T) {
+	errMine := errors.New("test: enough")
+	for name, end := range map[string]struct {
+		server func(c Conn, msg []byte) error
+		want   error
+	}{
+		"client":     {nil, io.EOF},
+		"server":     {func(c Conn, _ []byte) error { return c.Close() }, ErrClosed},
+		"with error": {func(Conn, []byte) error { return errMine }, errMine},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, b bench) {
+				server, client := newRecorder(t), newRecorder(t)
+				server.onMsg = end.server
+				_, c := link2(t, b, server, client)
+				if err := c.Writev([][]byte{msgOf([]byte("x"))}); err != nil {
+					t.Fatal(err)
+				}
+				wantHere := io.EOF
+				if end.server == nil {
+					server.awaitMsgs(1)
+					c.Close()
+					c.Close()
+					wantHere = ErrClosed
+				}
+				if err := server.awaitClosed(); !errors.Is(err, end.want) {
+					t.Errorf("server closed with %v, want %v", err, end.want)
+				}
+				if err := client.awaitClosed(); !errors.Is(err, wantHere) {
+					t.Errorf("client closed with %v, want %v", err, wantHere)
+				}
+				if _, err := c.TryWritev([][]byte{{1}}); err == nil {
+					t.Error("TryWritev after the end")
+				}
+				if err := c.Writev([][]byte{{1}}); err == nil {
+					t.Error("Writev after the end")
+				}
+			})
+		})
+	}
+}
+
+func TestCloseInOnOpen(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		server.onOpen = func(c Conn) { c.Close() }
+		_, _ = link2(t, b, server, client)
+		if err := server.awaitClosed(); !errors.Is(err, ErrClosed) {
+			t.Errorf("server: %v", err)
+		}
+		if err := client.awaitClosed(); !errors.Is(err, io.EOF) {
+			t.Errorf("client: %v", err)
+		}
+	})
+}
+
+func TestListenerCloseEndsConnections(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		ln, c := link2(t, b, server, client)
+		if err := c.Writev([][]byte{msgOf(nil)}); err != nil {
+			t.Fatal(err)
+		}
+		server.awaitMsgs(1)
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+		server.mu.Lock()
+		if len(server.closed) != 1 {
+			t.Errorf("%d connections closed when Close returned, want 1", len(server.closed))
+		}
+		server.mu.Unlock()
+		client.awaitClosed()
+		if _, err := b.t.Dial(testContext(t), b.network, ln.Addr(), newRecorder(t)); err == nil {
+			t.Error("a closed listener answers")
+		}
+	})
+}
+
+func TestDialNothing(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		addr := "127.0.0.1:1"
+		if b.network == "unix" {
+			addr = filepath.Join(t.TempDir(), "nobody")
+		}
+		_, err := b.t.Dial(testContext(t), b.network, addr, newRecorder(t))
+		if err == nil || !strings.Contains(err.Error(), addr) {
+			t.Errorf("dialling nothing: %v", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := b.t.Dial(ctx, b.network, addr, newRecorder(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("dialling with a cancelled context: %v", err)
+		}
+	})
+}
+
+// TestDialCancelled dials a socket whose backlog is full, so that connecting hangs.
+func TestDialCancelled(t *testing.T) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port)
+	first, err := net.Dial("tcp", addr) // fills the backlog
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	for _, tr := range []Transport{NewPlain(), NewNetpoll()} {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		if _, err := tr.Dial(ctx, "tcp", addr, newRecorder(t)); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", tr.Name(), err)
+		}
+	}
+}
+
+func TestConcurrentConnections(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		server := newRecorder(t)
+		server.onMsg = func(c Conn, msg []byte) error { return c.Writev([][]byte{msgOf(msg)}) }
+		ln, err := b.t.Listen(b.network, b.addr(t), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				client := newRecorder(t)
+				c, err := b.t.Dial(testContext(t), b.network, ln.Addr(), client)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for j := range 50 {
+					if err := c.Writev([][]byte{msgOf([]byte{byte(i), byte(j)})}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				client.awaitMsgs(50)
+				for j, m := range client.msgs {
+					if !bytes.Equal(m, []byte{byte(i), byte(j)}) {
+						t.Errorf("connection %d: answer %d is %v", i, j, m)
+					}
+				}
+				c.Close()
+				client.awaitClosed()
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// TestFullConnection fills a connection that nobody reads: TryWritev must not
+// wait, and Close must end a Writev that does.
+func TestFullConnection(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		release := make(chan struct{})
+		server, client := newRecorder(t), newRecorder(t)
+		server.raw = func(c Conn, r Reader) error { <-release; return io.ErrClosedPipe }
+		defer close(release)
+		_, c := link2(t, b, server, client)
+		if b.t.Name() == "netpoll" {
+			// Its loops read ahead; the byte limit is another test.
+			t.Skip("netpoll reads without being asked")
+		}
+		chunk := make([]byte, 1<<20)
+		for full := false; !full; {
+			n, err := c.TryWritev([][]byte{chunk})
+			if err != nil {
+				t.Fatal(err)
+			}
+			full = n < len(chunk)
+		}
+		waiting := make(chan error, 1)
+		go func() { waiting <- c.Writev([][]byte{chunk}) }()
+		time.AfterFunc(10*time.Millisecond, func() { c.Close() })
+		if err := <-waiting; err == nil {
+			t.Error("Writev of a closed connection says nothing")
+		}
+		if err := client.awaitClosed(); !errors.Is(err, ErrClosed) {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
+
+// TestReadAhead floods a handler that consumes nothing.
+func TestReadAhead(t *testing.T) {
+	if raceEnabled {
+		t.Skip("moves 32 MiB")
+	}
+	each(t, func(t *testing.T, b bench) {
+		server, client := newRecorder(t), newRecorder(t)
+		server.raw = func(Conn, Reader) error { return nil }
+		_, c := link2(t, b, server, client)
+		chunk := make([]byte, 1<<20)
+		for range 2 * maxReadAhead / len(chunk) {
+			if err := c.Writev([][]byte{chunk}); err != nil {
+				break
+			}
+		}
+		if err := server.awaitClosed(); !errors.Is(err, ErrReadAhead) {
+			t.Errorf("closed with %v", err)
+		}
+	})
+}
+
+func TestUnixSocketFile(t *testing.T) {
+	for _, tr := range []Transport{NewPlain(), NewNetpoll()} {
+		path := filepath.Join(t.TempDir(), "s")
+		old, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tr.Listen("unix", path, newRecorder(t)); !errors.Is(err, ErrAddrInUse) {
+			t.Errorf("%s: on a socket in use: %v", tr.Name(), err)
+		}
+		old.(*net.UnixListener).SetUnlinkOnClose(false)
+		old.Close()
+		ln, err := tr.Listen("unix", path, newRecorder(t))
+		if err != nil {
+			t.Fatalf("%s: on a stale socket: %v", tr.Name(), err)
+		}
+		ln.Close()
+		if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tr.Listen("unix", path, newRecorder(t)); !errors.Is(err, ErrAddrInUse) {
+			t.Errorf("%s: on a file: %v", tr.Name(), err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+			t.Errorf("%s: the file is %q, %v", tr.Name(), b, err)
+		}
+	}
+}

@@ -1,0 +1,34 @@
+//go:build !linux
+
+package engine
+
+import "time"
+
+// sleeper uses a Go timer, which is off by up to a millisecond.
+type sleeper struct{ awake chan struct{} }
+
+func newSleeper() (*sleeper, error) { return &sleeper{awake: make(chan struct{}, 1)}, nil }
+
+func (s *sleeper) exact() {}
+
+func (s *sleeper) sleep(ns int64) {
+	if ns < 0 {
+		<-s.awake
+		return
+	}
+	t := time.NewTimer(time.Duration(ns))
+	defer t.Stop()
+	select {
+	case <-s.awake:
+	case <-t.C:
+	}
+}
+
+func (s *sleeper) wake() {
+	select {
+	case s.awake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *sleeper) close() {}

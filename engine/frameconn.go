@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// MaxQueuedBytesDefault is how many bytes may wait on a FrameConn for its
+// reader, unless SetMaxQueuedBytes says otherwise: some ten thousands of
+// completions, more than any client has outstanding.
+const MaxQueuedBytesDefault = 4 << 20
+
+// ErrSlowReader closes a connection whose other end does not read.
+var ErrSlowReader = errors.New("engine: the other end reads too slowly")
+
+// FrameHandler receives what happens on frame connections. For one connection
+// calls never overlap: OnOpen, OnFrame and OnIdle, OnClose once. They may Send
+// on any connection. They must not wait for other callbacks.
+type FrameHandler interface {
+	// OnOpen is called first. FrameConn.SetUser belongs here.
+	OnOpen(c *FrameConn)
+
+	// OnFrame is called for each frame. h and payload live until it returns.
+	// The checksum is right and the payload is decompressed; the messages in
+	// it are unchecked. An error closes the connection and reaches OnClose.
+	OnFrame(c *FrameConn, h *wire.Header, payload []byte) error
+
+	// OnIdle is called behind one or more OnFrame, when no complete frame is
+	// left to deliver right now: the moment to send what was collected.
+	OnIdle(c *FrameConn)
+
+	// OnClose is called last. err says why: an error of package wire, that of
+	// OnFrame, ErrSlowReader, the argument of CloseReason, ErrClosed after
+	// Close, io.EOF or a system error if the other end went.
+	OnClose(c *FrameConn, err error)
+}
+
+// FrameConn is a connection that carries frames. All methods may be called by
+// anybody at any time, but for SetUser and SetMaxQueuedBytes.
+type FrameConn struct {
+	c     Conn
+	h     FrameHandler
+	fr    frameReader
+	on    func(h *wire.Header, payload []byte) error
+	user  any
+	limit int // bytes
+	count counters
+
+	mu      sync.Mutex
+	pending [][]byte // to write, in order
+	batch   [][]byte // being written
+	sent    [][]byte // batch as it was taken; the pump may change batch
+	queued  int      // bytes in pending and batch
+	writing bool     // somebody has the role of the writer
+	idle    sync.Cond
+	why     error // set once; the connection is closed or about to be
+	last    bool  // close when all is written
+}
+
+// frameSide makes a Handler of a FrameHandler.
+type frameSide struct{ h FrameHandler }
+
+func (s frameSide) OnOpen(c Conn) {
+	fc := &FrameConn{c: c, h: s.h, limit: MaxQueuedBytesDefault}
+	fc.idle.L = &fc.mu
+	fc.on = func(h *wire.Header, payload []byte) error { return fc.h.OnFrame(fc, h, payload) }
+	c.SetUser(fc)
+	s.h.OnOpen(fc)
+}
+
+func (s frameSide) OnData(c Conn, r Reader) error {
+	fc := c.User().(*FrameConn)
+	n, err := fc.fr.read(r, &fc.count, fc.on)
+	if n > 0 && err == nil {
+		s.h.OnIdle(fc)
+	}
+	return err
+}
+
+func (s frameSide) OnClose(c Conn, err error) {
+	fc := c.User().(*FrameConn)
+	err = fc.fail(err)
+	fc.mu.Lock()
+	for fc.writing { // it sees the closed connection very soon
+		fc.idle.Wait()
+	}
+	fc.drop()
+	fc.mu.Unlock()
+	s.h.OnClose(fc, err)
+}
+
+// ListenFrames accepts frame connections; see Transport.Listen. Closing the
+// listener closes them.
+func ListenFrames(t Transport, network, addr string, h FrameHandler) (Listener, error) {
+	return t.Listen(network, addr, frameSide{h})
+}
+
+// DialFrames opens a frame connection; see Transport.Dial.
+func DialFrames(ctx context.Context, t Transport, network, addr string, h FrameHandler) (*FrameConn, error) {
+	c, err := t.Dial(ctx, network, addr, frameSide{h})
+	if err != nil {
+		return nil, err
+	}
+	return c.User().(*FrameConn), nil
+}
+
+// SetUser attaches a value; only inside OnOpen.
+func (fc *FrameConn) SetUser(v any) { fc.user = v }
+
+// User gives the attached value.
+func (fc *FrameConn) User() any { return fc.user }
+
+// SetMaxQueuedBytes sets how many bytes may wait for the other end to read;
+// only inside OnOpen.
+func (fc *FrameConn) SetMaxQueuedBytes(bytes int) { fc.limit = bytes }
+
+// RemoteAddr names the other end.
+func (fc *FrameConn) RemoteAddr() string { return fc.c.RemoteAddr() }
+
+// Send queues a sealed frame (wire.SealFrame) and takes over its buffer. It
+// never waits; frames leave in the order of the calls. An error (why the
+// connection is closed) says that this frame certainly does not leave; none
+// does not say that it arrives.
+func (fc *FrameConn) Send(frame []byte) error {
+	fc.mu.Lock()
+	if fc.why != nil || fc.last {
+		err := fc.why
+		fc.mu.Unlock()
+		PutBuf(frame)
+		if err == nil {
+			err = ErrClosed
+		}
+		return err
+	}
+	if fc.queued+len(frame) > fc.limit {
+		err := fmt.Errorf("%w: %d bytes queued, at most %d", ErrSlowReader, fc.queued, fc.limit)
+		fc.mu.Unlock()
+		PutBuf(frame)
+		return fc.fail(err)
+	}
+	fc.queued += len(frame)
+	fc.pending = append(fc.pending, frame)
+	mine := !fc.writing
+	fc.writing = true
+	fc.mu.Unlock()
+	if mine {
+		pump(fc, false)
+	}
+	return nil
+}
+
+// take implements source.
+func (fc *FrameConn) take() (Conn, [][]byte) {
+	fc.mu.Lock()
+	defer fc.mu.Unlock()
+	if fc.why != nil || len(fc.pending) == 0 {
+		fc.writing = false
+		fc.idle.Broadcast()
+		if fc.last && fc.why == nil {
+			fc.why = ErrClosed
+			fc.c.Close()
+		}
+		return nil, nil
+	}
+	fc.sent, fc.pending = fc.pending, fc.sent[:0]
+	fc.batch = append(fc.batch[:0], fc.sent...)
+	return fc.c, fc.batch
+}
+
+// wrote implements source.
+func (fc *FrameConn) wrote(_ Conn, calls int, err error) {
+	if err != nil {
+		fc.fail(err)
+	}
+	bytes := 0
+	for i, b := range fc.sent {
+		bytes += len(b)
+		PutBuf(b)
+		fc.sent[i] = nil
+	}
+	clear(fc.batch)
+	fc.count.out(len(fc.sent), bytes, calls)
+	fc.mu.Lock()
+	fc.queued -= bytes
+	fc.mu.Unlock()
+}
+
+// drop gives pending buffers back; nobody writes any more.
+func (fc *FrameConn) drop() {
+	for _, b := range fc.pending {
+		fc.queued -= len(b)
+		PutBuf(b)
+	}
+	fc.pending = nil
+}
+
+// fail closes the connection and returns the first reason given.
+func (fc *FrameConn) fail(err error) error {
+	fc.mu.Lock()
+	first := fc.why == nil
+	if first {
+		fc.why = err
+	}
+	err = fc.why
+	fc.mu.Unlock()
+	if first {
+		fc.c.Close()
+	}
+	return err
+}
+
+// Close ends the connection now; frames that wait are dropped.
+func (fc *FrameConn) Close() { fc.fail(ErrClosed) }
+
+// CloseReason is Close with a reason for this end's OnClose.
+func (fc *FrameConn) CloseReason(err error) { fc.fail(err) }
+
+// CloseSent ends the connection as soon as all that was sent is written, at
+// most writeTimeout later. No more can be sent.
+func (fc *FrameConn) CloseSent() {
+	fc.mu.Lock()
+	fc.last = true
+	mine := !fc.writing
+	fc.writing = true
+	fc.mu.Unlock()
+	if mine {
+		pump(fc, false)
+	}
+}
+
+// Stats counts since the connection was opened.
+func (fc *FrameConn) Stats() FrameStats {
+	s := fc.count.stats()
+	fc.mu.Lock()
+	s.Queued = fc.queued
+	fc.mu.Unlock()
+	return s
+}

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// releaseAbove is how many bytes a frameReader consumes before it lets the
+// transport have their memory back.
+const releaseAbove = 256 << 10
+
+// FrameStats counts what went over one connection.
+type FrameStats struct {
+	FramesIn, BytesIn   uint64 // bytes as received, headers included
+	FramesOut, BytesOut uint64
+	Writes              uint64 // system calls that wrote
+	Queued              int    // bytes accepted by Send and not yet written
+}
+
+// counters is the live form of FrameStats. Only the goroutine that reads
+// counts in, only the writer counts out.
+type counters struct {
+	framesIn, bytesIn, framesOut, bytesOut, writes atomic.Uint64
+}
+
+func (c *counters) out(frames, bytes, calls int) {
+	c.framesOut.Add(uint64(frames))
+	c.bytesOut.Add(uint64(bytes))
+	c.writes.Add(uint64(calls))
+}
+
+func (c *counters) stats() FrameStats {
+	return FrameStats{
+		FramesIn: c.framesIn.Load(), BytesIn: c.bytesIn.Load(),
+		FramesOut: c.framesOut.Load(), BytesOut: c.bytesOut.Load(),
+		Writes: c.writes.Load(),
+	}
+}
+
+// frameReader cuts a stream into frames, in place.
+type frameReader struct {
+	h       wire.Header
+	scratch *[wire.MaxPayload]byte // for decompressing; nil until needed
+}
+
+var scratches = sync.Pool{New: func() any { return new([wire.MaxPayload]byte) }}
+
+// read hands all complete frames in r to on and returns how many there were.
+// h and payload live until on returns. Payloads come decompressed; h.Length
+// and h.Flags say so. An error means that the stream is of no use any more.
+func (f *frameReader) read(r Reader, count *counters, on func(h *wire.Header, payload []byte) error) (frames int, err error) {
+	held := 0
+	defer func() {
+		if f.scratch != nil {
+			scratches.Put(f.scratch)
+			f.scratch = nil
+		}
+	}()
+	for {
+		if held > releaseAbove {
+			r.Release()
+			held = 0
+		}
+		if r.Len() < wire.HeaderSize {
+			return frames, nil
+		}
+		head, err := r.Peek(wire.HeaderSize)
+		if err != nil {
+			return frames, err
+		}
+		if err := wire.ParseHeader(head, &f.h); err != nil {
+			return frames, err
+		}
+		size := wire.HeaderSize + int(f.h.Length)
+		if r.Len() < size {
+			return frames, nil
+		}
+		frame, err := r.Next(size)
+		if err != nil {
+			return frames, err
+		}
+		held += size
+		count.framesIn.Add(1)
+		count.bytesIn.Add(uint64(size))
+		frames++
+		if err := f.deliver(frame, on); err != nil {
+			return frames, err
+		}
+	}
+}
+
+func (f *frameReader) deliver(frame []byte, on func(*wire.Header, []byte) error) error {
+	payload := frame[wire.HeaderSize:]
+	if err := wire.CheckCRC(frame[:wire.HeaderSize], payload); err != nil {
+		return err
+	}
+	if f.h.Flags&wire.FlagCompressed != 0 {
+		if f.scratch == nil {
+			f.scratch = scratches.Get().(*[wire.MaxPayload]byte)
+		}
+		plain, err := wire.Decompress(&f.h, payload, f.scratch[:])
+		if err != nil {
+			return err
+		}
+		payload = plain
+		f.h.Flags &^= wire.FlagCompressed
+		f.h.Length = uint32(len(payload))
+	}
+	return on(&f.h, payload)
+}
+
+// decodeOne reads the only message of a frame of the link itself.
+func decodeOne(h *wire.Header, payload []byte, m *wire.Msg) error {
+	var it wire.Messages
+	it.Reset(h, payload)
+	more, err := it.Next(m)
+	if err != nil {
+		return err
+	}
+	if !more || h.Count != 1 {
+		return fmt.Errorf("%w: %d messages in a frame of the link, want 1", wire.ErrField, h.Count)
+	}
+	return nil
+}
+
+// sealOne makes a sealed frame of one message.
+func sealOne(h wire.Header, m *wire.Msg) []byte {
+	frame := m.Append(GetBuf())
+	h.Count = 1
+	wire.SealFrame(frame, &h)
+	return frame
+}

@@ -1,0 +1,298 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// netpoll's event loops read the sockets; everything else stays with package
+// net and with us, because that is where netpoll's traps are:
+//
+//   - Listening and dialling: its Shutdown is lost before Serve has registered,
+//     its listener closes a descriptor twice, its dialler takes no context. So
+//     sockets come from package net, and netpoll adopts a duplicate.
+//   - Writing: its Writer panics after a Close and may wait without end in
+//     Flush. So we write to the descriptor, which it also keeps non-blocking,
+//     and use Flush only to wait for room, under a time limit.
+//   - Its OnRequest spins on bytes that it leaves unread. So a partial frame is
+//     waited for there, in Peek.
+//   - Its OnDisconnect runs beside OnRequest. So OnClose hangs on the close
+//     callback, which comes after the last OnRequest.
+
+// pollers guards netpoll's global configuration, which must be complete
+// before the first connection.
+var pollers struct {
+	mu   sync.Mutex
+	n    int
+	done bool
+}
+
+// SetPollers sets the number of netpoll's event loops, at least 1, for the
+// whole process. It must be called before the first netpoll connection, else
+// it returns an error. The default is half of GOMAXPROCS (at least 1): a loop
+// only reads and starts handlers, which need the other half.
+func SetPollers(n int) error {
+	pollers.mu.Lock()
+	defer pollers.mu.Unlock()
+	if n < 1 {
+		return fmt.Errorf("engine: %d netpoll loops, at least 1", n)
+	}
+	if pollers.done && n != pollers.n {
+		return fmt.Errorf("engine: netpoll runs with %d loops already", pollers.n)
+	}
+	pollers.n = n
+	return nil
+}
+
+func startPollers() error {
+	pollers.mu.Lock()
+	defer pollers.mu.Unlock()
+	if pollers.done {
+		return nil
+	}
+	if pollers.n == 0 {
+		pollers.n = max(1, runtime.GOMAXPROCS(0)/2)
+	}
+	err := netpoll.Configure(netpoll.Config{
+		PollerNum: pollers.n,
+		// Its goroutine pool has an upper limit, at which handlers that wait
+		// for the rest of a frame would keep all others from running.
+		Runner: func(_ context.Context, f func()) { go f() },
+	})
+	if err != nil {
+		return fmt.Errorf("engine: netpoll: %w", err)
+	}
+	netpoll.Initialize()
+	pollers.done = true
+	return nil
+}
+
+// NewNetpoll gives the transport for production: cloudwego/netpoll. An idle
+// connection costs no goroutine, and frames are read in place.
+func NewNetpoll() Transport { return netpollTransport{} }
+
+type netpollTransport struct{}
+
+func (netpollTransport) Name() string { return "netpoll" }
+
+func (netpollTransport) Listen(network, addr string, h Handler) (Listener, error) {
+	if err := startPollers(); err != nil {
+		return nil, err
+	}
+	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
+		// If the process has no descriptor left, this closes nc and the other
+		// end sees that; the next connection may have more luck.
+		_, _ = adopt(nc, h, conns)
+	}))
+}
+
+func (netpollTransport) Dial(ctx context.Context, network, addr string, h Handler) (Conn, error) {
+	if err := startPollers(); err != nil {
+		return nil, err
+	}
+	nc, err := dialNet(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c, err := adopt(nc, h, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+type netpollConn struct {
+	connBase
+	np    netpoll.Connection
+	fd    int
+	h     Handler
+	conns *connSet // nil for a dialled connection
+	r     netpollReader
+	iov   iovecs
+
+	opened chan struct{} // closed when OnOpen has returned
+
+	// writing is held while the descriptor is used, and for ever from the
+	// moment that netpoll may close it: its number can be somebody else's soon.
+	writing sync.Mutex
+	gone    bool
+}
+
+// adopt closes nc and goes on with a duplicate of its descriptor, registered
+// with netpoll.
+func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
+	fd, err := duplicate(nc)
+	c := &netpollConn{connBase: connBase{remote: nc.RemoteAddr().String()}, fd: fd, h: h, conns: conns, opened: make(chan struct{})}
+	nc.Close()
+	if err != nil {
+		return nil, fmt.Errorf("engine: netpoll: %w", err)
+	}
+	if conns != nil && !conns.add(c) {
+		unix.Close(fd)
+		return nil, ErrClosed
+	}
+	// Events come from here on, but as long as there is no OnRequest they only
+	// fill netpoll's buffer.
+	c.writing.Lock()
+	np, err := netpoll.NewFDConnection(fd)
+	c.np = np
+	c.writing.Unlock()
+	if err != nil { // and fd is closed
+		if conns != nil {
+			conns.remove(c)
+		}
+		return nil, fmt.Errorf("engine: netpoll: %w", err)
+	}
+	c.r.np = np.Reader()
+	// Callbacks run last added first, so ours comes before the one that
+	// closes the descriptor.
+	err = np.AddCloseCallback(c.onClosed)
+	h.OnOpen(c)
+	close(c.opened)
+	if err = errors.Join(err, np.SetOnRequest(c.onRequest)); err != nil || !np.IsActive() {
+		np.Close() // it may have ended before there was an OnRequest, which netpoll keeps to itself
+	}
+	return c, nil
+}
+
+func duplicate(nc net.Conn) (fd int, err error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return 0, fmt.Errorf("%T has no descriptor", nc)
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	ctlErr := raw.Control(func(old uintptr) {
+		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
+	})
+	return fd, errors.Join(ctlErr, err)
+}
+
+// onRequest is called by netpoll when there are bytes, one call at a time. It
+// must leave none.
+func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
+	for {
+		if err := c.h.OnData(c, &c.r); err != nil {
+			c.because(err)
+			break
+		}
+		c.r.Release()
+		n := c.r.Len()
+		if n == 0 {
+			return nil
+		}
+		if n > maxReadAhead {
+			c.because(fmt.Errorf("%w: %d bytes", ErrReadAhead, n))
+			break
+		}
+		// The rest of a frame is still to come: wait for one more byte.
+		if _, err := c.r.np.Peek(n + 1); err != nil {
+			c.because(fmt.Errorf("%w: %d bytes of an incomplete frame", io.ErrUnexpectedEOF, n))
+			break
+		}
+	}
+	c.np.Close()
+	return nil
+}
+
+func (c *netpollConn) onClosed(netpoll.Connection) error {
+	c.writing.Lock()
+	c.gone = true
+	c.writing.Unlock()
+	// On a goroutine of its own: this may be the stack of whoever called Close.
+	go func() {
+		<-c.opened
+		c.h.OnClose(c, c.because(io.EOF))
+		if c.conns != nil {
+			c.conns.remove(c)
+		}
+	}()
+	return nil
+}
+
+func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.gone || !c.np.IsActive() {
+		return 0, ErrClosed
+	}
+	return c.iov.writev(c.fd, bufs)
+}
+
+func (c *netpollConn) Writev(bufs [][]byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.gone || !c.np.IsActive() {
+		return ErrClosed
+	}
+	total := 0
+	for _, b := range bufs {
+		total += len(b)
+	}
+	// A copy, because after a failed Flush a loop may still look at the memory.
+	room, err := c.np.Writer().Malloc(total)
+	if err != nil {
+		return err
+	}
+	for _, b := range bufs {
+		room = room[copy(room, b):]
+	}
+	// netpoll's own time limit prints the remote address, which it does not
+	// have here. Close ends the wait as well.
+	late := time.AfterFunc(writeTimeout, func() {
+		c.because(ErrTimeout)
+		c.np.Close()
+	})
+	defer late.Stop()
+	return c.np.Writer().Flush()
+}
+
+func (c *netpollConn) Close() error {
+	c.because(ErrClosed)
+	return c.np.Close()
+}
+
+// netpollReader bounds netpoll's read-ahead and keeps its Next from waiting.
+type netpollReader struct{ np netpoll.Reader }
+
+func (r *netpollReader) Len() int { return r.np.Len() }
+
+func (r *netpollReader) check(n int) error {
+	have := r.np.Len()
+	if have > maxReadAhead {
+		return fmt.Errorf("%w: %d bytes", ErrReadAhead, have)
+	}
+	if n < 0 || n > have {
+		return ErrShort
+	}
+	return nil
+}
+
+func (r *netpollReader) Peek(n int) ([]byte, error) {
+	if err := r.check(n); err != nil {
+		return nil, err
+	}
+	return r.np.Peek(n)
+}
+
+func (r *netpollReader) Next(n int) ([]byte, error) {
+	if err := r.check(n); err != nil {
+		return nil, err
+	}
+	return r.np.Next(n)
+}
+
+// Release fails never in netpoll.
+func (r *netpollReader) Release() { _ = r.np.Release() }

@@ -1,0 +1,45 @@
+package lockify
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Errors of lock operations; test with errors.Is.
+var (
+	ErrWouldBlock = errors.New("lockify: lock is held in an incompatible mode")                  // NoQueue and not grantable now
+	ErrDeadlock   = errors.New("lockify: conversion deadlock")                                   // two conversions exclude each other; the lock keeps its mode
+	ErrCancelled  = errors.New("lockify: cancelled")                                             // withdrawn before it was granted
+	ErrLost       = errors.New("lockify: lock lost")                                             // a name asked for with New was not new, or the session has ended
+	ErrInvalid    = errors.New("lockify: invalid argument")                                      // name, mode, option or value that no request may have
+	ErrBusy       = errors.New("lockify: another operation on this lock is running")             // one operation a lock at a time
+	ErrNotHeld    = errors.New("lockify: no such lock")                                          // unlocked already
+	ErrLimit      = errors.New("lockify: limit reached")                                         // of the node: locks, sessions
+	ErrClosed     = errors.New("lockify: closed")                                                // node, client or lockspace is closed
+	ErrVersion    = errors.New("lockify: no common protocol version")                            // client and node are too far apart
+	ErrMismatch   = errors.New("lockify: lockspace exists with other properties in the cluster") // e.g. the value size
+)
+
+var statusErrors = map[wire.Status]error{
+	wire.WouldBlock: ErrWouldBlock, wire.Deadlock: ErrDeadlock, wire.Cancelled: ErrCancelled,
+	wire.LostLock: ErrLost, wire.Invalid: ErrInvalid, wire.Busy: ErrBusy, wire.NoLock: ErrNotHeld,
+	wire.NoSpace: ErrClosed, wire.Limit: ErrLimit, wire.ShuttingDown: ErrClosed,
+	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch,
+}
+
+// statusError gives the error of a status, nil for success.
+func statusError(st wire.Status, text []byte) error {
+	if st == wire.OK || st == wire.Unlocked {
+		return nil
+	}
+	err := statusErrors[st]
+	if err == nil {
+		err = fmt.Errorf("lockify: status %d", st)
+	}
+	if len(text) > 0 {
+		return fmt.Errorf("%w: %s", err, text)
+	}
+	return err
+}

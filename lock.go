@@ -1,0 +1,338 @@
+package lockify
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+type opKind uint8
+
+const (
+	opLock opKind = iota
+	opConvert
+	opUnlock
+)
+
+func (o opKind) String() string { return [...]string{"lock", "convert", "unlock"}[o] }
+
+// Lock is a granted lock, or one under way (LockAsync). One operation at a
+// time runs on a lock; another begun meanwhile fails with ErrBusy. Methods may
+// be called by several goroutines at once.
+type Lock struct {
+	space    *Lockspace
+	name     string
+	blocking func(*Lock, Mode)
+
+	mu        sync.Mutex
+	id        uint64 // 0: not known yet
+	req       uint64 // number of the running operation on a connection
+	pending   bool   // an operation is running
+	op        opKind // the running or last one
+	abandoned bool   // nobody waits for the running LOCK: give it back
+	wake      chan struct{}
+	done      func(error)
+	err       error // of the last operation
+
+	mode       Mode
+	token      uint64
+	value      []byte
+	valueValid bool
+	messages   int
+	claimOpen  bool
+	gone       bool // unlocked, lost, or never granted
+	isLost     bool
+	lost       chan struct{}
+	confirmed  chan struct{}
+}
+
+var closedChan = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Name gives the lock's name.
+func (l *Lock) Name() string { return l.name }
+
+// Mode gives the granted mode.
+func (l *Lock) Mode() Mode {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mode
+}
+
+// Token gives the fencing token of the grant: it grows with every exclusive
+// grant (PW, EX) of the name, whoever gets it. A storage service that has seen
+// a higher one refuses a lower. Under an open claim (Confirmed) it is not
+// meant to be shown to anybody yet.
+func (l *Lock) Token() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.token
+}
+
+// Value gives a copy of the lock value block that came with the last grant
+// that read it (ReadValue, WithValue). ok is false if there was none, or if it
+// was not valid: never written, or its last writer is lost.
+func (l *Lock) Value() (value []byte, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.valueValid {
+		return nil, false
+	}
+	return append([]byte(nil), l.value...), true
+}
+
+// Messages gives the number of one-way messages between nodes that the last
+// operation has waited for.
+func (l *Lock) Messages() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.messages
+}
+
+// Confirmed gives a channel that is closed when the cluster knows of the
+// lock's name: at once for ordinary grants, after a round trip for New. It is
+// also closed when the lock ends; Lost tells whether it was lost.
+func (l *Lock) Confirmed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.claimOpen || l.gone {
+		return closedChan
+	}
+	if l.confirmed == nil {
+		l.confirmed = make(chan struct{})
+	}
+	return l.confirmed
+}
+
+// Lost gives a channel that is closed when the lock is lost: its holder must
+// stop using what it protects. Unlock does not close it.
+func (l *Lock) Lost() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.isLost {
+		return closedChan
+	}
+	if l.lost == nil {
+		l.lost = make(chan struct{})
+	}
+	return l.lost
+}
+
+// Convert waits until the lock's mode has changed. If ctx ends first, the
+// conversion is withdrawn and ctx's error returned; it may have been granted
+// just before, so look at Mode when no operation is running any more. Errors:
+// ErrWouldBlock, ErrDeadlock, ErrBusy, ErrNotHeld, ErrLost, ErrInvalid.
+func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o := merge(opts)
+	if err := l.begin(o, opConvert); err != nil {
+		return err
+	}
+	l.space.be.convert(l, mode, o.flags, o.value, false)
+	return l.await(ctx, false)
+}
+
+// ConvertAsync begins a conversion; done is called as with LockAsync.
+func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
+	o := merge(opts)
+	if err := l.begin(o, opConvert); err != nil {
+		done(err)
+		return
+	}
+	l.space.be.convert(l, mode, o.flags, o.value, true)
+	l.later(done)
+}
+
+// Unlock gives the lock up. It does not wait for other nodes. Errors:
+// ErrBusy, ErrNotHeld, ErrLost, ErrInvalid.
+func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
+	o := merge(opts)
+	if err := l.begin(o, opUnlock); err != nil {
+		return err
+	}
+	l.space.be.unlock(l, o.flags, o.value, false)
+	return l.await(ctx, false)
+}
+
+// UnlockAsync begins to unlock; done is called as with LockAsync.
+func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
+	o := merge(opts)
+	if err := l.begin(o, opUnlock); err != nil {
+		done(err)
+		return
+	}
+	l.space.be.unlock(l, o.flags, o.value, true)
+	l.later(done)
+}
+
+// Cancel withdraws the running operation, if there is one. It then ends with
+// ErrCancelled, unless its outcome came first.
+func (l *Lock) Cancel() {
+	l.mu.Lock()
+	running := l.pending
+	l.mu.Unlock()
+	if running {
+		l.space.be.cancel(l)
+	}
+}
+
+// begin claims the lock for an operation.
+func (l *Lock) begin(o Option, what opKind) error {
+	if len(o.value) > l.space.value {
+		return fmt.Errorf("%w: value of %d bytes for %s of %q, at most %d", ErrInvalid, len(o.value), what, l.name, l.space.value)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.isLost:
+		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
+	case l.pending:
+		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
+	case l.gone:
+		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
+	}
+	if o.blocking != nil {
+		l.blocking = o.blocking
+	}
+	l.pending, l.op, l.err = true, what, nil
+	return nil
+}
+
+// await waits for the running operation. giveBack: a grant that comes after
+// ctx has ended is unlocked.
+func (l *Lock) await(ctx context.Context, giveBack bool) error {
+	l.mu.Lock()
+	if !l.pending {
+		err := l.err
+		l.mu.Unlock()
+		return err
+	}
+	wake := make(chan struct{})
+	l.wake = wake
+	l.mu.Unlock()
+	select {
+	case <-wake:
+	case <-ctx.Done():
+		l.mu.Lock()
+		running := l.pending
+		l.wake = nil
+		l.abandoned = running && giveBack
+		l.mu.Unlock()
+		if running {
+			l.space.be.cancel(l)
+			return ctx.Err()
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// later has done called with the outcome of the running operation.
+func (l *Lock) later(done func(error)) {
+	l.mu.Lock()
+	if l.pending {
+		l.done = done
+		l.mu.Unlock()
+		return
+	}
+	err := l.err
+	l.mu.Unlock()
+	done(err)
+}
+
+// complete is called by the backend with the outcome of an operation.
+func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) {
+	l.mu.Lock()
+	if id != 0 {
+		l.id = id
+	}
+	l.pending, l.err, l.req = false, err, 0
+	l.messages = int(c.Hops)
+	switch {
+	case st == wire.OK:
+		l.mode, l.token = c.Mode, c.Token
+		l.takeValue(c)
+		if l.op == opLock {
+			l.claimOpen = c.Bits&wire.BitOpenClaim != 0
+		}
+	case st == wire.Unlocked, l.op == opLock:
+		l.end(false)
+	case st == wire.Deadlock, st == wire.Cancelled, st == wire.WouldBlock:
+		l.mode = c.Mode // perhaps demoted
+	}
+	wake, done, giveBack := l.wake, l.done, l.abandoned && st == wire.OK
+	l.wake, l.done, l.abandoned = nil, nil, false
+	l.mu.Unlock()
+	switch {
+	case wake != nil:
+		close(wake)
+	case done != nil:
+		l.space.calls.add(func() { done(err) })
+	case giveBack:
+		l.space.calls.add(func() { l.UnlockAsync(func(error) {}) })
+	}
+}
+
+func (l *Lock) setReq(req uint64) {
+	l.mu.Lock()
+	l.req = req
+	l.mu.Unlock()
+}
+
+func (l *Lock) takeValue(c *lockspace.Completion) {
+	if c.Bits&(wire.BitValue|wire.BitNotValid) == 0 {
+		return
+	}
+	l.valueValid = c.Bits&wire.BitValue != 0
+	l.value = append(l.value[:0], c.Value...)
+}
+
+// end marks the lock as no longer held. mu is held.
+func (l *Lock) end(lost bool) {
+	l.gone = true
+	l.mode = lockspace.NoMode
+	if l.confirmed != nil {
+		close(l.confirmed)
+		l.confirmed = nil
+	}
+	if lost && !l.isLost {
+		l.isLost = true
+		if l.lost != nil {
+			close(l.lost)
+		}
+	}
+}
+
+func (l *Lock) blocked(mode Mode) {
+	l.mu.Lock()
+	f := l.blocking
+	l.mu.Unlock()
+	if f != nil {
+		l.space.calls.add(func() { f(l, mode) })
+	}
+}
+
+func (l *Lock) claimClosed() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.claimOpen = false
+	if l.confirmed != nil {
+		close(l.confirmed)
+		l.confirmed = nil
+	}
+}
+
+func (l *Lock) takenAway() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(true)
+}

@@ -1,0 +1,143 @@
+package lockify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// backend is where a Lockspace's operations go: into the node in this
+// process, or to a node over a connection. Outcomes come back through the
+// Lock's Complete, Blocking, Confirmed and Lost.
+type backend interface {
+	lock(l *Lock, mode Mode, flags uint32, later bool)
+	convert(l *Lock, mode Mode, flags uint32, value []byte, later bool)
+	unlock(l *Lock, flags uint32, value []byte, later bool)
+	cancel(l *Lock)
+	wait(ctx context.Context) error // for room, where there is back-pressure
+	barrier(done func(error))
+	close(ctx context.Context) error
+}
+
+// Lockspace is a separate space of lock names. Its methods may be used by
+// several goroutines at once.
+type Lockspace struct {
+	name  string
+	value int
+	be    backend
+	calls *calls
+}
+
+// SpaceOption changes how a lockspace is opened.
+type SpaceOption struct{ valueSize int }
+
+// DefaultValueSize is the size of lock value blocks in bytes, the kernel's
+// for user programs, unless ValueSize says otherwise.
+const DefaultValueSize = 32
+
+// ValueSize sets the size of the lock value blocks, 0 to 256 bytes. All who
+// open the lockspace must say the same.
+func ValueSize(bytes int) SpaceOption { return SpaceOption{valueSize: bytes + 1} }
+
+func valueSize(opts []SpaceOption) int {
+	size := DefaultValueSize
+	for _, o := range opts {
+		if o.valueSize > 0 {
+			size = o.valueSize - 1
+		}
+	}
+	return size
+}
+
+// Name gives the lockspace's name.
+func (s *Lockspace) Name() string { return s.name }
+
+// ValueSize gives the size of the lock value blocks in bytes.
+func (s *Lockspace) ValueSize() int { return s.value }
+
+// Lock waits until name, 1 to 64 bytes of any kind, is locked in mode. If ctx
+// ends first, the request is withdrawn in the cluster and ctx's error is
+// returned; a grant that has crossed the withdrawal is given back. Errors:
+// ErrWouldBlock, ErrInvalid, ErrLimit, ErrLost, ErrClosed.
+func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
+	if err := s.ready(ctx); err != nil {
+		return nil, err
+	}
+	l, o, err := s.newLock(name, mode, opts)
+	if err != nil {
+		return nil, err
+	}
+	s.be.lock(l, mode, o.flags, false)
+	if err := l.await(ctx, true); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// TryLock is Lock with NoQueue: it gives ErrWouldBlock where Lock would wait
+// for another holder.
+func (s *Lockspace) TryLock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
+	return s.Lock(ctx, name, mode, append(opts, NoQueue())...)
+}
+
+// LockAsync begins to lock and returns; many can be under way. done is called
+// once with the outcome: by LockAsync itself, before it returns, if that is
+// known at once, else later, one call at a time for a client. The Lock that is
+// returned can only be cancelled until then.
+func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), opts ...Option) *Lock {
+	l, o, err := s.newLock(name, mode, opts)
+	if err != nil {
+		done(nil, err)
+		return nil
+	}
+	s.be.lock(l, mode, o.flags, true)
+	l.later(func(err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(l, nil)
+	})
+	return l
+}
+
+// Barrier waits until the cluster knows all that this node has created with
+// New so far. A program that makes names known by another road than locks
+// calls it first.
+func (s *Lockspace) Barrier(ctx context.Context) error {
+	ch := make(chan error, 1)
+	s.be.barrier(func(err error) { ch <- err })
+	select {
+	case err := <-ch:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close gives up all locks that this client holds in the lockspace. The
+// Lockspace is of no use any more.
+func (s *Lockspace) Close(ctx context.Context) error { return s.be.close(ctx) }
+
+// ready waits for room where a request would only lengthen a queue.
+func (s *Lockspace) ready(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.be.wait(ctx)
+}
+
+func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Option, error) {
+	o := merge(opts)
+	switch {
+	case len(name) == 0 || len(name) > wire.MaxName:
+		return nil, o, fmt.Errorf("%w: name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+	case !mode.Valid():
+		return nil, o, fmt.Errorf("%w: mode %d of lock on %q, must be NL to EX", ErrInvalid, mode, name)
+	case o.flags&(lockspace.QueCvt|lockspace.ConvDeadlk|lockspace.IvValBlk) != 0 || len(o.value) > 0:
+		return nil, o, fmt.Errorf("%w: a new lock on %q takes no option for conversions or unlocks", ErrInvalid, name)
+	}
+	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true}, o, nil
+}

@@ -1,0 +1,340 @@
+package lockspace
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is the harness of the tests: some nodes, a network whose every
+// delivery the test decides on, a clock that only the test moves, and locks
+// that check what is reported about them.
+
+const (
+	testIdle     = int64(1e9) // ns, IdleAfter of all nodes
+	testValueLen = 8
+)
+
+// cluster is a set of nodes and the messages between them.
+type cluster struct {
+	t     testing.TB
+	now   int64 // ns; a node's clock is this plus its offset
+	nodes []*node
+	view  *View
+	links map[linkKey]*link
+	busy  []*link // those with messages, in a fixed order: runs are reproducible
+	locks []*tlock
+	sent  [256]int // messages by type
+	what  string   // printed with each failure
+	seen  func(*tlock, *Completion)
+}
+
+// linkKey is a lane in which messages keep their order.
+type linkKey struct {
+	from, to uint16
+	name     string
+}
+
+type link struct {
+	linkKey
+	packets []packet
+}
+
+type packet struct {
+	typ   wire.Type
+	bytes []byte
+	from  uint64 // instance
+	clock uint64
+}
+
+// node is one node with its shards. It is the Host of all of them.
+type node struct {
+	testCommon
+	c         *cluster
+	id        uint16
+	offset    int64 // ns, of this node's clock
+	shards    []*Shard
+	noClaims  bool
+	conflicts []string // names of which Host.Conflict has told
+}
+
+// testCommon is a Common that checks how it is used.
+type testCommon struct {
+	fatalf       func(format string, args ...any)
+	last, closed uint64
+	open         map[uint64]bool
+	limit        int
+	clock        uint64
+}
+
+func (m *testCommon) OpenClaim() (uint64, bool) {
+	if len(m.open) >= m.limit {
+		return 0, false
+	}
+	m.last++
+	m.open[m.last] = true
+	return m.last, true
+}
+
+func (m *testCommon) CloseClaim(n uint64) {
+	if !m.open[n] {
+		m.fatalf("claim %d closed, but it is not open", n)
+	}
+	delete(m.open, n)
+	for m.closed < m.last && !m.open[m.closed+1] {
+		m.closed++
+	}
+}
+
+func (m *testCommon) LastClaim() uint64    { return m.last }
+func (m *testCommon) ClosedTo() uint64     { return m.closed }
+func (m *testCommon) Clock() uint64        { return m.clock }
+func (m *testCommon) Advance(token uint64) { m.clock = max(m.clock, token) }
+
+func instanceOf(id uint16) uint64 { return 7<<16 | uint64(id) }
+
+// newCluster makes n nodes, with ids from 1, of shards shards each.
+func newCluster(t testing.TB, n, shards int, without Rules) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: 1e9, links: map[linkKey]*link{}}
+	var members []Member
+	for i := range n {
+		id := uint16(i + 1)
+		members = append(members, Member{ID: id, Instance: instanceOf(id)})
+	}
+	var err error
+	if c.view, err = NewView(1, members); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range members {
+		nd := &node{c: c, id: m.ID, offset: int64(i) * 3e9}
+		nd.testCommon = testCommon{fatalf: c.fatalf, open: map[uint64]bool{}, limit: 1000}
+		for k := range shards {
+			s, err := New(Config{
+				Self: m.Instance, Shard: k, Shards: shards, ValueLen: testValueLen, View: c.view,
+				Host: nd, Common: nd, IdleAfter: testIdle, Without: without,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			nd.shards = append(nd.shards, s)
+		}
+		c.nodes = append(c.nodes, nd)
+	}
+	return c
+}
+
+func (c *cluster) fatalf(format string, args ...any) {
+	c.t.Helper()
+	c.t.Fatalf(c.what+format, args...)
+}
+
+// node gives the node with an id.
+func (c *cluster) node(id int) *node { return c.nodes[id-1] }
+
+// name finds a name with this prefix whose directory is node dir and which
+// lies in the given shard.
+func (c *cluster) name(prefix string, dir, shard int) string {
+	for i := 0; ; i++ {
+		name := fmt.Sprintf("%s%d", prefix, i)
+		h := Hash([]byte(name))
+		if int(c.view.Directory(h)) == dir && ShardOf(h, len(c.nodes[0].shards)) == shard {
+			return name
+		}
+	}
+}
+
+func (n *node) now() int64 { return n.c.now + n.offset }
+
+func (n *node) shardOf(name string) *Shard {
+	return n.shards[ShardOf(Hash([]byte(name)), len(n.shards))]
+}
+
+// resource gives the node's data of a name, nil if there are none.
+func (n *node) resource(name string) *resource {
+	return n.shardOf(name).names.find(Hash([]byte(name)), []byte(name))
+}
+
+// after lets the other shards of a node see that claims have closed.
+func (n *node) after(closed uint64) {
+	for closed != n.closed {
+		closed = n.closed
+		for _, s := range n.shards {
+			s.Release(n.now())
+		}
+	}
+}
+
+// --- Host ---
+
+func (n *node) Send(to uint16, m *wire.Msg) {
+	c := n.c
+	if to == n.id || int(to) > len(c.nodes) || to == 0 {
+		c.fatalf("node %d sends %v about %q to node %d", n.id, m.Type, m.Name, to)
+	}
+	key := linkKey{n.id, to, string(m.Name)}
+	l := c.links[key]
+	if l == nil {
+		l = &link{linkKey: key}
+		c.links[key] = l
+	}
+	if len(l.packets) == 0 {
+		c.busy = append(c.busy, l)
+	}
+	l.packets = append(l.packets, packet{m.Type, m.Append(nil), instanceOf(n.id), n.clock})
+	c.sent[m.Type]++
+}
+
+func (n *node) MayClaim(uint16) bool { return !n.noClaims }
+
+func (n *node) Conflict(name []byte, master wire.Life) {
+	n.conflicts = append(n.conflicts, string(name))
+}
+
+// --- the network ---
+
+// deliver hands over the first message of a lane.
+func (c *cluster) deliver(l *link) {
+	p := l.packets[0]
+	l.packets = l.packets[1:]
+	if len(l.packets) == 0 {
+		for i := range c.busy {
+			if c.busy[i] == l {
+				c.busy = append(c.busy[:i], c.busy[i+1:]...)
+				break
+			}
+		}
+	}
+	c.now++
+	var m wire.Msg
+	if _, err := m.Decode(p.bytes); err != nil {
+		c.fatalf("%v from node %d: %v", p.typ, l.from, err)
+	}
+	n := c.node(int(l.to))
+	closed := n.closed
+	s := n.shardOf(l.name)
+	s.Note(p.clock)
+	s.Deliver(n.now(), p.from, Hash(m.Name), &m)
+	for i := range p.bytes { // nothing of a message may be kept
+		p.bytes[i] = 0xa5
+	}
+	n.after(closed)
+}
+
+// one delivers the next message from one node to another about a name, which
+// must be of type typ.
+func (c *cluster) one(from, to int, name string, typ wire.Type) {
+	c.t.Helper()
+	l := c.links[linkKey{uint16(from), uint16(to), name}]
+	if l == nil || len(l.packets) == 0 {
+		c.fatalf("no %v about %q on its way from %d to %d", typ, name, from, to)
+	}
+	if l.packets[0].typ != typ {
+		c.fatalf("next from %d to %d about %q is %v, want %v", from, to, name, l.packets[0].typ, typ)
+	}
+	c.deliver(l)
+}
+
+// pending gives the types of the messages on a lane.
+func (c *cluster) pending(from, to int, name string) (types []wire.Type) {
+	if l := c.links[linkKey{uint16(from), uint16(to), name}]; l != nil {
+		for _, p := range l.packets {
+			types = append(types, p.typ)
+		}
+	}
+	return types
+}
+
+// on says whether a message of type typ is on a lane.
+func (c *cluster) on(from, to int, name string, typ wire.Type) bool {
+	for _, p := range c.pending(from, to, name) {
+		if p == typ {
+			return true
+		}
+	}
+	return false
+}
+
+// about delivers all messages about the given names, and what they cause.
+func (c *cluster) about(names ...string) {
+	c.t.Helper()
+	for range 10_000 {
+		var next *link
+		for _, l := range c.busy {
+			for _, name := range names {
+				if l.name == name {
+					next = l
+				}
+			}
+		}
+		if next == nil {
+			return
+		}
+		c.deliver(next)
+	}
+	c.t.Fatal("messages without end")
+}
+
+// settle delivers everything.
+func (c *cluster) settle() {
+	c.t.Helper()
+	for range 100_000 {
+		if len(c.busy) == 0 {
+			return
+		}
+		c.deliver(c.busy[0])
+	}
+	c.t.Fatal("messages without end")
+}
+
+// random delivers one message of a random lane.
+func (c *cluster) random(rng *rand.Rand) bool {
+	if len(c.busy) == 0 {
+		return false
+	}
+	c.deliver(c.busy[rng.IntN(len(c.busy))])
+	return true
+}
+
+// tick lets ns pass on one node.
+func (n *node) tick() {
+	closed := n.closed
+	for _, s := range n.shards {
+		s.Tick(n.now())
+	}
+	n.after(closed)
+}
+
+// idle lets everything unused be removed everywhere.
+func (c *cluster) idle() {
+	c.t.Helper()
+	for range 4 { // a master may go only after those who asked it
+		c.now += testIdle + 1
+		for _, n := range c.nodes {
+			n.tick()
+		}
+		c.settle()
+	}
+}
+
+// empty checks invariant 6: nothing is left anywhere.
+func (c *cluster) empty() {
+	c.t.Helper()
+	for _, n := range c.nodes {
+		for k, s := range n.shards {
+			st := s.Stats()
+			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || !s.Quiet() {
+				c.t.Errorf("node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
+					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, s.Quiet())
+			}
+		}
+		if len(n.open) != 0 {
+			c.t.Errorf("node %d: %d claims are open", n.id, len(n.open))
+		}
+	}
+}
+
+func value(i uint64) []byte { return binary.LittleEndian.AppendUint64(nil, i) }

@@ -1,0 +1,159 @@
+package lockspace
+
+import (
+	"bytes"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// tlock is a lock as a program sees it: what was reported about it, and that
+// each operation is reported once.
+type tlock struct {
+	n         *node
+	name      string
+	id        uint64
+	tag       uint64
+	mode      Mode // held
+	from      Mode // held before the running operation
+	wanted    Mode // of the running operation; NoMode: none runs
+	flags     uint32
+	last      Completion // with a copy of the value
+	ends      int        // completions so far
+	basts     []Mode
+	open      bool // granted under a claim that is open
+	confirmed int
+	lost      bool
+	gone      bool // unlocked, refused or lost: the id is not valid any more
+	dying     bool
+	write     writeRec // sim: what the running operation writes
+}
+
+// lock asks for a new lock on node n.
+func (n *node) lock(name string, mode Mode, flags uint32) *tlock {
+	n.c.t.Helper()
+	l := &tlock{n: n, name: name, mode: NoMode, from: NoMode, wanted: mode, flags: flags, tag: 1}
+	n.c.locks = append(n.c.locks, l)
+	n.c.now++
+	closed := n.closed
+	q := Request{Name: []byte(name), Hash: Hash([]byte(name)), Mode: mode, Flags: flags, User: l, Tag: l.tag}
+	id, st := n.shardOf(name).Lock(n.now(), &q)
+	for i := range q.Name {
+		q.Name[i] = 0xa5 // it must have been copied
+	}
+	if st != wire.OK || l.id != 0 && l.id != id {
+		n.c.fatalf("lock %q: id %#x, then %#x, %v", name, l.id, id, st)
+	}
+	l.id = id
+	n.after(closed)
+	return l
+}
+
+// convert asks for another mode.
+func (l *tlock) convert(mode Mode, flags uint32, value []byte) *tlock {
+	n := l.n
+	n.c.t.Helper()
+	l.tag++
+	l.from, l.wanted, l.flags = l.mode, mode, flags
+	n.c.now++
+	closed := n.closed
+	value = bytes.Clone(value)
+	if st := n.shardOf(l.name).Convert(n.now(), l.id, mode, flags, value, l.tag); st != wire.OK {
+		n.c.fatalf("convert %q from %v to %v: %v", l.name, l.mode, mode, st)
+	}
+	for i := range value {
+		value[i] = 0xa5
+	}
+	n.after(closed)
+	return l
+}
+
+// unlock gives the lock up.
+func (l *tlock) unlock(flags uint32, value []byte) {
+	n := l.n
+	n.c.t.Helper()
+	if l.wanted != NoMode {
+		l.dying = true
+	} else {
+		l.gone, l.mode, l.open = true, NoMode, false
+	}
+	n.c.now++
+	closed := n.closed
+	value = bytes.Clone(value)
+	if st := n.shardOf(l.name).Unlock(n.now(), l.id, flags, value); st != wire.OK {
+		n.c.fatalf("unlock %q: %v", l.name, st)
+	}
+	for i := range value {
+		value[i] = 0xa5
+	}
+	n.after(closed)
+}
+
+func (l *tlock) cancel() {
+	l.n.c.t.Helper()
+	closed := l.n.closed
+	if st := l.n.shardOf(l.name).Cancel(l.n.now(), l.id); st != wire.OK {
+		l.n.c.fatalf("cancel %q: %v", l.name, st)
+	}
+	l.n.after(closed)
+}
+
+// holds says that the lock holds mode, with no operation running.
+func (l *tlock) holds(mode Mode) bool { return l.mode == mode && l.wanted == NoMode && !l.gone }
+
+// Complete is part of Host.
+func (n *node) Complete(user any, id, tag uint64, c *Completion) {
+	l := user.(*tlock)
+	if l.id == 0 {
+		l.id = id // Lock has not returned yet
+	}
+	if l.n != n || l.id != id || l.tag != tag || l.wanted == NoMode || l.gone {
+		n.c.fatalf("node %d: completion of %#x tag %d for %q id %#x tag %d wanted %v gone %v",
+			n.id, id, tag, l.name, l.id, l.tag, l.wanted, l.gone)
+	}
+	if c.Status == wire.OK && c.Mode != l.wanted {
+		n.c.fatalf("%q: granted %v instead of %v", l.name, c.Mode, l.wanted)
+	}
+	l.last = *c
+	l.last.Value = bytes.Clone(c.Value)
+	l.mode = c.Mode
+	l.open = c.Bits&wire.BitOpenClaim != 0 && c.Mode != NoMode
+	l.ends++
+	if n.c.seen != nil {
+		n.c.seen(l, &l.last)
+	}
+	l.wanted = NoMode
+	if l.mode == NoMode || l.dying {
+		l.gone, l.mode, l.open = true, NoMode, false
+	}
+}
+
+// Blocking is part of Host.
+func (n *node) Blocking(user any, id uint64, mode Mode) {
+	l := user.(*tlock)
+	if l.id != id || l.gone {
+		n.c.fatalf("node %d: BAST for %#x, %q id %#x gone %v", n.id, id, l.name, l.id, l.gone)
+	}
+	l.basts = append(l.basts, mode)
+}
+
+// Confirmed is part of Host.
+func (n *node) Confirmed(user any, id uint64) {
+	l := user.(*tlock)
+	if l.id != id || l.gone || !l.open {
+		n.c.fatalf("node %d: %#x confirmed, %q id %#x gone %v open %v", n.id, id, l.name, l.id, l.gone, l.open)
+	}
+	l.open = false
+	l.confirmed++
+}
+
+// Lost is part of Host.
+func (n *node) Lost(user any, id uint64) {
+	l := user.(*tlock)
+	if l.id != id || l.lost {
+		n.c.fatalf("node %d: %#x lost, %q id %#x lost before %v", n.id, id, l.name, l.id, l.lost)
+	}
+	if l.gone && l.last.Status != wire.LostLock {
+		n.c.fatalf("node %d: %q lost after it was unlocked", n.id, l.name)
+	}
+	l.lost, l.gone, l.mode, l.open = true, true, NoMode, false
+}

@@ -1,0 +1,176 @@
+package lockify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+// Peer is another node of the cluster.
+type Peer struct {
+	ID    uint16        // 1 to 65535
+	Addr  string        // "host:port" or "unix:///path"
+	Delay time.Duration // artificial one-way delay towards it, for experiments; up to 1 s
+}
+
+// Config fixes a node in this process.
+type Config struct {
+	ID        uint16        // 1 to 65535, unique in the cluster
+	Cluster   string        // name that all nodes share; default "lockify"
+	Listen    string        // for other nodes: "host:port"; may be empty without peers
+	Peers     []Peer        // the other nodes; the smaller id dials
+	Clients   []string      // where to serve clients: "unix:///path", "tcp://host:port"
+	Transport string        // "netpoll" (default) or "plain"
+	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
+	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
+	Logger    *slog.Logger  // default slog.Default()
+}
+
+// Node is a member of the cluster inside this process. Locks through it cost
+// no socket.
+type Node struct {
+	n     *node.Node
+	calls calls
+}
+
+// StartNode makes a node run. ctx bounds the start only. It does not wait for
+// the peers: Ready does.
+func StartNode(ctx context.Context, cfg Config) (*Node, error) {
+	t, err := node.NewTransport(orNetpoll(cfg.Transport))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	ids := []uint16{cfg.ID}
+	peers := make([]node.Peer, len(cfg.Peers))
+	for i, p := range cfg.Peers {
+		ids = append(ids, p.ID)
+		peers[i] = node.Peer(p)
+	}
+	members, err := cluster.Static(ids...)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	n, err := node.Start(ctx, node.Config{
+		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Peers: peers, Clients: cfg.Clients,
+		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Logger: cfg.Logger,
+	}, members)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{n: n}, nil
+}
+
+func orNetpoll(name string) string {
+	if name == "" {
+		return "netpoll"
+	}
+	return name
+}
+
+// Ready waits until all peers are connected.
+func (n *Node) Ready(ctx context.Context) error { return n.n.Ready(ctx) }
+
+// ClientAddrs gives the addresses on which clients are served, with the ports
+// that were chosen.
+func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
+
+// Stats gives what the node has done.
+func (n *Node) Stats() node.Stats { return n.n.Stats() }
+
+// Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has. Errors:
+// ErrInvalid, ErrMismatch, ErrClosed.
+func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	size := valueSize(opts)
+	sp, err := n.n.Open(name, size)
+	if err != nil {
+		return nil, openError(err)
+	}
+	s := &Lockspace{name: name, value: size, calls: &n.calls}
+	s.be = &embedded{node: n.n, space: sp, owner: s}
+	return s, nil
+}
+
+func openError(err error) error {
+	switch {
+	case errors.Is(err, node.ErrInvalid):
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	case errors.Is(err, node.ErrMismatch):
+		return fmt.Errorf("%w: %w", ErrMismatch, err)
+	case errors.Is(err, node.ErrClosed):
+		return ErrClosed
+	}
+	return err
+}
+
+// Close ends the node. What it still holds back is sent until ctx ends.
+func (n *Node) Close(ctx context.Context) error { return n.n.Close(ctx) }
+
+// embedded is the backend of a lockspace in this process.
+type embedded struct {
+	node  *node.Node
+	space *node.Space
+	owner *Lockspace
+}
+
+// owner is a Lock as the node sees it.
+type owner Lock
+
+func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
+	l := (*Lock)(o)
+	l.complete(id, statusError(c.Status, nil), c.Status, c)
+}
+func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
+func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
+func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
+
+func (e *embedded) lock(l *Lock, mode Mode, flags uint32, _ bool) {
+	id := e.space.LockString((*owner)(l), l.name, mode, flags, 0)
+	l.mu.Lock()
+	l.id = id
+	l.mu.Unlock()
+}
+
+func (e *embedded) convert(l *Lock, mode Mode, flags uint32, value []byte, _ bool) {
+	e.space.Convert((*owner)(l), l.id, mode, flags, value, 0)
+}
+
+func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) {
+	e.space.Unlock((*owner)(l), l.id, flags, value, 0)
+}
+
+func (e *embedded) cancel(l *Lock) {
+	l.mu.Lock()
+	id := l.id
+	l.mu.Unlock()
+	e.space.Cancel((*owner)(l), id)
+}
+
+// close unlocks what this Lockspace's locks still hold.
+func (e *embedded) close(ctx context.Context) error {
+	mine := func(o node.Owner) bool {
+		l, ok := o.(*owner)
+		return ok && l.space == e.owner
+	}
+	e.space.ReleaseAll(mine)
+	return ctx.Err()
+}
+
+func (e *embedded) wait(ctx context.Context) error { return e.node.Wait(ctx) }
+func (e *embedded) barrier(done func(error)) {
+	e.node.Barrier(func(err error) {
+		if err != nil {
+			err = ErrClosed
+		}
+		done(err)
+	})
+}

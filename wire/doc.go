@@ -1,0 +1,248 @@
+// Package wire is the byte format that lockify's nodes and clients speak. It
+// turns messages into bytes and back, and does no I/O. It imports nothing of
+// lockify; lockspace, engine and the client build on it.
+//
+//	sending                                        receiving
+//	-------                                        ---------
+//	buf := ReserveHeader(nil)                      ParseHeader      limits, before any memory
+//	buf = msg.Append(buf)   ... more messages      CheckCRC         over the bytes as received
+//	out := Compress(buf, &h, scratch)              Decompress       limit, before any memory
+//	SealFrame(out, &h)      length, checksum       Messages.Next    decodes in place
+//	       |                                              ^
+//	       +--------------- one frame --------------------+
+//	       | header 64 bytes | message | message | ...    |
+//
+// # Contract
+//
+//   - Hot paths (Append into enough room, SealFrame, ParseHeader, CheckCRC,
+//     Decode, Messages, and Decompress with enough scratch) allocate nothing.
+//   - A decoded Msg points into the buffer that it was read from: Name, Value,
+//     Text and Locks are valid as long as that buffer keeps its content. Copy
+//     what must live longer.
+//   - Received bytes never cause a panic, and no limit is judged after memory
+//     was spent on it. Each error is fatal for the connection: there is no way
+//     to find the next frame's start.
+//   - There is one encoding for each message: what Decode accepts, Append gives
+//     back byte for byte.
+//   - Nothing here is safe for use by several goroutines on one value.
+//
+// All numbers are little-endian. Sizes are in bytes.
+//
+// # Frame header
+//
+// A frame is this header and Length bytes of payload. All messages of a frame
+// belong to one shard of one lockspace (or to none) and to one kind.
+//
+//	offset size field      meaning
+//	     0    4 magic      "LKFY" (4c 4b 46 59)
+//	     4    1 version    of the format, as negotiated
+//	     5    1 kind       1 node, 2 link, 3 client
+//	     6    2 flags      bit 0: payload is compressed; other bits: refused
+//	     8    4 length     bytes of the payload as sent, at most 1048576
+//	    12    2 count      messages in the payload, at most 16384
+//	    14    2 shard      the sender's shard
+//	    16    4 lockspace  CRC32C of the lockspace's name (1 if that is 0); 0: none
+//	    20    4 crc        CRC32C of header (these four bytes zero) and payload as sent
+//	    24    8 epoch      number of the view that the sender was in
+//	    32    8 instance   the sender's node instance, or the client's session
+//	    40    8 clock      the sender's token clock
+//	    48    8 seq        place in the link's sequenced stream, from 1; 0: not sequenced
+//	    56    8 ack        last seq that the sender has received in order
+//
+// CRC32C is the Castagnoli polynomial, as in iSCSI.
+//
+// # Compression
+//
+// With flag bit 0 the payload is one S2 block: a varint with the decoded size,
+// then S2 (a superset of Snappy) data, no stream framing. The decoded size must
+// not be above 1048576; the receiver reads it first and refuses a larger one. A
+// sender compresses only payloads above 1024 bytes, only if they become
+// smaller, and only if both ends have offered FeatureCompress. count and all
+// limits of messages speak of the decoded payload.
+//
+// # Message
+//
+//	offset size field
+//	     0    1 type      the number in the message table
+//	     1    1 reserved  0; anything else is refused
+//	     2    2 length    of the message, these 4 bytes included
+//	     4      fields    those of the message table, in the order of the field table
+//
+// The payload holds exactly count messages with nothing between or behind them.
+// The fields fill the message exactly. A message travels only in frames of its
+// kind: types 1 to 63 node, 64 to 127 link, 128 to 255 client.
+//
+// # Fields
+//
+// Each field of a message's list travels, in this order, also if it is zero.
+//
+//	field     size meaning
+//	name      1+n  u8 n, n bytes; 1 to 64: a resource's name, or a delegated range's key
+//	life        16 u64 instance, u64 counter: the life of the name; LOOKUP: the one proposed
+//	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's
+//	claim        8 node-wide number of a claim
+//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session
+//	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
+//	op           4 counts the operations of a lock
+//	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
+//	flags        4 request flags (LKF_... of the kernel's DLM)
+//	status       1 0 to 13, see Status; else refused
+//	bits         1 see BitValue and following; others are sent as 0 and not looked at
+//	hops         1 one-way messages between nodes that the request has waited for
+//	since        1 set of modes granted since the claim, 1<<mode; bits 6 and 7: refused
+//	num          4 a small number; the message says which
+//	req          8 correlates an answer with its request
+//	token        8 fencing token
+//	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received
+//	idle         8 nanoseconds since an incompatible mode was held
+//	features     8 feature bits
+//	value      2+n u16 n, n bytes; 0 to 256: lock value block
+//	text       2+n u16 n, n bytes; 0 to 1024
+//	locks   2+18*n u16 n, n lock records; n from 0 to 512
+//
+// A lock record has no holes:
+//
+//	offset size field
+//	     0    8 lock     lock id at its owner
+//	     8    4 op
+//	    12    4 flags
+//	    16    1 granted  mode held, 255: none
+//	    17    1 wanted   mode requested, 255: nothing is waiting
+//
+// As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
+//
+//	05 00 1f 00 02 61 62 01 00 00 00 00 00 00 00 02
+//	00 00 00 00 00 00 00 03 00 00 00 00 00 00 00
+//
+// # Messages
+//
+// Number, name, fields; below, direction and meaning. A number is never used
+// again for something else.
+//
+//	  1 LOOKUP: name life other lock op mode flags hops
+//	    requester -> directory: who masters this name? Carries the request itself.
+//	  2 YOU: name life lock op hops
+//	    directory -> requester: nobody did; now you do, with the life you proposed.
+//	  3 FWD: name life instance lock op mode flags hops
+//	    directory -> master: this request is for you; answer its requester (instance).
+//	  4 NOTIFY: name life other claim
+//	    claimant -> directory: I have made myself master; other: a master I know to be gone.
+//	  5 CONFIRM: name life claim
+//	    directory -> claimant: recorded, the claim is closed.
+//	  6 REJECT: name life other claim
+//	    directory -> claimant: other is the life of the present master; adopt.
+//	  7 ADOPT: name life other claim bits since token seq value locks
+//	    claimant -> master (life): take over my locks, granted under my life other.
+//	  8 ADOPTED: name life other claim bits token seq idle value
+//	    master -> claimant: taken; how long no incompatible mode was held, and the last token.
+//	  9 CONFLICT: name life other claim token idle
+//	    master -> claimant: not taken, incompatible locks exist.
+//	 10 REMOVE: name life
+//	    master -> directory: this life of the name has ended.
+//	 11 NOTMASTER: name life lock op hops
+//	    -> requester or claimant: I am not, or no more, the master of that life.
+//	 12 REQUEST: name life lock op mode flags hops
+//	    requester -> master: new lock.
+//	 13 CONVERT: name life lock op mode flags bits hops seq value
+//	    requester -> master: other mode, with a value if it is written back.
+//	 14 UNLOCK: name life lock op flags bits seq value
+//	    requester -> master: the lock goes, with a value if it is written back.
+//	 15 CANCEL: name life lock op
+//	    requester -> master: withdraw the waiting operation op.
+//	 16 QUEUED: name life lock op hops
+//	    master -> requester: your request waits here.
+//	 17 DENIED: name life lock op mode status bits hops
+//	    master -> requester: not granted, and why; mode: what the lock holds now, 255 nothing.
+//	 18 GRANT: name life lock op mode bits hops token seq value
+//	    master -> requester: granted.
+//	 19 BAST: name life lock mode
+//	    master -> holder: you block somebody who wants mode.
+//	 20 REG: name life claim bits token seq value locks
+//	    -> new directory: I master this name; claim 0: confirmed. With locks: orphans to rebuild.
+//	 21 DONE: num
+//	    -> each member: all my registrations of this view have been sent.
+//	 22 RETURN: name life claim token locks
+//	    owner -> directory: a delegated range and its entries go back.
+//	 23 STALE: name life claim num
+//	    -> sender: your message of type num is of a view before mine; send it again.
+//	 24 NOTDIR: name life claim num
+//	    -> sender: I am not the directory of this name for your message of type num.
+//	 25 DELEGATE: name life claim token
+//	    directory -> owner: the range is yours.
+//
+//	 64 LINK_HELLO: instance num seq features text
+//	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
+//	 65 LINK_WELCOME: instance num seq features text
+//	    answer: who I am, num: version chosen, seq: last frame received; text: cluster name.
+//	 66 LINK_REFUSE: status num text
+//	    either end: why not, instead of going on; num: version range spoken here.
+//	 67 LINK_ACK: num
+//	    carries nothing but the header's ack; num is 0.
+//	 68 LINK_PING: num
+//	    asks for a LINK_PONG with the same num.
+//	 69 LINK_PONG: num
+//	    answers a LINK_PING.
+//	 70 LINK_SPACE: num text
+//	    the lockspace of the header exists here; num: length of its value blocks; text: its name.
+//	 71 LINK_CLOSE: text
+//	    orderly end, and why.
+//
+//	128 HELLO: num features text
+//	    client: num: version range, features, text: who it is, for logs.
+//	129 WELCOME: instance num features text
+//	    node: instance: the session, num: version chosen; text: who it is, for logs.
+//	130 REFUSED: status num text
+//	    node: why not; num: version range spoken here.
+//	131 OPEN_SPACE: num req text
+//	    client: open the lockspace named text; num: length of its value blocks, 0: as it is.
+//	132 SPACE_OPENED: status num req text
+//	    node: outcome of OPEN_SPACE; num: its number for frame headers; text: why not.
+//	133 CLOSE_SPACE: req
+//	    client: release all locks in the lockspace of the header and close it.
+//	134 SPACE_CLOSED: status req text
+//	    node: outcome of CLOSE_SPACE.
+//	135 LOCK_REQ: name mode flags req
+//	    client: new lock.
+//	136 CONVERT_REQ: lock mode flags bits req value
+//	    client: other mode, with a value if it is written back.
+//	137 UNLOCK_REQ: lock flags bits req value
+//	    client: the lock goes, with a value if it is written back.
+//	138 CANCEL_REQ: lock req
+//	    client: withdraw the operation that was asked for with req.
+//	139 AST: lock mode status bits hops req token seq value text
+//	    node: the operation req has completed; mode: what the lock holds now, 255 nothing.
+//	140 BLOCKING_AST: lock mode
+//	    node: the lock blocks somebody who wants mode.
+//	141 CONFIRMED: lock
+//	    node: the claim under which the lock was granted is closed.
+//	142 LOST: lock status text
+//	    node: the lock is lost, and why.
+//	143 BARRIER_REQ: req
+//	    client: answer with AST when all claims that are open now are closed.
+//	144 SESSION_LOST: status text
+//	    node: the session and all its locks are gone.
+//	145 PING: num
+//	    client or node: asks for a PONG with the same num.
+//	146 PONG: num
+//	    answers a PING.
+//
+// # Versions and features
+//
+// The first message on a connection is HELLO (client) or LINK_HELLO (dialling
+// node). Its num is a range of versions: low 16 bits the lowest, high 16 bits
+// the highest. The other end chooses the highest version that both speak and
+// puts it in the num of its WELCOME or LINK_WELCOME; each later frame, in both
+// directions, carries it in the header. If there is none, it answers REFUSED or
+// LINK_REFUSE with status BadVersion, its own range in num and the reason in
+// text, and closes. Frames up to and including the answer carry version 1 in
+// the header, and their layout is the same in all versions.
+//
+// features offers what the sender can do; each end uses the intersection of what
+// it has sent and received. The answering end may send its whole offer or the
+// intersection already. A bit that one does not know is ignored, thus not used. New messages need a new feature or a new version:
+// an unknown type is an error.
+//
+//	bit 0  FeatureCompress  reads compressed frames
+//	bit 1  FeatureClaims    understands NOTIFY; towards a peer without it nobody
+//	                        grants itself new names
+package wire

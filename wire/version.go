@@ -1,0 +1,38 @@
+package wire
+
+import "fmt"
+
+// HelloVersion is the version in the header of every frame that is sent before
+// both ends have agreed on one: HELLO, LINK_HELLO and their answers. These
+// messages and the frame header keep their layout in all versions, so that two
+// builds without a common version can still tell each other so.
+const HelloVersion uint8 = 1
+
+// Feature bits of HELLO, LINK_HELLO and their answers. A feature is used on a
+// connection when both ends have offered it; unknown bits are ignored.
+const (
+	FeatureCompress uint64 = 1 << 0 // reads frames with FlagCompressed
+	FeatureClaims   uint64 = 1 << 1 // understands NOTIFY; without it nobody grants itself new names towards this peer
+
+	Features = FeatureCompress | FeatureClaims // all that this build has
+)
+
+// VersionRange packs the versions min to max into the Num of a HELLO or
+// LINK_HELLO: min in the low 16 bits, max in the high ones.
+func VersionRange(min, max uint16) uint32 { return uint32(min) | uint32(max)<<16 }
+
+// SplitVersionRange is the reverse of VersionRange.
+func SplitVersionRange(num uint32) (min, max uint16) { return uint16(num), uint16(num >> 16) }
+
+// Negotiate chooses the highest version that is in the peer's offer, a packed
+// range, and in VersionMin to VersionMax. If there is none, or the offer's min
+// is above its max, it returns ErrVersion; the error's text is fit for the
+// answer's Text.
+func Negotiate(offer uint32) (version uint8, err error) {
+	low, high := SplitVersionRange(offer)
+	best := min(high, VersionMax)
+	if best < max(low, VersionMin) { // also where low > high
+		return 0, fmt.Errorf("%w: offered %d to %d, this build speaks %d to %d", ErrVersion, low, high, VersionMin, VersionMax)
+	}
+	return uint8(best), nil
+}

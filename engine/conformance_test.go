@@ -141,9 +141,14 @@ func (r *recorder) awaitClosed() (err error) {
 	return err
 }
 
-func (r *recorder) awaitMsgs(n int) {
+// awaitMsgs waits for n messages and gives all there are.
+func (r *recorder) awaitMsgs(n int) (msgs [][]byte) {
 	r.t.Helper()
-	r.await(fmt.Sprintf("%d messages", n), func() bool { return len(r.msgs) >= n })
+	r.await(fmt.Sprintf("%d messages", n), func() bool {
+		msgs = r.msgs[:len(r.msgs):len(r.msgs)]
+		return len(r.msgs) >= n
+	})
+	return msgs
 }
 
 func msgOf(b []byte) []byte {
@@ -178,8 +183,7 @@ func TestPartialFrames(t *testing.T) {
 				}
 			}
 		}
-		server.awaitMsgs(3)
-		for _, m := range server.msgs {
+		for _, m := range server.awaitMsgs(3) {
 			if !bytes.Equal(m, want) {
 				t.Errorf("got %q", m)
 			}
@@ -204,8 +208,7 @@ func TestBigFrames(t *testing.T) {
 			if err := c.Writev([][]byte{msgOf(body)[:4], body[:size/2], body[size/2:]}); err != nil {
 				t.Fatal(err)
 			}
-			server.awaitMsgs(i + 1)
-			if !bytes.Equal(server.msgs[i], body) {
+			if got := server.awaitMsgs(i + 1); !bytes.Equal(got[i], body) {
 				t.Errorf("message %d of %d bytes arrived damaged", i, size)
 			}
 		}
@@ -230,8 +233,7 @@ func TestSmallFramesInOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		server.awaitMsgs(batches * perBatch)
-		for i, m := range server.msgs {
+		for i, m := range server.awaitMsgs(batches * perBatch) {
 			if got := binary.LittleEndian.Uint32(m); got != uint32(i) {
 				t.Fatalf("message %d is number %d", i, got)
 			}
@@ -389,8 +391,7 @@ func TestConcurrentConnections(t *testing.T) {
 						return
 					}
 				}
-				client.awaitMsgs(50)
-				for j, m := range client.msgs {
+				for j, m := range client.awaitMsgs(50) {
 					if !bytes.Equal(m, []byte{byte(i), byte(j)}) {
 						t.Errorf("connection %d: answer %d is %v", i, j, m)
 					}

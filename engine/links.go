@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -284,11 +285,13 @@ func (ls *Links) removeSession(s *session, err error) {
 }
 
 // Close sends what can be sent and acknowledged until ctx ends, says goodbye
-// and stops everything. No callback runs after it has returned. It returns the
-// cause of ctx's end if frames were left. It must not be called twice.
+// and stops everything; it does not wait for peers that are not connected. No
+// callback runs after it has returned. An error names the peers that have not
+// acknowledged everything. It must not be called twice.
 func (ls *Links) Close(ctx context.Context) error {
 	ls.draining.Store(true)
-	err := ls.await(ctx, func() bool {
+	// An error says that ctx has ended; what is left is counted below.
+	_ = ls.await(ctx, func() bool {
 		for _, l := range ls.links {
 			if !l.drained() {
 				return false
@@ -297,9 +300,16 @@ func (ls *Links) Close(ctx context.Context) error {
 		return true
 	})
 	ls.goodbye(ctx)
+	var left []uint16
+	for id := range ls.links {
+		if ls.Queued(id) > 0 {
+			left = append(left, id)
+		}
+	}
 	ls.stop()
-	if err != nil {
-		return fmt.Errorf("engine: links closed with frames left: %w", err)
+	if len(left) > 0 {
+		slices.Sort(left)
+		return fmt.Errorf("%w: links closed with frames left for peers %v", ErrClosed, left)
 	}
 	return nil
 }

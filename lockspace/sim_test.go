@@ -163,8 +163,12 @@ func (l *tlock) effective() Mode {
 	if l.gone || l.mode == NoMode {
 		return NoMode
 	}
-	if l.wanted != NoMode && l.flags&ConvDeadlk != 0 {
+	switch {
+	case l.wanted == NoMode:
+	case l.flags&ConvDeadlk != 0:
 		return NL // the master may have demoted it
+	case middle(l.mode, l.wanted):
+		return CR // the master may have granted it: it excludes less than CW and PR both
 	}
 	return l.mode
 }

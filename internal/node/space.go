@@ -144,7 +144,7 @@ func (r *runner) exec(op *Op) {
 		r.shard.Cancel(now, op.id)
 	}
 	if st != wire.OK {
-		op.owner.Complete(op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})
+		r.Complete(op.owner, op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})
 	}
 }
 

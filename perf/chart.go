@@ -5,7 +5,6 @@ import (
 	"io"
 	"math"
 	"strings"
-	"text/tabwriter"
 	"unicode/utf8"
 )
 
@@ -100,8 +99,8 @@ func (s barScale) bar(v float64) string {
 	return bar
 }
 
-// FormatValue prints a value with three significant digits, without an
-// exponent, and its unit.
+// FormatValue prints a value without an exponent, and its unit: to three
+// significant digits below 100, to the nearest whole number from there on.
 func FormatValue(v float64, unit string) string {
 	digits := 0
 	if a := math.Abs(v); a > 0 && a < 100 {
@@ -115,29 +114,29 @@ func FormatValue(v float64, unit string) string {
 }
 
 // Table prints rows under a header, columns aligned: the first to the left,
-// the others to the right. Cells may not contain tabs or newlines; rows
-// shorter than the header end with empty cells.
+// the others to the right. Cells may not contain newlines. A row shorter than
+// the header ends with empty cells; what goes beyond it is left out.
 func Table(w io.Writer, header []string, rows [][]string) error {
+	rows = append([][]string{header}, rows...)
 	widths := make([]int, len(header))
-	for _, row := range append([][]string{header}, rows...) {
+	for _, row := range rows {
 		for i, cell := range row[:min(len(row), len(header))] {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		cells := make([]string, len(header))
-		for i := range header {
-			cell := ""
-			if i < len(row) {
-				cell = row[i]
+	var out strings.Builder
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row[:min(len(row), len(header))] {
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				line.WriteString(cell + pad)
+			} else {
+				line.WriteString("  " + pad + cell)
 			}
-			if i > 0 {
-				cell = strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)) + cell
-			}
-			cells[i] = cell
 		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+		out.WriteString(strings.TrimRight(line.String(), " ") + "\n")
 	}
-	return tw.Flush()
+	_, err := io.WriteString(w, out.String())
+	return err
 }

@@ -30,9 +30,9 @@ func (d *draft) depend() {
 	}
 }
 
-// ownEdges enters what each node's own rows say: its steps follow each other,
-// a step follows the asts whose rows precede its row, and an ast follows the
-// operation that let the request be granted.
+// ownEdges enters what each node's own rows say: its steps follow each other;
+// a step follows the asts and, of its lock, the blocking asts whose rows
+// precede its row; and these follow the operations that caused them.
 func (d *draft) ownEdges() {
 	last := map[int]int{}
 	for i := range d.steps {
@@ -47,6 +47,11 @@ func (d *draft) ownEdges() {
 			d.graph.place[doneOf(i)] = st.op.done
 			if g := st.op.granter; g != st.op {
 				d.graph.edge(issueOf(d.ofOp[g]), doneOf(i))
+			}
+			for _, b := range st.op.lock.basts {
+				if b.at < st.at {
+					d.graph.edge(issueOf(d.ofOp[b.cause]), issueOf(i))
+				}
 			}
 		}
 	}
@@ -115,7 +120,6 @@ func (d *draft) phaseRefs() {
 type wish struct {
 	from, to  int
 	completed bool // from's completion, not only its issue
-	byBast    bool // a blocking ast that step to waits for shows that from has been decided
 }
 
 // against says that the wish runs against the order of the rows.
@@ -132,9 +136,7 @@ func (w wish) node() int {
 
 func (d *draft) enter(w wish) {
 	d.graph.edge(w.node(), issueOf(w.to))
-	if !w.byBast {
-		d.steps[w.to].after = append(d.steps[w.to].after, draftRef{w.from, w.completed})
-	}
+	d.steps[w.to].after = append(d.steps[w.to].after, draftRef{w.from, w.completed})
 }
 
 // tryAgainst enters a wish that runs against the order of the rows: two
@@ -163,9 +165,11 @@ func (d *draft) nameWishes(ops []*operation) []wish {
 	var latest []*operation // of each lock; locks that have ended stay until their node locks again
 	for i, op := range ops {
 		for _, from := range latest {
-			if from.node != op.node && !shownByGrant(from, op, ops[:i]) {
-				wishes = append(wishes, d.wish(from, op))
+			completed := from.granter.decided < op.decided
+			if from.node == op.node || shownByGrant(from, op, ops[:i]) || (!completed && shownByBast(from, op)) {
+				continue
 			}
+			wishes = append(wishes, wish{d.ofOp[from], d.ofOp[op], completed})
 		}
 		latest = slices.DeleteFunc(latest, func(o *operation) bool {
 			return o.lock == op.lock || (o.node == op.node && o.last && o.done < op.issued)
@@ -183,10 +187,7 @@ func shownByGrant(from, op *operation, before []*operation) bool {
 	})
 }
 
-func (d *draft) wish(from, op *operation) wish {
-	w := wish{from: d.ofOp[from], to: d.ofOp[op], completed: from.granter.decided < op.decided}
-	w.byBast = !w.completed && slices.ContainsFunc(op.lock.basts, func(b bastSeen) bool {
-		return b.at < op.issued && b.cause == from
-	})
-	return w
+// shownByBast says that op waits for a blocking ast that from has caused.
+func shownByBast(from, op *operation) bool {
+	return slices.ContainsFunc(op.lock.basts, func(b bastSeen) bool { return b.at < op.issued && b.cause == from })
 }

@@ -1,6 +1,9 @@
 package trace
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // stepKey names a step's copy.
 type stepKey struct{ step, copy int }
@@ -71,6 +74,16 @@ func (b *builder) has(st *draftStep, k int) bool {
 	return k == 0 || b.d.isFresh(st)
 }
 
+// at gives the place of a step that has been laid out. That it has follows
+// from the order; a gap would be a dependency on nothing.
+func (b *builder) at(key stepKey) int {
+	i, ok := b.index[key]
+	if !ok {
+		panic(fmt.Sprintf("trace: line %d, copy %d, is waited for before it is laid out", b.d.steps[key.step].Line, key.copy))
+	}
+	return i
+}
+
 // add appends copy k of a step to its node's program.
 func (b *builder) add(s, k int) error {
 	st := &b.d.steps[s]
@@ -89,7 +102,7 @@ func (b *builder) add(s, k int) error {
 			from.copy = b.copies - 1 // the end of a phase
 		}
 		step.After = append(step.After, Ref{
-			Node: b.d.steps[r.step].node, Step: b.index[from], Completed: r.completed,
+			Node: b.d.steps[r.step].node, Step: b.at(from), Completed: r.completed,
 		})
 	}
 	if st.op != nil {
@@ -111,7 +124,7 @@ func (b *builder) takeOwn(st *draftStep, k int) []int {
 	}
 	for c := first; c <= k; c++ {
 		for _, j := range b.own[st.node][c].before(st.at) {
-			own = append(own, b.index[stepKey{j, c}])
+			own = append(own, b.at(stepKey{j, c}))
 		}
 	}
 	return own

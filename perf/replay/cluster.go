@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/lockify-dlm/lockify/internal/admin"
 )
 
 // process is a child of the coordinator. All are ended by closing their
@@ -123,7 +125,13 @@ func (c *coordinator) startDaemons(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.admins = admins
+	for _, a := range admins {
+		client, err := admin.NewClient(a)
+		if err != nil {
+			return err
+		}
+		c.admins = append(c.admins, client)
+	}
 	ready := make(chan struct{}, c.opts.Nodes)
 	for i := range c.opts.Nodes {
 		var peers []string

@@ -10,6 +10,7 @@ import (
 	"sort"
 	"time"
 
+	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/perf/trace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -91,7 +92,7 @@ type coordinator struct {
 	protocol string
 	dir      string
 	addrs    []string
-	admins   []string
+	admins   []*admin.Client
 	sockets  []string
 	daemons  []*process
 	workers  []*workerProc

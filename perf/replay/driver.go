@@ -23,14 +23,15 @@ type driver struct {
 	locks   []*replayLock
 	value   []byte
 
-	wanted   map[int]uint8 // steps of ours that others wait for: 1 issued, 2 completed
-	phases   map[string]*phaseResult
-	phase    *phaseResult
-	began    map[string]int64
-	check    Check
-	ops      atomic.Int64
-	current  atomic.Pointer[string]
-	progress chan struct{}
+	wanted    map[int]uint8 // steps of ours that others wait for: 1 issued, 2 completed
+	phases    map[string]*phaseResult
+	phase     *phaseResult
+	began     map[string]int64
+	check     Check
+	ops       atomic.Int64 // of the running phase
+	announced int          // operations of the running phase, by its begin mark
+	current   atomic.Pointer[string]
+	progress  chan struct{}
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -201,12 +202,16 @@ func (d *driver) mark(ctx context.Context, s *trace.Step) error {
 		name := s.Phase
 		d.current.Store(&name)
 		d.ops.Store(0)
+		d.announced = s.Count
 		d.began[s.Phase] = monotonic()
 	case trace.StepPhaseEnd:
 		if err := d.settleBefore(s); err != nil {
 			return err
 		}
 		now := monotonic()
+		if d.ops.Load() == 0 { // the recording does not mark this phase's operations
+			d.phase.Ops += d.announced
+		}
 		d.phase = newPhaseResult()
 		d.worker.out.send(&line{T: lineEnd, Phase: s.Phase, From: d.began[s.Phase], To: now})
 		return d.worker.await(ctx)

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"sort"
 
 	"github.com/lockify-dlm/lockify/perf"
 	"github.com/lockify-dlm/lockify/perf/replay"
@@ -46,14 +45,9 @@ func per(sum, n uint64) float64 {
 }
 
 func printPhases(w io.Writer, p *replay.ProtocolReport) error {
-	var names []string
-	for name := range p.Phases {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	header := []string{"phase", "ops", "ops/s", "new/op", "new p50 us", "p99", "critical/op", "background/op", "frames/op", "bytes/op"}
 	var rows [][]string
-	for _, name := range names {
+	for _, name := range p.Order {
 		x := p.Phases[name]
 		rows = append(rows, []string{
 			name, fmt.Sprint(x.Ops), fmt.Sprintf("%.0f", x.OpsPerS), fmt.Sprintf("%.2f", x.NewPerOp),

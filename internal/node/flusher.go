@@ -56,8 +56,9 @@ func (f *flusher) run() {
 				r.do((*runner).tick)
 			}
 		case <-f.wake:
-			for f.round() {
+			if f.round() { // there may be more to come: look again soon
 				nap(linger)
+				f.signal()
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func (r *runner) sendFrame(peer int) {
 // may wait for company.
 func (r *runner) flush() {
 	switch {
-	case r.urgent:
+	case r.urgent, r.lazy && r.holding.Load(): // what is held waits for these NOTIFYs
 		r.flushAll()
 	case r.lazy && r.wake.Load() == 0:
 		r.wake.Store(1)

@@ -129,6 +129,14 @@ func (n *Node) Instance() uint64 { return n.cfg.Instance }
 // Ready waits until all peers are connected.
 func (n *Node) Ready(ctx context.Context) error { return n.links.Ready(ctx) }
 
+// LinkAddr gives the address bound for the other nodes, "" without Listen.
+func (n *Node) LinkAddr() string {
+	for _, addr := range n.links.Addrs() {
+		return addr
+	}
+	return ""
+}
+
 // ClientAddrs gives the addresses bound for clients, in the order of Config.
 func (n *Node) ClientAddrs() []net.Addr {
 	var out []net.Addr

@@ -1,8 +1,12 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"syscall"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/wire"
@@ -79,7 +83,11 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	delete(n.sessions, s)
 	n.mu.Unlock()
 	if s.greeted {
-		n.cfg.Logger.Info("client gone", "session", s.id, "client", s.name, "reason", err)
+		level := slog.LevelInfo
+		if !errors.Is(err, io.EOF) && !errors.Is(err, engine.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+			level = slog.LevelWarn // not how clients go: it broke the protocol, or this end had enough of it
+		}
+		n.cfg.Logger.Log(context.Background(), level, "client gone", "session", s.id, "client", s.name, "reason", err)
 	} else {
 		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
 	}

@@ -98,6 +98,7 @@ type coordinator struct {
 	workers  []*workerProc
 	events   chan event
 	windows  map[string]*window
+	order    []string // of windows, by their first begin
 	active   map[string]int
 	moved    time.Time
 }
@@ -296,6 +297,7 @@ func (c *coordinator) begin(ctx context.Context, e event) error {
 	if w == nil {
 		w = &window{overlaps: map[string]bool{}}
 		c.windows[e.line.Phase] = w
+		c.order = append(c.order, e.line.Phase)
 	}
 	for name, other := range c.windows {
 		if other.inside > 0 && other != w {
@@ -365,24 +367,30 @@ func (c *coordinator) snapshot(ctx context.Context) (nodeStats, error) {
 	return sum, nil
 }
 
-// quiesceFor bounds how long quiesce waits while other phases go on.
-const quiesceFor = 2 * time.Second
+// quiesceFor bounds how long quiesce waits; quiesceBusy, while another phase
+// goes on, which may keep the cluster from ever being quiet.
+const (
+	quiesceFor  = 2 * time.Second
+	quiesceBusy = 100 * time.Millisecond
+)
 
 // quiesce waits until all messages sent have been received and no claim is
-// open, so that what a phase has caused is counted in it. Where another phase
-// goes on meanwhile that may never be; then the counters are taken as they are.
+// open, so that what a phase has caused is counted in it. If that does not
+// come about in time, the counters are taken as they are.
 func (c *coordinator) quiesce(ctx context.Context) (nodeStats, error) {
-	deadline := time.Now().Add(quiesceFor)
+	start := time.Now()
 	for {
 		st, err := c.snapshot(ctx)
 		if err != nil {
 			return st, err
 		}
-		busy := 0
+		limit := quiesceFor
 		for _, w := range c.windows {
-			busy += w.inside
+			if w.inside > 0 {
+				limit = quiesceBusy
+			}
 		}
-		if st.messages() == total(&st.Received) && st.Claims.Open == 0 || busy > 0 || time.Now().After(deadline) {
+		if st.messages() == total(&st.Received) && st.Claims.Open == 0 || time.Since(start) > limit {
 			return st, nil
 		}
 		select {
@@ -429,9 +437,10 @@ func (c *coordinator) report(end nodeStats) *ProtocolReport {
 			j.merge(p)
 		}
 	}
-	for name, j := range joined {
-		if w := c.windows[name]; w != nil && j.Ops > 0 {
-			pr.Phases[name] = phaseReport(j, w)
+	for _, name := range c.order {
+		if j := joined[name]; j != nil && j.Ops > 0 {
+			pr.Phases[name] = phaseReport(j, c.windows[name])
+			pr.Order = append(pr.Order, name)
 		}
 	}
 	return pr

@@ -16,6 +16,7 @@ type Report struct {
 // ProtocolReport is one run of the trace.
 type ProtocolReport struct {
 	Phases map[string]*PhaseReport `json:"phases"`
+	Order  []string                `json:"order"` // of the phases, by their first begin
 	Claims Claims                  `json:"claims"`
 	Held   Held                    `json:"held"` // what the release fence has held back
 	Check  Check                   `json:"check"`

@@ -28,13 +28,14 @@ type recorder struct {
 	mu     sync.Mutex
 	cond   sync.Cond
 	inside map[Conn]bool // a callback is running
+	begun  map[Conn]int  // the length was read, the message was not
 	closed map[Conn][]error
 	msgs   [][]byte
 	late   bool
 }
 
 func newRecorder(t testing.TB) *recorder {
-	r := &recorder{t: t, inside: map[Conn]bool{}, closed: map[Conn][]error{}}
+	r := &recorder{t: t, inside: map[Conn]bool{}, begun: map[Conn]int{}, closed: map[Conn][]error{}}
 	r.cond.L = &r.mu
 	return r
 }
@@ -73,12 +74,13 @@ func (r *recorder) OnData(c Conn, rd Reader) error {
 	if r.raw != nil {
 		return r.raw(c, rd)
 	}
-	for rd.Len() >= 4 {
-		head, err := rd.Peek(4)
-		if err != nil {
-			return err
+	for {
+		r.mu.Lock()
+		size, begun := r.begun[c]
+		r.mu.Unlock()
+		if !begun {
+			size = 4
 		}
-		size := 4 + int(binary.LittleEndian.Uint32(head))
 		if rd.Len() < size {
 			if _, err := rd.Next(rd.Len() + 1); !errors.Is(err, ErrShort) {
 				r.t.Errorf("reading too much: %v, want ErrShort", err)
@@ -89,17 +91,26 @@ func (r *recorder) OnData(c Conn, rd Reader) error {
 		if err != nil {
 			return err
 		}
+		r.mu.Lock()
+		if begun {
+			delete(r.begun, c)
+		} else {
+			r.begun[c] = int(binary.LittleEndian.Uint32(msg))
+		}
+		r.mu.Unlock()
+		if !begun {
+			continue
+		}
 		if r.onMsg != nil {
-			if err := r.onMsg(c, msg[4:]); err != nil {
+			if err := r.onMsg(c, msg); err != nil {
 				return err
 			}
 		}
 		r.mu.Lock()
-		r.msgs = append(r.msgs, bytes.Clone(msg[4:]))
+		r.msgs = append(r.msgs, bytes.Clone(msg))
 		r.cond.Broadcast()
 		r.mu.Unlock()
 	}
-	return nil
 }
 
 func (r *recorder) OnClose(c Conn, err error) {

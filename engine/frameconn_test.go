@@ -94,7 +94,7 @@ func TestFramesEchoedOnIdle(t *testing.T) {
 			}
 			collected = nil
 		}
-		const frames = 3000
+		const frames = 1000 // all together below maxReadAhead
 		sizes := []int{8, 100, 5000, 70000}
 		next, done := uint64(0), make(chan struct{})
 		client.onFrame = func(_ *FrameConn, _ *wire.Header, payload []byte) error {

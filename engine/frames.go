@@ -43,6 +43,8 @@ func (c *counters) stats() FrameStats {
 // frameReader cuts a stream into frames, in place.
 type frameReader struct {
 	h       wire.Header
+	head    [wire.HeaderSize]byte  // its bytes
+	begun   bool                   // the header was read, the payload not
 	scratch *[wire.MaxPayload]byte // for decompressing; nil until needed
 }
 
@@ -64,37 +66,47 @@ func (f *frameReader) read(r Reader, count *counters, on func(h *wire.Header, pa
 			r.Release()
 			held = 0
 		}
-		if r.Len() < wire.HeaderSize {
+		if ok, err := f.header(r); !ok || err != nil {
+			return frames, err
+		}
+		if r.Len() < int(f.h.Length) {
 			return frames, nil
 		}
-		head, err := r.Peek(wire.HeaderSize)
+		payload, err := r.Next(int(f.h.Length))
 		if err != nil {
 			return frames, err
 		}
-		if err := wire.ParseHeader(head, &f.h); err != nil {
-			return frames, err
-		}
-		size := wire.HeaderSize + int(f.h.Length)
-		if r.Len() < size {
-			return frames, nil
-		}
-		frame, err := r.Next(size)
-		if err != nil {
-			return frames, err
-		}
+		f.begun = false
+		size := wire.HeaderSize + len(payload)
 		held += size
 		count.framesIn.Add(1)
 		count.bytesIn.Add(uint64(size))
 		frames++
-		if err := f.deliver(frame, on); err != nil {
+		if err := f.deliver(payload, on); err != nil {
 			return frames, err
 		}
 	}
 }
 
-func (f *frameReader) deliver(frame []byte, on func(*wire.Header, []byte) error) error {
-	payload := frame[wire.HeaderSize:]
-	if err := wire.CheckCRC(frame[:wire.HeaderSize], payload); err != nil {
+// header reads the next header, if that was not done before and it is there.
+func (f *frameReader) header(r Reader) (ok bool, err error) {
+	if f.begun {
+		return true, nil
+	}
+	if r.Len() < wire.HeaderSize {
+		return false, nil
+	}
+	b, err := r.Next(wire.HeaderSize)
+	if err != nil {
+		return false, err
+	}
+	copy(f.head[:], b)
+	f.begun = true
+	return true, wire.ParseHeader(f.head[:], &f.h)
+}
+
+func (f *frameReader) deliver(payload []byte, on func(*wire.Header, []byte) error) error {
+	if err := wire.CheckCRC(f.head[:], payload); err != nil {
 		return err
 	}
 	if f.h.Flags&wire.FlagCompressed != 0 {

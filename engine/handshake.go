@@ -25,6 +25,10 @@ import (
 // take the reason away before it is read.
 const handshakeTimeout = 3 * time.Second
 
+// refusedReset is the status of a LinkRefuse when one end no longer has what
+// the two shared, or has never had it.
+const refusedReset = wire.LostLock
+
 // What may become of a handshake.
 var (
 	ErrHandshake = errors.New("engine: no agreement in time")
@@ -141,13 +145,13 @@ func (s *session) check(l *link, m *wire.Msg) (wire.Status, string) {
 	l.mu.Unlock()
 	switch {
 	case failed != nil:
-		return wire.Mismatch, failed.Error()
+		return wire.Limit, failed.Error()
 	case known != 0 && known != m.Instance:
 		s.reportReset(l, m.Instance)
-		return wire.Mismatch, fmt.Sprintf("instance %#x of node %d follows %#x, which was not removed", m.Instance, l.id, known)
+		return refusedReset, fmt.Sprintf("instance %#x of node %d follows %#x, which was not removed", m.Instance, l.id, known)
 	case !resumable:
 		s.reportReset(l, m.Instance)
-		return wire.Mismatch, fmt.Sprintf("node %d has received frame %d, which cannot be followed here", l.id, m.Seq)
+		return refusedReset, fmt.Sprintf("node %d has received frame %d, which cannot be followed here", l.id, m.Seq)
 	}
 	s.ver = version
 	s.hello = wire.Msg{Instance: m.Instance, Features: m.Features & s.ls.cfg.Features, Seq: m.Seq}
@@ -190,7 +194,7 @@ func (s *session) onRefuse(h *wire.Header, m *wire.Msg) error {
 		s.l.mu.Lock()
 		known := s.l.instance
 		s.l.mu.Unlock()
-		if known != 0 && known != h.Instance && wire.NodeOf(h.Instance) == s.l.id {
+		if known != 0 && wire.NodeOf(h.Instance) == s.l.id && (known != h.Instance || m.Status == refusedReset) {
 			s.reportReset(s.l, h.Instance)
 		}
 		s.ls.complain(s.l.id, "peer refuses the connection", string(m.Text))

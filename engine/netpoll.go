@@ -25,7 +25,9 @@ import (
 //     Flush. So we write to the descriptor, which it also keeps non-blocking,
 //     and use Flush only to wait for room, under a time limit.
 //   - Its OnRequest spins on bytes that it leaves unread. So a partial frame is
-//     waited for there, in Peek.
+//     moved to a buffer of ours; a frame that is there as a whole is not.
+//   - Its Peek gives old bytes if there was a Next since the last Release and
+//     the bytes lie in two of its buffers. So there is no Peek in a Reader.
 //   - Its OnDisconnect runs beside OnRequest. So OnClose hangs on the close
 //     callback, which comes after the last OnRequest.
 
@@ -65,9 +67,11 @@ func startPollers() error {
 	}
 	err := netpoll.Configure(netpoll.Config{
 		PollerNum: pollers.n,
-		// Its goroutine pool has an upper limit, at which handlers that wait
-		// for the rest of a frame would keep all others from running.
+		// Its goroutine pool has an upper limit, at which a few slow handlers
+		// would keep all others from running.
 		Runner: func(_ context.Context, f func()) { go f() },
+		// It prints a line for each reset connection; OnClose tells the same.
+		LoggerOutput: io.Discard,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: netpoll: %w", err)
@@ -153,7 +157,10 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 		}
 		return nil, fmt.Errorf("engine: netpoll: %w", err)
 	}
-	c.r.np = np.Reader()
+	c.r.np, c.r.limit = np.Reader(), maxReadAhead
+	if ra, ok := h.(readAheader); ok {
+		c.r.limit = ra.readAhead()
+	}
 	// Callbacks run last added first, so ours comes before the one that
 	// closes the descriptor.
 	err = np.AddCloseCallback(c.onClosed)
@@ -183,27 +190,20 @@ func duplicate(nc net.Conn) (fd int, err error) {
 // onRequest is called by netpoll when there are bytes, one call at a time. It
 // must leave none.
 func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
-	for {
-		if err := c.h.OnData(c, &c.r); err != nil {
-			c.because(err)
-			break
-		}
-		c.r.Release()
-		n := c.r.Len()
-		if n == 0 {
-			return nil
-		}
-		if n > maxReadAhead {
-			c.because(fmt.Errorf("%w: %d bytes", ErrReadAhead, n))
-			break
-		}
-		// The rest of a frame is still to come: wait for one more byte.
-		if _, err := c.r.np.Peek(n + 1); err != nil {
-			c.because(fmt.Errorf("%w: %d bytes of an incomplete frame", io.ErrUnexpectedEOF, n))
-			break
+	var err error
+	for more := true; more && err == nil; {
+		if err = c.h.OnData(c, &c.r); err == nil {
+			// What is there now may have come after OnData's last look, and
+			// netpoll will not call again for bytes that we have taken: so
+			// OnData looks again.
+			more = c.r.np.Len() > 0
+			err = c.r.keep()
 		}
 	}
-	c.np.Close()
+	if err != nil {
+		c.because(err)
+		c.np.Close()
+	}
 	return nil
 }
 
@@ -214,6 +214,9 @@ func (c *netpollConn) onClosed(netpoll.Connection) error {
 	// On a goroutine of its own: this may be the stack of whoever called Close.
 	go func() {
 		<-c.opened
+		if n := len(c.r.carry); n > 0 {
+			c.because(fmt.Errorf("%w: %d bytes of an incomplete frame", io.ErrUnexpectedEOF, n))
+		}
 		c.h.OnClose(c, c.because(io.EOF))
 		if c.conns != nil {
 			c.conns.remove(c)
@@ -256,7 +259,10 @@ func (c *netpollConn) Writev(bufs [][]byte) error {
 		c.np.Close()
 	})
 	defer late.Stop()
-	return c.np.Writer().Flush()
+	if err := c.np.Writer().Flush(); err != nil {
+		return c.because(err)
+	}
+	return nil
 }
 
 func (c *netpollConn) Close() error {
@@ -264,35 +270,63 @@ func (c *netpollConn) Close() error {
 	return c.np.Close()
 }
 
-// netpollReader bounds netpoll's read-ahead and keeps its Next from waiting.
-type netpollReader struct{ np netpoll.Reader }
+// netpollReader gives out netpoll's memory, except that a frame which came in
+// parts is assembled in carry.
+type netpollReader struct {
+	np    netpoll.Reader
+	carry []byte // carry[off:] comes before what is in np
+	off   int
+	limit int // of Len, in bytes
+}
 
-func (r *netpollReader) Len() int { return r.np.Len() }
+// carryKept is up to which size an empty carry is kept for the next time.
+const carryKept = 16 << 10
 
-func (r *netpollReader) check(n int) error {
-	have := r.np.Len()
-	if have > maxReadAhead {
-		return fmt.Errorf("%w: %d bytes", ErrReadAhead, have)
+func (r *netpollReader) Len() int { return len(r.carry) - r.off + r.np.Len() }
+
+func (r *netpollReader) Next(n int) ([]byte, error) {
+	switch l := r.Len(); {
+	case n < 0 || n > l:
+		return nil, ErrShort
+	case l > r.limit:
+		return nil, fmt.Errorf("%w: %d bytes", ErrReadAhead, l)
 	}
-	if n < 0 || n > have {
-		return ErrShort
+	have := len(r.carry) - r.off
+	if have == 0 {
+		return r.np.Next(n)
+	}
+	if n > have {
+		b, err := r.np.Next(n - have)
+		if err != nil {
+			return nil, err
+		}
+		r.carry = append(r.carry, b...) // slices given out before stay as they are
+	}
+	b := r.carry[r.off : r.off+n : r.off+n]
+	r.off += n
+	return b, nil
+}
+
+// Release never fails in netpoll.
+func (r *netpollReader) Release() { _ = r.np.Release() }
+
+// keep moves what OnData has left to carry.
+func (r *netpollReader) keep() error {
+	n := copy(r.carry, r.carry[r.off:])
+	r.carry, r.off = r.carry[:n], 0
+	if n == 0 && cap(r.carry) > carryKept {
+		r.carry = nil
+	}
+	if n := r.np.Len(); n > 0 {
+		b, err := r.np.Next(n)
+		if err != nil {
+			return err
+		}
+		r.carry = append(r.carry, b...)
+	}
+	r.Release()
+	if len(r.carry) > r.limit {
+		return fmt.Errorf("%w: %d bytes", ErrReadAhead, len(r.carry))
 	}
 	return nil
 }
-
-func (r *netpollReader) Peek(n int) ([]byte, error) {
-	if err := r.check(n); err != nil {
-		return nil, err
-	}
-	return r.np.Peek(n)
-}
-
-func (r *netpollReader) Next(n int) ([]byte, error) {
-	if err := r.check(n); err != nil {
-		return nil, err
-	}
-	return r.np.Next(n)
-}
-
-// Release fails never in netpoll.
-func (r *netpollReader) Release() { _ = r.np.Release() }

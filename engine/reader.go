@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -28,19 +27,13 @@ func newLinearReader() *linearReader {
 
 func (l *linearReader) Len() int { return l.w - l.r }
 
-func (l *linearReader) Peek(n int) ([]byte, error) {
+func (l *linearReader) Next(n int) ([]byte, error) {
 	if n < 0 || n > l.Len() {
 		return nil, ErrShort
 	}
-	return l.buf[l.r : l.r+n : l.r+n], nil
-}
-
-func (l *linearReader) Next(n int) ([]byte, error) {
-	b, err := l.Peek(n)
-	if err == nil {
-		l.r += n
-	}
-	return b, err
+	b := l.buf[l.r : l.r+n : l.r+n]
+	l.r += n
+	return b, nil
 }
 
 func (l *linearReader) Release() {}
@@ -96,6 +89,3 @@ func readLoop(c Conn, src io.Reader, h Handler) error {
 		}
 	}
 }
-
-// isEOF says that the other end closed in good order.
-func isEOF(err error) bool { return errors.Is(err, io.EOF) }

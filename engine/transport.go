@@ -61,8 +61,7 @@ type Handler interface {
 // more than Len bytes is ErrShort.
 type Reader interface {
 	Len() int                   // bytes there now
-	Peek(n int) ([]byte, error) // the next n bytes, not consumed; valid until the next Peek or Next
-	Next(n int) ([]byte, error) // the next n bytes, consumed
+	Next(n int) ([]byte, error) // consumes the next n bytes
 	Release()                   // gives up all slices handed out
 }
 
@@ -95,9 +94,13 @@ const (
 	writeTimeout = 10 * time.Second
 
 	// maxReadAhead bounds, in bytes, what may wait unread for a handler: more
-	// than sixteen of the largest frames. Only netpoll reads ahead that far.
+	// than sixteen of the largest frames. netpoll reads ahead without being
+	// asked and cannot be held back, so there this ends the connection.
 	maxReadAhead = 32 << 20
 )
+
+// readAheader is a Handler with a bound other than maxReadAhead.
+type readAheader interface{ readAhead() (bytes int) }
 
 // Errors of the byte level.
 var (

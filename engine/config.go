@@ -40,8 +40,8 @@ type LinksConfig struct {
 	DeadAfter time.Duration // a connection that was silent so long is dead; default 6 x KeepAlive, at least 2 x
 
 	// MaxQueuedBytes is how many bytes a peer may leave unacknowledged before
-	// Congested asks for less; default 16 MiB, from 64 KiB. At four times that
-	// the link fails for good.
+	// Congested asks for less; default 16 MiB, from 512 KiB. At four times
+	// that, which is at least two of the largest frames, the link fails for good.
 	MaxQueuedBytes int
 
 	// Backoff says how long to wait before dialling again after a number of
@@ -55,7 +55,10 @@ type LinksConfig struct {
 // ErrConfig is what Validate finds wrong.
 var ErrConfig = errors.New("engine: bad links configuration")
 
-const maxClusterName = 256 // bytes
+const (
+	maxClusterName = 256                 // bytes
+	minQueuedBytes = wire.MaxPayload / 2 // bytes
+)
 
 // Validate fills in defaults and reports the first thing wrong.
 func (c *LinksConfig) Validate() error {
@@ -78,8 +81,8 @@ func (c *LinksConfig) Validate() error {
 		return bad("keep-alive %v, at least 1ms", c.KeepAlive)
 	case c.DeadAfter < 2*c.KeepAlive:
 		return bad("dead after %v, at least twice the keep-alive of %v", c.DeadAfter, c.KeepAlive)
-	case c.MaxQueuedBytes < 64<<10:
-		return bad("at most %d bytes queued, want 65536 or more", c.MaxQueuedBytes)
+	case c.MaxQueuedBytes < minQueuedBytes:
+		return bad("at most %d bytes queued, want %d or more", c.MaxQueuedBytes, minQueuedBytes)
 	}
 	seen := map[uint16]bool{c.Self: true, 0: true}
 	for _, p := range c.Peers {

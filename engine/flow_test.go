@@ -19,7 +19,7 @@ func frozenPair(t *testing.T, change func(c *LinksConfig)) (one, two *node, thaw
 	b := bench{network: "tcp", t: m, addr: func(testing.TB) string { return "node:0" }}
 	one, two = pair(t, b, func(c *LinksConfig) {
 		c.KeepAlive, c.DeadAfter = time.Minute, time.Hour
-		c.MaxQueuedBytes = 64 << 10
+		c.MaxQueuedBytes = minQueuedBytes
 		if change != nil {
 			change(c)
 		}
@@ -30,11 +30,11 @@ func frozenPair(t *testing.T, change func(c *LinksConfig)) (one, two *node, thaw
 
 func TestCongestion(t *testing.T) {
 	one, two, thaw := frozenPair(t, nil)
-	one.send(2, 0, 60, 1000)
+	one.send(2, 0, 480, 1000)
 	if one.ls.Congested() {
 		t.Error("congested below the limit")
 	}
-	one.send(2, 60, 80, 1000)
+	one.send(2, 480, 640, 1000)
 	if !one.ls.Congested() {
 		t.Error("not congested above the limit")
 	}
@@ -45,17 +45,17 @@ func TestCongestion(t *testing.T) {
 	}
 	waited := make(chan error, 1)
 	go func() { waited <- one.ls.WaitUncongested(testContext(t)) }()
-	one.send(2, 80, 200, 1000) // answers still go through
+	one.send(2, 640, 1600, 1000) // answers still go through
 	thaw()
 	if err := receive(t, waited); err != nil {
 		t.Error(err)
 	}
-	two.awaitFrames(1, 200)
+	two.awaitFrames(1, 1600)
 }
 
 func TestOverrun(t *testing.T) {
 	one, two, thaw := frozenPair(t, nil)
-	one.send(2, 0, 300, 1000)
+	one.send(2, 0, 2400, 1000)
 	one.awaitEvent("down 2")
 	if !errors.Is(one.downs[0], ErrOverrun) {
 		t.Errorf("down with %v", one.downs[0])
@@ -78,8 +78,8 @@ func TestOverrun(t *testing.T) {
 // TestOverrunUnconnected fails a link that never came up.
 func TestOverrunUnconnected(t *testing.T) {
 	two := newNode(t, 2)
-	two.start(benches()[0], []Peer{{ID: 1}}, func(c *LinksConfig) { c.MaxQueuedBytes = 64 << 10 })
-	two.send(1, 0, 300, 1000)
+	two.start(benches()[0], []Peer{{ID: 1}}, func(c *LinksConfig) { c.MaxQueuedBytes = minQueuedBytes })
+	two.send(1, 0, 2400, 1000)
 	two.awaitEvent("down 1")
 	if !errors.Is(two.downs[0], ErrOverrun) {
 		t.Errorf("down with %v", two.downs[0])

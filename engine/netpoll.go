@@ -193,11 +193,10 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 	var err error
 	for more := true; more && err == nil; {
 		if err = c.h.OnData(c, &c.r); err == nil {
-			// What is there now may have come after OnData's last look, and
-			// netpoll will not call again for bytes that we have taken: so
-			// OnData looks again.
-			more = c.r.np.Len() > 0
-			err = c.r.keep()
+			// What keep takes may have come after OnData's last look, and
+			// netpoll does not call again for bytes that are taken: so OnData
+			// looks again.
+			more, err = c.r.keep()
 		}
 	}
 	if err != nil {
@@ -310,8 +309,9 @@ func (r *netpollReader) Next(n int) ([]byte, error) {
 // Release never fails in netpoll.
 func (r *netpollReader) Release() { _ = r.np.Release() }
 
-// keep moves what OnData has left to carry.
-func (r *netpollReader) keep() error {
+// keep moves what OnData has left to carry, and says whether there was
+// anything to move.
+func (r *netpollReader) keep() (moved bool, err error) {
 	n := copy(r.carry, r.carry[r.off:])
 	r.carry, r.off = r.carry[:n], 0
 	if n == 0 && cap(r.carry) > carryKept {
@@ -320,13 +320,14 @@ func (r *netpollReader) keep() error {
 	if n := r.np.Len(); n > 0 {
 		b, err := r.np.Next(n)
 		if err != nil {
-			return err
+			return false, err
 		}
 		r.carry = append(r.carry, b...)
+		moved = true
 	}
 	r.Release()
 	if len(r.carry) > r.limit {
-		return fmt.Errorf("%w: %d bytes", ErrReadAhead, len(r.carry))
+		return false, fmt.Errorf("%w: %d bytes", ErrReadAhead, len(r.carry))
 	}
-	return nil
+	return moved, nil
 }

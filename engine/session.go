@@ -48,7 +48,9 @@ type linkSide struct {
 
 // readAhead is above what a peer may have under way: it stops at overrunFactor
 // times its MaxQueuedBytes, which is taken to be ours.
-func (d linkSide) readAhead() int { return (overrunFactor + 1) * d.ls.cfg.MaxQueuedBytes }
+func (d linkSide) readAhead() int {
+	return max(maxReadAhead, (overrunFactor+1)*d.ls.cfg.MaxQueuedBytes)
+}
 
 func (d linkSide) OnOpen(c Conn) {
 	s := &session{ls: d.ls, c: c, l: d.l, done: make(chan struct{})}

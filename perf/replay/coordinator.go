@@ -41,7 +41,7 @@ const (
 // ErrStuck: no program made progress for stuckAfter.
 var ErrStuck = errors.New("replay: no progress")
 
-const stuckAfter = 60 * time.Second
+const stuckAfter = 30 * time.Second
 
 // Run replays a trace once for each protocol, each on a cluster of its own.
 func Run(ctx context.Context, o Options, protocols ...string) (*Report, error) {
@@ -58,6 +58,9 @@ func Run(ctx context.Context, o Options, protocols ...string) (*Report, error) {
 	}
 	if o.LogLevel == "" {
 		o.LogLevel = "error"
+	}
+	if o.Transport == "" {
+		o.Transport = "netpoll"
 	}
 	plan, err := trace.NewPlan(tr, trace.Options{Nodes: o.Nodes, Repeat: o.Repeat, Until: o.Until})
 	if err != nil {

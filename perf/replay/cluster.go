@@ -134,25 +134,16 @@ func (c *coordinator) startDaemons(ctx context.Context) error {
 	}
 	ready := make(chan struct{}, c.opts.Nodes)
 	for i := range c.opts.Nodes {
-		var peers []string
-		for j, a := range c.addrs {
-			if j != i {
-				peers = append(peers, fmt.Sprintf("%d=%s", j+1, a))
-			}
-		}
-		sock := filepath.Join(c.dir, fmt.Sprintf("node%d.sock", i+1))
-		c.sockets = append(c.sockets, "unix://"+sock)
-		args := []string{
-			"--id", fmt.Sprint(i + 1), "--cluster", "replay", "--listen", c.addrs[i], "--peers", strings.Join(peers, ","),
-			"--clients", "unix://" + sock, "--admin", admins[i], "--log-level", c.opts.LogLevel, "--transport", c.opts.Transport,
-		}
-		if d := c.opts.RTT / 2; d > 0 {
-			args = append(args, "--delay", d.String())
+		socket := "unix://" + filepath.Join(c.dir, fmt.Sprintf("node%d.sock", i+1))
+		c.sockets = append(c.sockets, socket)
+		config := filepath.Join(c.dir, fmt.Sprintf("node%d.toml", i+1))
+		if err := os.WriteFile(config, c.daemonConfig(i, socket, admins[i]), 0o600); err != nil {
+			return err
 		}
 		p, err := startProcess(fmt.Sprintf("lockifyd %d", i+1), func(r io.Reader) {
 			readUntil(r, "ready")
 			ready <- struct{}{}
-		}, path, args...)
+		}, path, "--config", config)
 		if err != nil {
 			return err
 		}
@@ -173,6 +164,18 @@ func (c *coordinator) startDaemons(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// daemonConfig is the configuration file of node i+1.
+func (c *coordinator) daemonConfig(i int, socket, admin string) []byte {
+	b := fmt.Appendf(nil, "id = %d\ncluster = \"replay\"\nlisten = %q\nclients = [%q]\nadmin = %q\nlog_level = %q\ntransport = %q\n",
+		i+1, c.addrs[i], socket, admin, c.opts.LogLevel, c.opts.Transport)
+	for j, a := range c.addrs {
+		if j != i {
+			b = fmt.Appendf(b, "\n[[peer]]\nid = %d\naddr = %q\ndelay = %q\n", j+1, a, c.opts.RTT/2)
+		}
+	}
+	return b
 }
 
 // readUntil returns when a line begins with word, or r ends.

@@ -62,7 +62,6 @@ type Node struct {
 	barriers []barrier
 	waiting  atomic.Int32 // barriers
 	closed   bool
-	closing  chan struct{}
 }
 
 // peer is what the node knows of another one.
@@ -87,7 +86,7 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	}
 	n := &Node{
 		cfg: cfg, view: members.View(), base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, closing: make(chan struct{}), linked: make(chan struct{}),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}),
 	}
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
@@ -299,7 +298,6 @@ func (n *Node) Close(ctx context.Context) error {
 	barriers := n.barriers
 	n.barriers = nil
 	n.mu.Unlock()
-	close(n.closing)
 	for _, b := range barriers {
 		b.done(ErrClosed)
 	}

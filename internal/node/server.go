@@ -45,9 +45,6 @@ func (c *clientSide) OnOpen(fc *engine.FrameConn) {
 	}
 }
 
-// errRefused ends a connection after its REFUSED has been sent.
-var errRefused = errors.New("node: client refused")
-
 // OnFrame takes a client's frame. Messages before the first bad one count.
 func (c *clientSide) OnFrame(fc *engine.FrameConn, h *wire.Header, payload []byte) error {
 	s := fc.User().(*session)
@@ -89,12 +86,10 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		}
 		n.cfg.Logger.Log(context.Background(), level, "client gone", "session", s.id, "client", s.name, "reason", err)
 	} else {
+		if s.refused != nil {
+			err = s.refused
+		}
 		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
 	}
 	s.releaseAll()
-}
-
-// badFrame reports bytes that only a broken peer can have sent.
-func (n *Node) badFrame(from uint64, err error) {
-	n.cfg.Logger.Error("bad message dropped", "peer", wire.NodeOf(from), "err", err)
 }

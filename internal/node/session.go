@@ -17,6 +17,7 @@ type session struct {
 	id      uint64
 	name    string // what the client calls itself
 	refuse  wire.Status
+	refused error // why REFUSED was sent
 	greeted bool
 	version uint8
 	batch   batch                    // of the connection's reading goroutine
@@ -71,14 +72,23 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 	}
 	sp := s.spaces[h.Lockspace]
 	if sp == nil {
-		if m.Type == wire.CloseSpace {
-			s.send(h.Lockspace, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
-			return nil
-		}
-		s.fail(h.Lockspace, m, wire.NoSpace)
-		return nil
+		return s.notOpen(h.Lockspace, m)
 	}
 	return sp.message(m)
+}
+
+// notOpen answers a message about a lockspace that this client has not opened.
+func (s *session) notOpen(space uint32, m *wire.Msg) error {
+	switch m.Type {
+	case wire.CloseSpace:
+		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
+	case wire.LockReq, wire.ConvertReq, wire.UnlockReq:
+		s.fail(space, m, wire.NoSpace)
+	case wire.CancelReq: // has no answer; what it means has been answered
+	default:
+		return fmt.Errorf("%w: type %d from a client", wire.ErrType, m.Type)
+	}
+	return nil
 }
 
 // hello negotiates. A client that offers no version we speak is refused.
@@ -102,6 +112,7 @@ func (s *session) hello(m *wire.Msg) error {
 			Type: wire.Refused, Status: s.refuse, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Text: []byte(text),
 		})
 		s.flush()
+		s.refused = errors.New("refused: " + text)
 		s.conn.CloseSent()
 		return nil
 	}

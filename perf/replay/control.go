@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/perf"
-	"github.com/lockify-dlm/lockify/wire"
 )
 
 // Line is one line between the coordinator and a worker.
@@ -59,37 +58,20 @@ type workerConfig struct {
 
 // nodeStats is what a node has counted since it started.
 type nodeStats struct {
-	Sent     [256]uint64 `json:"sent"`
-	Received [256]uint64 `json:"received"`
-	Frames   uint64      `json:"frames"`
-	Bytes    uint64      `json:"bytes"`
-	Claims   Claims      `json:"claims"`
-	Held     Held        `json:"held"`
+	Messages perf.Messages `json:"messages"`
+	Frames   uint64        `json:"frames"`
+	Bytes    uint64        `json:"bytes"`
+	Claims   Claims        `json:"claims"`
+	Held     Held          `json:"held"`
 }
 
 func (s *nodeStats) add(o *nodeStats) {
-	for t := range s.Sent {
-		s.Sent[t] += o.Sent[t]
-		s.Received[t] += o.Received[t]
-	}
+	s.Messages.Merge(o.Messages)
 	s.Frames += o.Frames
 	s.Bytes += o.Bytes
 	s.Claims.add(o.Claims)
 	s.Held.Messages += o.Held.Messages
 	s.Held.Nanos += o.Held.Nanos
-}
-
-// messages gives the lock messages sent.
-func (s *nodeStats) messages() uint64 { return total(&s.Sent) }
-
-func total(by *[256]uint64) uint64 {
-	n := uint64(0)
-	for t := range by {
-		if wire.Type(t).Kind() == wire.KindNode {
-			n += by[t]
-		}
-	}
-	return n
 }
 
 // workerResult is what a worker has measured.

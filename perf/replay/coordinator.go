@@ -331,10 +331,7 @@ func (c *coordinator) end(ctx context.Context, e event) error {
 }
 
 func (s *nodeStats) sub(o *nodeStats) {
-	for t := range s.Sent {
-		s.Sent[t] -= o.Sent[t]
-		s.Received[t] -= o.Received[t]
-	}
+	s.Messages = s.Messages.Sub(o.Messages)
 	s.Frames -= o.Frames
 	s.Bytes -= o.Bytes
 	s.Held.Messages -= o.Held.Messages
@@ -393,7 +390,7 @@ func (c *coordinator) quiesce(ctx context.Context) (nodeStats, error) {
 				limit = quiesceBusy
 			}
 		}
-		if st.messages() == total(&st.Received) && st.Claims.Open == 0 || time.Since(start) > limit {
+		if st.Messages.NodeOut() == st.Messages.NodeIn() && st.Claims.Open == 0 || time.Since(start) > limit {
 			return st, nil
 		}
 		select {
@@ -472,8 +469,8 @@ func phaseReport(j *phaseResult, w *window) *PhaseReport {
 	}
 	p.OpsPerS = ops / p.Seconds
 	p.Messages.Critical = float64(j.Critical) / ops
-	p.Messages.Background = (float64(w.messages.messages()) - float64(j.Critical)) / ops
-	for t, n := range w.messages.Sent {
+	p.Messages.Background = float64(w.messages.Messages.NodeOut()-j.Critical) / ops
+	for t, n := range w.messages.Messages.Out {
 		if n > 0 && wire.Type(t).Kind() == wire.KindNode {
 			p.ByType[wire.Type(t).String()] = float64(n) / ops
 		}

@@ -5,19 +5,8 @@ import (
 	"fmt"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
-	"github.com/lockify-dlm/lockify/wire"
+	"github.com/lockify-dlm/lockify/perf"
 )
-
-// typesByName turns the admin address's message names back into types.
-var typesByName = func() map[string]wire.Type {
-	m := map[string]wire.Type{}
-	for t := range 256 {
-		if wire.Type(t).Valid() {
-			m[wire.Type(t).String()] = wire.Type(t)
-		}
-	}
-	return m
-}()
 
 // daemonStats reads a lockifyd's counters from its admin address.
 func daemonStats(ctx context.Context, c *admin.Client) (*nodeStats, error) {
@@ -30,11 +19,8 @@ func daemonStats(ctx context.Context, c *admin.Client) (*nodeStats, error) {
 		return nil, fmt.Errorf("replay: %w", err)
 	}
 	out := &nodeStats{}
-	for name, n := range counters.Sent {
-		out.Sent[typesByName[name]] = n
-	}
-	for name, n := range counters.Received {
-		out.Received[typesByName[name]] = n
+	if out.Messages, err = perf.MessagesByName(counters.Received, counters.Sent); err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
 	}
 	for _, l := range status.Links {
 		out.Frames += l.FramesOut

@@ -171,8 +171,8 @@ func (w *worker) stats() *nodeStats {
 	}
 	for _, sp := range st.Spaces {
 		for t := range sp.Sent {
-			out.Sent[t] += sp.Sent[t]
-			out.Received[t] += sp.Received[t]
+			out.Messages.Out[t] += sp.Sent[t]
+			out.Messages.In[t] += sp.Received[t]
 		}
 		for _, sh := range sp.Shards {
 			out.Claims.add(Claims{

@@ -3,41 +3,12 @@ package perf
 import (
 	"encoding/json"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// Counters counts messages by type as they are sent and received, and those
-// that an operation had to wait for. The zero value is ready; any number of
-// goroutines may use it.
-type Counters struct {
-	in, out  [256]atomic.Uint64
-	critical atomic.Uint64
-}
-
-// In counts n received messages of a type.
-func (c *Counters) In(t wire.Type, n uint64) { c.in[t].Add(n) }
-
-// Out counts n sent messages of a type.
-func (c *Counters) Out(t wire.Type, n uint64) { c.out[t].Add(n) }
-
-// Critical counts n one-way messages between nodes that a completed operation
-// has waited for (the Hops of its completion), whoever sent them.
-func (c *Counters) Critical(n uint64) { c.critical.Add(n) }
-
-// Snapshot gives the counts of this moment. Messages counted meanwhile may be
-// in it or not.
-func (c *Counters) Snapshot() Messages {
-	var m Messages
-	for t := range c.in {
-		m.In[t], m.Out[t] = c.in[t].Load(), c.out[t].Load()
-	}
-	m.Critical = c.critical.Load()
-	return m
-}
-
-// Messages are counts taken at one moment, or over a time.
+// Messages counts messages by type, as they were sent and received up to some
+// moment or over a time, and those that operations had to wait for.
 type Messages struct {
 	In, Out  [256]uint64 // by wire.Type
 	Critical uint64      // one-way messages between nodes that operations waited for
@@ -64,9 +35,15 @@ func (m *Messages) Merge(other Messages) {
 
 // NodeOut gives the number of lock messages sent to other nodes, without
 // those of the links themselves.
-func (m *Messages) NodeOut() uint64 {
+func (m *Messages) NodeOut() uint64 { return ofNodes(&m.Out) }
+
+// NodeIn gives the number of lock messages received from other nodes. In a
+// whole cluster at rest it equals NodeOut.
+func (m *Messages) NodeIn() uint64 { return ofNodes(&m.In) }
+
+func ofNodes(counts *[256]uint64) uint64 {
 	var n uint64
-	for t, v := range m.Out {
+	for t, v := range counts {
 		if wire.Type(t).Kind() == wire.KindNode {
 			n += v
 		}
@@ -122,15 +99,21 @@ func (m *Messages) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return fmt.Errorf("perf: message counts: %w", err)
 	}
-	got := Messages{Critical: j.Critical}
-	if err := fill(&got.In, j.In); err != nil {
+	got, err := MessagesByName(j.In, j.Out)
+	if err != nil {
 		return err
 	}
-	if err := fill(&got.Out, j.Out); err != nil {
-		return err
-	}
+	got.Critical = j.Critical
 	*m = got
 	return nil
+}
+
+// MessagesByName makes Messages of counts under the names of the types.
+func MessagesByName(in, out map[string]uint64) (m Messages, err error) {
+	if err = fill(&m.In, in); err == nil {
+		err = fill(&m.Out, out)
+	}
+	return m, err
 }
 
 func fill(counts *[256]uint64, byName map[string]uint64) error {

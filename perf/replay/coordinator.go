@@ -469,7 +469,7 @@ func phaseReport(j *phaseResult, w *window) *PhaseReport {
 	}
 	p.OpsPerS = ops / p.Seconds
 	p.Messages.Critical = float64(j.Critical) / ops
-	p.Messages.Background = float64(w.messages.Messages.NodeOut()-j.Critical) / ops
+	p.Messages.Background = (float64(w.messages.Messages.NodeOut()) - float64(j.Critical)) / ops
 	for t, n := range w.messages.Messages.Out {
 		if n > 0 && wire.Type(t).Kind() == wire.KindNode {
 			p.ByType[wire.Type(t).String()] = float64(n) / ops

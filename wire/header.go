@@ -119,7 +119,7 @@ func ParseHeader(src []byte, h *Header) error {
 	}
 	le := binary.LittleEndian
 	if m := le.Uint32(src[0:]); m != Magic {
-		return fmt.Errorf("%w: %#010x", ErrMagic, m)
+		return fmt.Errorf("%w: %#08x", ErrMagic, m)
 	}
 	*h = Header{
 		Version: src[4], Kind: Kind(src[5]), Flags: le.Uint16(src[6:]),
@@ -156,7 +156,7 @@ func CheckCRC(header, payload []byte) error {
 	got = crc32.Update(got, castagnoli, header[crcOffset+len(noCRC):HeaderSize])
 	got = crc32.Update(got, castagnoli, payload)
 	if got != want {
-		return fmt.Errorf("%w: frame says %#010x, content has %#010x", ErrChecksum, want, got)
+		return fmt.Errorf("%w: frame says %#08x, content has %#08x", ErrChecksum, want, got)
 	}
 	return nil
 }

@@ -12,6 +12,10 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
+// maxSpaces bounds the lockspaces of a node. They are few, and live as long as
+// the node does.
+const maxSpaces = 1024
+
 func (c *Config) setDefaults() error {
 	if c.ID == 0 {
 		return fmt.Errorf("%w: node id 0, must be 1 to 65535", ErrInvalid)

@@ -178,6 +178,7 @@ func (n *Node) Open(name string, valueLen int) (*Space, error) {
 var (
 	ErrInvalid  = errors.New("node: invalid argument")
 	ErrMismatch = errors.New("node: lockspace has other properties")
+	ErrLimit    = errors.New("node: limit reached")
 )
 
 func (n *Node) openLocked(name string, valueLen int) (*Space, error) {
@@ -193,6 +194,9 @@ func (n *Node) openLocked(name string, valueLen int) (*Space, error) {
 			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.valueLen, valueLen)
 		}
 		return s, nil
+	}
+	if len(n.spaces) >= maxSpaces {
+		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))
 	}
 	s := &Space{node: n, name: name, id: id, valueLen: valueLen}
 	for i := range n.cfg.Shards {

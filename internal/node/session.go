@@ -133,6 +133,8 @@ func (s *session) openSpace(m *wire.Msg) {
 		answer.Status = wire.Mismatch
 	case errors.Is(err, ErrClosed):
 		answer.Status = wire.ShuttingDown
+	case errors.Is(err, ErrLimit):
+		answer.Status = wire.Limit
 	case err != nil:
 		answer.Status = wire.Invalid
 	default:

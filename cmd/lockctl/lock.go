@@ -1,0 +1,277 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+// lockRun is one run of the lock command.
+type lockRun struct {
+	*options
+	space, name string
+	command     []string
+
+	modeName  string
+	mode      lockify.Mode
+	noWait    bool
+	timeout   time.Duration
+	isNew     bool
+	value     string
+	setValue  bool
+	valueSize int
+	onLost    string
+
+	signals chan os.Signal
+}
+
+const lockLong = `lock takes the lock NAME in LOCKSPACE, runs COMMAND, and gives the lock up when
+COMMAND has ended. Without COMMAND it takes the lock and gives it up at once,
+which waits until others have given it up.
+
+COMMAND's exit status becomes lockctl's, 128 + signal if a signal ended it. Else:
+
+    1  error, such as no connection
+    2  wrong use
+    3  --no-wait, and the lock is held by others
+    4  not granted within --timeout
+    5  the lock was lost while COMMAND ran
+  126  COMMAND cannot be started
+  127  COMMAND is not found
+  128 + signal, if one came while lockctl waited for the lock
+
+COMMAND finds in its environment LOCKIFY_TOKEN, the fencing token of the lock (a
+decimal number that grows with each exclusive grant; storage that checks it
+refuses who has lost the lock), and LOCKIFY_VALUE, the value stored with the
+lock by its last writer, if there is one, without zero bytes at its end.
+
+The lock is lost when the connection to the node breaks, when the node ends, or
+when a name taken with --new was not new. COMMAND must not go on then: it is
+killed at once (SIGKILL), unless --on-lost=ignore. It is killed too if lockctl
+itself is (on Linux).
+
+SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND and the processes
+it has started. In the foreground of a terminal, where ^C reaches COMMAND by
+itself, SIGINT and SIGQUIT are not passed on, and only COMMAND itself is killed.`
+
+func lockCommand(o *options) *cobra.Command {
+	r := &lockRun{options: o}
+	cmd := &cobra.Command{
+		Use: "lock LOCKSPACE NAME [flags] [-- COMMAND [ARG]...]", Short: "Hold a lock while a command runs", Long: lockLong,
+		Example: `  # only one backup at a time in the cluster
+  lockctl lock storage nightly-backup -- backup --all
+
+  # or not at all if one is running
+  lockctl lock storage nightly-backup --no-wait -- backup --all
+
+  # many readers, for at most a minute of waiting
+  lockctl lock storage catalogue --mode PR --timeout 1m -- report
+
+  # leave a value for the next holder, who reads $LOCKIFY_VALUE
+  lockctl lock storage leader --value "$HOSTNAME" -- serve`,
+		Args: r.args,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r.setValue = cmd.Flags().Changed("value")
+			return r.run(cmd.Context())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&r.modeName, "mode", "EX", "lock `MODE`: NL, CR, CW, PR, PW or EX")
+	flags.BoolVar(&r.noWait, "no-wait", false, "fail with status 3 if the lock is held by others")
+	flags.DurationVar(&r.timeout, "timeout", 0, "fail with status 4 if the lock is not granted within this `TIME` (default: wait for ever)")
+	flags.BoolVar(&r.isNew, "new", false, "NAME has just been created, nobody else can know it: take it without asking")
+	flags.StringVar(&r.value, "value", "", "store this `TEXT` with the lock when it is given up; needs --mode PW or EX")
+	flags.IntVar(&r.valueSize, "value-size", lockify.DefaultValueSize, "`BYTES` of a stored value, the same for all users of LOCKSPACE")
+	flags.StringVar(&r.onLost, "on-lost", "kill", "`WHAT` to do with COMMAND when the lock is lost: kill or ignore")
+	return cmd
+}
+
+// args checks the arguments: two, and behind -- the command.
+func (r *lockRun) args(cmd *cobra.Command, args []string) error {
+	own := args
+	if n := cmd.ArgsLenAtDash(); n >= 0 {
+		own, r.command = args[:n], args[n:]
+		if len(r.command) == 0 {
+			return &exitStatus{exitUsage, errors.New("there is no command behind --")}
+		}
+	}
+	if len(own) > 2 {
+		return &exitStatus{exitUsage, fmt.Errorf("argument %q is one too many; a command goes behind --", own[2])}
+	}
+	if err := exactArgs("LOCKSPACE", "NAME")(cmd, own); err != nil {
+		return err
+	}
+	r.space, r.name = own[0], own[1]
+	return r.check()
+}
+
+func (r *lockRun) check() error {
+	bad := func(format string, args ...any) error { return &exitStatus{exitUsage, fmt.Errorf(format, args...)} }
+	var ok bool
+	if r.mode, ok = lockspace.ParseMode(r.modeName); !ok {
+		return bad("--mode %q, want NL, CR, CW, PR, PW or EX", r.modeName)
+	}
+	switch {
+	case r.timeout < 0:
+		return bad("--timeout %v, want more than 0", r.timeout)
+	case r.onLost != "kill" && r.onLost != "ignore":
+		return bad("--on-lost %q, want kill or ignore", r.onLost)
+	case r.value != "" && r.mode != lockify.PW && r.mode != lockify.EX:
+		return bad("--value needs --mode PW or EX, not %v", r.mode)
+	case len(r.value) > r.valueSize:
+		return bad("--value has %d bytes, at most %d (--value-size)", len(r.value), r.valueSize)
+	}
+	return nil
+}
+
+// run takes the lock, runs the command, gives the lock up.
+func (r *lockRun) run(ctx context.Context) error {
+	r.signals = make(chan os.Signal, 8)
+	signal.Notify(r.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	c, l, err := r.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	r.event("granted", map[string]any{"mode": l.Mode().String(), "token": l.Token()})
+	if len(r.command) > 0 {
+		err = r.hold(l)
+	}
+	return r.giveUp(ctx, l, err)
+}
+
+// take gets the lock. A signal or the end of the timeout withdraws the request.
+func (r *lockRun) take(ctx context.Context) (*lockify.Client, *lockify.Lock, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if r.timeout > 0 {
+		t := time.AfterFunc(r.timeout, func() {
+			cancel(&exitStatus{exitTimeout, fmt.Errorf("%q was not granted within %v", r.name, r.timeout)})
+		})
+		defer t.Stop()
+	}
+	done := make(chan struct{})
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case s := <-r.signals:
+			cancel(&exitStatus{exitSignal + number(s), fmt.Errorf("%v while waiting for %q", s, r.name)})
+		case <-done:
+		}
+	}()
+	c, l, err := r.dialAndLock(ctx)
+	close(done)
+	<-watching
+	if ctx.Err() != nil { // a lock that was granted meanwhile goes with the connection
+		if c != nil {
+			c.Close()
+		}
+		return nil, nil, context.Cause(ctx)
+	}
+	if errors.Is(err, lockify.ErrWouldBlock) {
+		err = &exitStatus{exitWouldBlock, fmt.Errorf("%q is held by others", r.name)}
+	}
+	return c, l, err
+}
+
+func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lock, error) {
+	c, err := lockify.Dial(ctx, r.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := c.Open(ctx, r.space, lockify.ValueSize(r.valueSize))
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	opts := []lockify.Option{lockify.ReadValue()}
+	if r.noWait {
+		opts = append(opts, lockify.NoQueue())
+	}
+	if r.isNew {
+		opts = append(opts, lockify.New())
+	}
+	l, err := s.Lock(ctx, r.name, r.mode, opts...)
+	if err != nil {
+		c.Close()
+		return nil, nil, err
+	}
+	return c, l, nil
+}
+
+// unlockTime bounds giving the lock up; the end of the connection does it too.
+const unlockTime = 5 * time.Second
+
+// giveUp unlocks after the command has ended with err.
+func (r *lockRun) giveUp(ctx context.Context, l *lockify.Lock, err error) error {
+	lost := &exitStatus{exitLost, fmt.Errorf("the lock on %q was lost while it was held", r.name)}
+	select {
+	case <-l.Lost():
+		if err == nil || r.onLost == "ignore" {
+			r.event("lost", nil)
+			return lost
+		}
+		return err
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, unlockTime)
+	defer cancel()
+	var opts []lockify.Option
+	if r.setValue {
+		opts = append(opts, lockify.WithValue([]byte(r.value)))
+	}
+	uerr := l.Unlock(ctx, opts...)
+	switch {
+	case err != nil || uerr == nil:
+		return err
+	case errors.Is(uerr, lockify.ErrLost), errors.Is(uerr, lockify.ErrClosed):
+		return lost
+	}
+	return uerr
+}
+
+// event prints what has happened, one line of JSON, on the standard error:
+// the standard output belongs to the command. Only with --json.
+func (r *lockRun) event(what string, more map[string]any) {
+	if !r.json {
+		return
+	}
+	m := map[string]any{"event": what, "lockspace": r.space, "name": r.name}
+	for k, v := range more {
+		m[k] = v
+	}
+	r.writeEvent(m)
+}
+
+// environment is what the command finds, beside lockctl's own.
+func (r *lockRun) environment(l *lockify.Lock) []string {
+	// lockctl may itself run under a lock; what it found is not the command's.
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "LOCKIFY_TOKEN=") || strings.HasPrefix(v, "LOCKIFY_VALUE=")
+	})
+	env = append(env, fmt.Sprintf("LOCKIFY_TOKEN=%d", l.Token()))
+	if v, ok := l.Value(); ok {
+		// A variable can't hold zero bytes; a value that does is not text.
+		if text := strings.TrimRight(string(v), "\x00"); !strings.Contains(text, "\x00") {
+			env = append(env, "LOCKIFY_VALUE="+text)
+		}
+	}
+	return env
+}
+
+func number(s os.Signal) int {
+	n, _ := s.(syscall.Signal) // those of os/signal are
+	return int(n)
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify/internal/admin"
+)
+
+func locksCommand(o *options) *cobra.Command {
+	var limit int
+	cmd := &cobra.Command{
+		Use: "locks LOCKSPACE", Short: "Show the resources of a lockspace with their queues",
+		Long: `locks shows the resources that the node knows, and for each its three queues:
+
+  granted  locks that are held
+  convert  locks that are held and wait for another mode
+  waiting  locks that are not held yet
+
+The queues are complete on the master of a resource; other nodes show their own
+locks only. ROLE says what the node is to the resource: master, remote (another
+node is), lookup (asks the directory node who is), claimed (master by its own
+word, not yet confirmed), adopting (such a claim met another master), unused
+(nothing but a directory entry).`,
+		Example: `  lockctl locks storage
+  lockctl locks storage --limit 20 --json`,
+		Args: exactArgs("LOCKSPACE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 || limit > admin.MaxLimit {
+				return &exitStatus{exitUsage, fmt.Errorf("--limit %d, want 1 to %d", limit, admin.MaxLimit)}
+			}
+			return o.ask(cmd.Context(), func(ctx context.Context, c *admin.Client) error {
+				return o.locks(ctx, c, args[0], limit)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&limit, "limit", admin.DefaultLimit, "show at most `N` resources")
+	return cmd
+}
+
+// locksDocument is the answer with --json.
+type locksDocument struct {
+	Lockspace admin.Name       `json:"lockspace"`
+	Resources []admin.Resource `json:"resources"`
+	Truncated bool             `json:"truncated"` // there are more
+}
+
+func (o *options) locks(ctx context.Context, c *admin.Client, space string, limit int) error {
+	doc := locksDocument{Lockspace: admin.Name(space), Resources: []admin.Resource{}}
+	var err error
+	doc.Truncated, err = c.Locks(ctx, space, limit, func(r *admin.Resource) error {
+		doc.Resources = append(doc.Resources, *r)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return o.printJSON(doc)
+	}
+	return printLocks(o.stdout, &doc)
+}
+
+func printLocks(w io.Writer, doc *locksDocument) error {
+	if len(doc.Resources) == 0 {
+		_, err := fmt.Fprintf(w, "no resources in lockspace %v on this node\n", doc.Lockspace)
+		return err
+	}
+	var rows [][]any
+	for i := range doc.Resources {
+		rows = append(rows, resourceRows(&doc.Resources[i])...)
+	}
+	if err := table(w, []any{"RESOURCE", "ROLE", "MASTER", "DIRECTORY", "QUEUE", "NODE", "MODE", "WANTS", "LOCK", "TOKEN"}, rows); err != nil {
+		return err
+	}
+	if doc.Truncated {
+		_, err := fmt.Fprintf(w, "there are more than these %d; see --limit\n", len(doc.Resources))
+		return err
+	}
+	return nil
+}
+
+// resourceRows has one row for each lock; the resource stands in the first.
+func resourceRows(r *admin.Resource) [][]any {
+	var rows [][]any
+	first := []any{r.Name, r.Role, nodeOrDash(r.Master), r.Directory}
+	queues := []struct {
+		name  string
+		locks []admin.Lock
+	}{{"granted", r.Granted}, {"convert", r.Convert}, {"waiting", r.Waiting}}
+	for _, q := range queues {
+		for i := range q.locks {
+			l := &q.locks[i]
+			wants := "-"
+			if l.Wanted != "" {
+				wants = l.Wanted
+			}
+			rows = append(rows, append(first, q.name, l.Node, l.Granted, wants, l.ID, l.Token))
+			first = []any{"", "", "", ""}
+		}
+	}
+	if rows == nil {
+		rows = [][]any{append(first, "-", "-", "-", "-", "-", "-")}
+	}
+	return rows
+}
+
+func nodeOrDash(id uint16) any {
+	if id == 0 {
+		return "-"
+	}
+	return id
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses. Those of a command that "lockctl lock" has run pass through.
+const (
+	exitError      = 1
+	exitUsage      = 2
+	exitWouldBlock = 3   // --no-wait, and the lock is held by others
+	exitTimeout    = 4   // not granted within --timeout
+	exitLost       = 5   // the lock was lost while the command ran
+	exitCannotRun  = 126 // the command is there, but can't be started
+	exitNotFound   = 127 // there is no such command
+	exitSignal     = 128 // + signal that ended the command, or lockctl while it waited
+)
+
+// exitStatus is an error that has a status of its own.
+type exitStatus struct {
+	status int
+	err    error // nil: nothing to say
+}
+
+func (e *exitStatus) Error() string { return e.err.Error() }
+func (e *exitStatus) Unwrap() error { return e.err }
+
+// A command that holds a lock is tied to the life of the thread that started
+// it (child_linux.go): the main thread lives as long as the process.
+func init() { runtime.LockOSThread() }
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main without the process around it.
+func run(args []string, stdout, stderr io.Writer) int {
+	cmd := root(stdout, stderr)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(context.Background())
+	var e *exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &e):
+		e = &exitStatus{exitError, err}
+	}
+	if e.err != nil {
+		fmt.Fprintf(stderr, "lockctl: %v\n", e.err)
+	}
+	return e.status
+}
+
+// options are what all subcommands have.
+type options struct {
+	json   bool
+	admin  string
+	addr   string
+	stdout io.Writer
+	stderr io.Writer
+}
+
+const (
+	defaultAdmin = "127.0.0.1:7541"
+	defaultAddr  = "unix:///run/lockify/lockify.sock"
+
+	// adminTime bounds a question to the admin address.
+	adminTime = 30 * time.Second
+)
+
+const long = `lockctl shows what a lockify node knows, and holds locks while commands run.
+
+status, lockspaces and locks ask the admin address of a lockifyd (--admin, or
+$LOCKIFY_ADMIN). They show that one node's view; to see a cluster, ask each
+node. lock is a client like any other (--addr, or $LOCKIFY_ADDR).`
+
+func root(stdout, stderr io.Writer) *cobra.Command {
+	o := &options{stdout: stdout, stderr: stderr}
+	cmd := &cobra.Command{
+		Use: "lockctl", Short: "Look at a lockify node; hold a lock while a command runs", Long: long,
+		Example: `  lockctl status
+  lockctl locks storage
+  lockctl lock storage nightly-backup -- backup --all`,
+		SilenceErrors: true, SilenceUsage: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, lockspaces, locks and lock; see %s --help", cmd.Name())}
+		},
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			err := fmt.Errorf("no command %q; there are status, lockspaces, locks and lock", args[0])
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
+			}
+			return &exitStatus{exitUsage, err}
+		},
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		// cobra offers names that are this many edits away
+		SuggestionsMinimumDistance: 2,
+	}
+	flags := cmd.PersistentFlags()
+	flags.BoolVar(&o.json, "json", false, "print JSON")
+	flags.StringVar(&o.admin, "admin", env("LOCKIFY_ADMIN", defaultAdmin), "admin `ADDR` of a lockifyd, host:port; $LOCKIFY_ADMIN")
+	flags.StringVar(&o.addr, "addr", env("LOCKIFY_ADDR", defaultAddr), "client `ADDR` of a lockifyd, unix:///path or tcp://host:port; $LOCKIFY_ADDR")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitStatus{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o))
+	return cmd
+}
+
+func env(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// exactArgs is cobra.ExactArgs with our exit status and the names of what is
+// missing.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return &exitStatus{exitUsage, fmt.Errorf("%s is missing; see %s --help", names[len(args)], cmd.CommandPath())}
+		case len(args) > len(names):
+			return &exitStatus{exitUsage, fmt.Errorf("argument %q is one too many; see %s --help", args[len(names)], cmd.CommandPath())}
+		}
+		return nil
+	}
+}

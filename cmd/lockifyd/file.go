@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/lockify-dlm/lockify/internal/node"
+)
+
+// readFile takes settings from a TOML file. Those that flags replace later are
+// checked all the same.
+func (l *loader) readFile(text string) {
+	var all map[string]any
+	if _, err := toml.Decode(text, &all); err != nil {
+		var p toml.ParseError
+		if errors.As(err, &p) {
+			l.bad = append(l.bad, problem{where: fmt.Sprintf("%s:%d", l.file, p.Position.Line), what: "not TOML: " + p.Message})
+		} else {
+			l.bad = append(l.bad, problem{where: l.file, what: "not TOML: " + err.Error()})
+		}
+		return
+	}
+	lines := lineIndex(text)
+	at := func(path string) string { return l.place(lines, path) }
+	for _, key := range keysByLine(all, lines) {
+		s := settingFor(key)
+		if s == nil {
+			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, settingKeys(), "")})
+			continue
+		}
+		if s.kind == kindPeers {
+			l.filePeers(all[key], at)
+			continue
+		}
+		v, ok := fileValue(s.kind, all[key])
+		if !ok {
+			l.wrong(s, at(key), key, describe(all[key]), errWant)
+			continue
+		}
+		l.set(s, at(key), key, v)
+	}
+}
+
+// place gives file:line of a key, or of what it stands in.
+func (l *loader) place(lines map[string]int, path string) string {
+	for path != "" {
+		if n := lines[path]; n > 0 {
+			return fmt.Sprintf("%s:%d", l.file, n)
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return l.file
+}
+
+func keysByLine(table map[string]any, lines map[string]int) []string {
+	keys := make([]string, 0, len(table))
+	for k := range table {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		if lines[a] != lines[b] {
+			return lines[a] - lines[b]
+		}
+		return strings.Compare(a, b)
+	})
+	return keys
+}
+
+func settingFor(key string) *setting {
+	for i := range settings {
+		if settings[i].key == key {
+			return &settings[i]
+		}
+	}
+	return nil
+}
+
+func settingKeys() []string {
+	keys := make([]string, len(settings))
+	for i := range settings {
+		keys[i] = settings[i].key
+	}
+	return keys
+}
+
+// fileValue gives a value of the file in the form of a flag; ok is false if it
+// has another type than the setting.
+func fileValue(k kind, v any) (text string, ok bool) {
+	switch v := v.(type) {
+	case string:
+		return v, k == kindString
+	case int64:
+		return strconv.FormatInt(v, 10), k == kindInt
+	case bool:
+		return strconv.FormatBool(v), k == kindBool
+	case []any:
+		parts := make([]string, len(v))
+		for i := range v {
+			if parts[i], ok = v[i].(string); !ok || strings.Contains(parts[i], ",") {
+				return "", false
+			}
+		}
+		return strings.Join(parts, ","), k == kindList
+	}
+	return "", false
+}
+
+// describe shows a value of the file in a message.
+func describe(v any) string {
+	switch v := v.(type) {
+	case string:
+		return fmt.Sprintf("the string %q", v)
+	case int64, float64, bool:
+		return fmt.Sprint(v)
+	case []any:
+		return fmt.Sprintf("an array of %d", len(v))
+	case map[string]any, []map[string]any:
+		return "a table"
+	}
+	return fmt.Sprintf("a value of type %T", v)
+}
+
+// peerKeys are the settings of a [[peer]] table.
+var peerKeys = []string{"id", "addr", "delay"}
+
+// maxDelay is the longest artificial delay that a link takes.
+const maxDelay = time.Second
+
+// filePeers takes the [[peer]] tables.
+func (l *loader) filePeers(v any, at func(string) string) {
+	l.cfg.where["peer"] = at("peer[0]")
+	tables, ok := v.([]map[string]any)
+	if !ok {
+		l.bad = append(l.bad, problem{at("peer"), "peer", "got " + describe(v) + "; want tables that begin with [[peer]]"})
+		return
+	}
+	l.cfg.peers = nil
+	for i, t := range tables {
+		table := fmt.Sprintf("peer[%d]", i)
+		before := len(l.bad)
+		p := l.filePeer(t, table, at)
+		if len(l.bad) > before {
+			continue
+		}
+		if slices.ContainsFunc(l.cfg.peers, func(q node.Peer) bool { return q.ID == p.ID }) {
+			l.bad = append(l.bad, problem{at(table + ".id"), "peer.id", fmt.Sprintf("peer %d is there twice; want each of the other nodes once", p.ID)})
+			continue
+		}
+		l.cfg.peers = append(l.cfg.peers, p)
+	}
+}
+
+func (l *loader) filePeer(t map[string]any, table string, at func(string) string) (p node.Peer) {
+	bad := func(key, format string, args ...any) {
+		l.bad = append(l.bad, problem{at(table + "." + key), "peer." + key, fmt.Sprintf(format, args...)})
+	}
+	keys := slices.Sorted(maps.Keys(t))
+	for _, key := range keys {
+		if !slices.Contains(peerKeys, key) {
+			bad(key, "there is no such setting%s", suggest(key, peerKeys, ""))
+		}
+	}
+	for _, key := range peerKeys[:2] {
+		if t[key] == nil {
+			l.bad = append(l.bad, problem{at(table), "peer." + key, "missing; want id and addr in each [[peer]]"})
+		}
+	}
+	if v := t["id"]; v != nil {
+		text, ok := fileValue(kindInt, v)
+		if !ok || parseID(text, &p.ID) != nil {
+			bad("id", "got %s; want a whole number from 1 to 65535", describe(v))
+		}
+	}
+	if v := t["addr"]; v != nil {
+		text, ok := fileValue(kindString, v)
+		if !ok {
+			bad("addr", "got %s; want host:port or unix:///path", describe(v))
+		} else if err := parsePeerAddr(text, &p.Addr); err != nil {
+			bad("addr", "got %v", err)
+		}
+	}
+	if v := t["delay"]; v != nil {
+		text, ok := fileValue(kindString, v)
+		if !ok || parseTime(text, 0, maxDelay, &p.Delay) != nil {
+			bad("delay", "got %s; want a time such as \"50us\", up to 1s", describe(v))
+		}
+	}
+	return p
+}

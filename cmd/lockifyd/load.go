@@ -1,0 +1,181 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/lockify-dlm/lockify/internal/admin"
+)
+
+// problem is one thing that is wrong with the configuration.
+type problem struct {
+	where string // file:line or flag
+	key   string // empty: what says it
+	what  string
+}
+
+func (p problem) String() string {
+	if p.key == "" {
+		return p.where + ": " + p.what
+	}
+	return p.where + ": " + p.key + ": " + p.what
+}
+
+// problems is the error of a wrong configuration.
+type problems []problem
+
+func (p problems) Error() string {
+	lines := make([]string, len(p))
+	for i := range p {
+		lines[i] = p[i].String()
+	}
+	return "wrong configuration, not started:\n  " + strings.Join(lines, "\n  ")
+}
+
+// loader collects settings and what is wrong with them.
+type loader struct {
+	cfg  config
+	file string // name of the file; empty: none
+	bad  problems
+}
+
+// load puts the configuration together: defaults, file, flags, in this order.
+// Errors: problems, all that there are.
+func load(file string, flags given) (*config, error) {
+	l := &loader{cfg: config{where: map[string]string{}}, file: file}
+	for i := range settings {
+		if s := &settings[i]; s.def != "" {
+			if err := s.set(&l.cfg, s.def); err != nil {
+				return nil, fmt.Errorf("default of %s: %w", s.key, err)
+			}
+		}
+	}
+	if file != "" {
+		text, err := readConfig(file)
+		if err != nil {
+			return nil, problems{{where: "--config", what: err.Error()}}
+		}
+		l.readFile(text)
+	}
+	for i := range settings {
+		s := &settings[i]
+		if v, ok := flags[s]; ok {
+			l.set(s, "--"+s.flag(), "", v)
+		}
+	}
+	if len(l.bad) == 0 {
+		l.checkTogether()
+	}
+	if len(l.bad) > 0 {
+		return nil, l.bad
+	}
+	return &l.cfg, nil
+}
+
+// maxConfig bounds the file in bytes; a wrong name should not fill the memory.
+const maxConfig = 1 << 20
+
+func readConfig(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return "", err
+	}
+	if len(text) > maxConfig {
+		return "", fmt.Errorf("%s: larger than %d bytes, this is no configuration", name, maxConfig)
+	}
+	return string(text), nil
+}
+
+// set takes a setting from one place.
+func (l *loader) set(s *setting, where, key, v string) {
+	l.cfg.where[s.key] = where
+	if err := s.set(&l.cfg, v); err != nil {
+		l.wrong(s, where, key, fmt.Sprintf("%q", v), err)
+	}
+}
+
+func (l *loader) wrong(s *setting, where, key, got string, err error) {
+	what := "got " + got
+	if !errors.Is(err, errWant) {
+		what += ", " + err.Error()
+	} else if err.Error() != errWant.Error() {
+		what += ", " + strings.TrimSuffix(err.Error(), ": "+errWant.Error())
+	}
+	l.bad = append(l.bad, problem{where, key, what + "; want " + s.want})
+}
+
+// whereOf says where a setting came from; if from nowhere, where it could.
+func (l *loader) whereOf(key string) string {
+	if w := l.cfg.where[key]; w != "" {
+		return w
+	}
+	if l.file != "" {
+		return l.file
+	}
+	return "command line"
+}
+
+// checkTogether checks what settings mean for each other.
+func (l *loader) checkTogether() {
+	c := &l.cfg
+	add := func(key, format string, args ...any) {
+		where := l.whereOf(key)
+		if strings.HasPrefix(where, "--") {
+			key = "" // the flag says it
+		}
+		l.bad = append(l.bad, problem{where, key, fmt.Sprintf(format, args...)})
+	}
+	if c.id == 0 {
+		add("id", "missing; want this node's number in the cluster, 1 to 65535 (--id, or id in the file)")
+	}
+	if len(c.peers) > 0 && c.listen == "" {
+		add("listen", "missing; want the address where the %d peers connect, host:port", len(c.peers))
+	}
+	for _, p := range c.peers {
+		if p.ID == c.id {
+			add("peer", "id %d is this node's own; want the other nodes only", p.ID)
+		}
+		if c.listen != "" && network(p.Addr) != network(c.listen) {
+			add("peer", "peer %d is at %s, but listen is %s; want both over TCP or both over Unix sockets", p.ID, p.Addr, c.listen)
+		}
+		if p.Addr == c.listen {
+			add("peer", "peer %d is at %s, where this node listens itself", p.ID, p.Addr)
+		}
+	}
+	if slices.Contains(c.clients, c.listen) {
+		add("clients", "%s is for the other nodes (listen); want another address for clients", c.listen)
+	}
+	if c.admin != "off" {
+		switch err := admin.CheckAddr(c.admin, c.adminFromNetwork); {
+		case errors.Is(err, admin.ErrNetwork):
+			add("admin", "got %q, which others on the network can reach, and there are no passwords; want host:port on the loopback interface, or off, or allow_admin_from_network (--allow-admin-from-network) as well", c.admin)
+		case err != nil:
+			add("admin", "got %q; want host:port with a host such as 127.0.0.1, or off", c.admin)
+		}
+	}
+}
+
+// print shows the settings in force and where they come from.
+func (c *config) print(w io.Writer) error {
+	for i := range settings {
+		s := &settings[i]
+		where := c.where[s.key]
+		if where == "" {
+			where = "default"
+		}
+		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", s.key, s.get(c), where); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintln(w, "the configuration is good")
+	return err
+}

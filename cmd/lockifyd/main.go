@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit statuses; 128 + signal beside them.
+const (
+	exitFailed = 1 // could not start, or did not end in order
+	exitConfig = 2 // wrong configuration
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run is main without the process around it.
+func run(args []string, stdout, stderr io.Writer) int {
+	cmd := command(stdout, stderr)
+	cmd.SetArgs(args)
+	err := cmd.ExecuteContext(context.Background())
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "lockifyd: %v\n", err)
+	var p problems
+	if errors.As(err, &p) {
+		return exitConfig
+	}
+	return exitFailed
+}
+
+const long = `lockifyd is a node of a lockify cluster. It serves lock requests of clients on
+this machine, and grants them together with the other nodes.
+
+Settings come from one TOML file (--config) and from flags, which win over the
+file. A setting NAME-PART of the flags is name_part in the file; lists are TOML
+arrays there, and each peer is a table:
+
+  id      = 1
+  cluster = "storage"
+  listen  = "10.0.0.1:7540"
+  clients = ["unix:///run/lockify/lockify.sock"]
+  data    = "/var/lib/lockify"
+
+  [[peer]]
+  id   = 2
+  addr = "10.0.0.2:7540"
+
+  [[peer]]
+  id    = 3
+  addr  = "10.0.0.3:7540"
+  delay = "50us"              # artificial, one way; for experiments
+
+When the addresses are open, one line that begins with "ready" goes to the
+standard output; the log goes to the standard error. SIGTERM and SIGINT end the
+node in order within 5 s; a second signal ends it at once.
+
+Membership is fixed: all nodes list each other, and a node that has ended comes
+back only when the whole cluster restarts.
+
+Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
+configuration, 128 + signal if a second signal came.`
+
+const examples = `  # a single node, for a first look
+  lockifyd --id 1 --clients unix:///tmp/lockify.sock
+
+  # two nodes on one machine
+  lockifyd --id 1 --listen 127.0.0.1:7001 --peers 2=127.0.0.1:7002 \
+    --clients unix:///tmp/n1.sock --admin 127.0.0.1:7101
+  lockifyd --id 2 --listen 127.0.0.1:7002 --peers 1=127.0.0.1:7001 \
+    --clients unix:///tmp/n2.sock --admin 127.0.0.1:7102
+
+  # look at a configuration without starting anything
+  lockifyd --config /etc/lockify/lockifyd.toml --check-config`
+
+func command(stdout, stderr io.Writer) *cobra.Command {
+	var file string
+	var check bool
+	cmd := &cobra.Command{
+		Use: "lockifyd [--config FILE] [flags]", Short: "A node of a lockify cluster",
+		Long: long, Example: examples,
+		SilenceErrors: true, SilenceUsage: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return problems{{where: "command line", what: fmt.Sprintf("argument %q; want flags only", args[0])}}
+			}
+			return nil
+		},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&file, "config", "", "read settings from this TOML `FILE`")
+	given := addFlags(flags)
+	flags.BoolVar(&check, "check-config", false, "check the settings, say what they are, and exit")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagProblem(flags, err) })
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := load(file, given)
+		if err != nil {
+			return err
+		}
+		if check {
+			return cfg.print(stdout)
+		}
+		return serve(cmd.Context(), cfg, stdout, stderr)
+	}
+	return cmd
+}
+
+// given holds the flags that are on the command line, by setting.
+type given map[*setting]string
+
+// flagValue collects a flag as it was given; load checks it.
+type flagValue struct {
+	s     *setting
+	given given
+}
+
+func (f flagValue) Set(v string) error { f.given[f.s] = v; return nil }
+func (f flagValue) String() string     { return "" }
+
+// Type is what stands behind the flag in the help text.
+func (f flagValue) Type() string {
+	if f.s.kind == kindBool {
+		return "bool"
+	}
+	return f.s.arg
+}
+
+func addFlags(flags *pflag.FlagSet) given {
+	g := given{}
+	for i := range settings {
+		s := &settings[i]
+		help := s.help
+		if s.def != "" && s.kind != kindBool {
+			help += " (default " + s.def + ")"
+		}
+		f := flags.VarPF(flagValue{s, g}, s.flag(), "", help)
+		if s.kind == kindBool {
+			f.NoOptDefVal = "true"
+		}
+	}
+	return g
+}
+
+// flagProblem says what is wrong with a flag that pflag does not take.
+func flagProblem(flags *pflag.FlagSet, err error) error {
+	p := problem{where: "command line", what: err.Error()}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		name := strings.TrimLeft(unknown.GetSpecifiedName(), "-")
+		p.what = fmt.Sprintf("no flag --%s%s", name, suggest(name, names, "--"))
+	}
+	return problems{p}
+}

@@ -1,0 +1,15 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+)
+
+func TestMain(m *testing.M) {
+	if addr := os.Getenv(clientEnv); addr != "" {
+		os.Exit(clientProcess(addr))
+	}
+	os.Exit(daemontest.Main(m))
+}

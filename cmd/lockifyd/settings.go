@@ -1,0 +1,212 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/perf"
+)
+
+// kind is the form of a setting in the file.
+type kind uint8
+
+const (
+	kindString kind = iota
+	kindInt
+	kindBool
+	kindList // array of strings; comma-separated as a flag
+	kindPeers
+)
+
+// setting is one thing that can be configured, by file or flag.
+type setting struct {
+	key  string // in the file
+	name string // of the flag, if not key with dashes
+	kind kind
+	arg  string // placeholder in the help text
+	def  string // as for set; empty: none
+	want string // what is expected, for messages
+	help string
+	set  func(c *config, v string) error // nil error: v is good and is in c
+	get  func(c *config) string          // as for set, to show it
+}
+
+func (s *setting) flag() string {
+	if s.name != "" {
+		return s.name
+	}
+	return strings.ReplaceAll(s.key, "_", "-")
+}
+
+// errWant stands for "not what is wanted": the setting's want says it all.
+var errWant = errors.New("not what is wanted")
+
+// settings are all there are, in the order in which people see them.
+var settings = []setting{
+	{
+		key: "id", kind: kindInt, arg: "N", want: "a whole number from 1 to 65535, different on each node",
+		help: "this node's number in the cluster, 1 to 65535; needed",
+		set:  func(c *config, v string) error { return parseID(v, &c.id) },
+		get:  func(c *config) string { return strconv.Itoa(int(c.id)) },
+	}, {
+		key: "cluster", arg: "NAME", def: "lockify", want: "a name of 1 to 256 bytes, the same on all nodes",
+		help: "name of the cluster, the same on all nodes",
+		set: func(c *config, v string) error {
+			c.cluster = v
+			return wantIf(len(v) >= 1 && len(v) <= 256)
+		},
+		get: func(c *config) string { return c.cluster },
+	}, {
+		key: "listen", arg: "ADDR", want: "host:port, or unix:///path for nodes on one machine",
+		help: "where other nodes connect: host:port or unix:///path; needed with peers",
+		set:  func(c *config, v string) error { return parseNodeAddr(v, &c.listen) },
+		get:  func(c *config) string { return c.listen },
+	}, {
+		key: "peer", name: "peers", kind: kindPeers, arg: "ID=ADDR,...", want: "ID=ADDR,ID=ADDR,... of the other nodes",
+		help: "the other nodes, as 2=10.0.0.2:7540,3=10.0.0.3:7540; in the file [[peer]] tables with id, addr, delay",
+		set:  func(c *config, v string) error { return parsePeers(v, &c.peers) },
+		get:  func(c *config) string { return showPeers(c.peers) },
+	}, {
+		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
+		want: "addresses unix:///path or tcp://host:port, each once",
+		help: "where clients connect: unix:///path, tcp://host:port",
+		set:  func(c *config, v string) error { return parseClients(v, &c.clients) },
+		get:  func(c *config) string { return strings.Join(c.clients, ",") },
+	}, {
+		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
+		want: "host:port on the loopback interface, or off",
+		help: "where lockctl and profilers connect: host:port, or off",
+		set:  func(c *config, v string) error { c.admin = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.admin },
+	}, {
+		key: "allow_admin_from_network", kind: kindBool, def: "false", want: "true or false",
+		help: "let the admin address be one that others on the network reach; it has no passwords",
+		set:  func(c *config, v string) error { return parseBool(v, &c.adminFromNetwork) },
+		get:  func(c *config) string { return strconv.FormatBool(c.adminFromNetwork) },
+	}, {
+		key: "data", arg: "DIR",
+		want: "a directory, made if it is missing",
+		help: "directory that makes sure that no start of the node is mistaken for an earlier one; without it, the clock does",
+		set:  func(c *config, v string) error { c.data = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.data },
+	}, {
+		key: "idle_after", arg: "TIME", def: "10s", want: "a time such as 500ms or 10s, from 1ms to 24h",
+		help: "how long a name that nobody uses stays cached",
+		set: func(c *config, v string) error {
+			return parseTime(v, time.Millisecond, 24*time.Hour, &c.idleAfter)
+		},
+		get: func(c *config) string { return c.idleAfter.String() },
+	}, {
+		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), want: "a whole number from 1 to 256",
+		help: "shards of a lockspace on this node, best as many as cores",
+		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.shards) },
+		get:  func(c *config) string { return strconv.Itoa(c.shards) },
+	}, {
+		key: "transport", arg: "NAME", def: "netpoll", want: "netpoll or plain",
+		help: "how sockets are read: netpoll (event loops) or plain (a goroutine each)",
+		set:  func(c *config, v string) error { return oneOf(v, &c.transport, "netpoll", "plain") },
+		get:  func(c *config) string { return c.transport },
+	}, {
+		key: "pollers", kind: kindInt, arg: "N", def: strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/2)), want: "a whole number from 1 to 256",
+		help: "event loops of the netpoll transport",
+		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.pollers) },
+		get:  func(c *config) string { return strconv.Itoa(c.pollers) },
+	}, {
+		key: "log_level", arg: "LEVEL", def: "info", want: "debug, info, warn or error",
+		help: "least important messages to log: debug, info, warn or error",
+		set: func(c *config, v string) error {
+			if err := oneOf(v, new(string), "debug", "info", "warn", "error"); err != nil {
+				return err
+			}
+			return c.logLevel.UnmarshalText([]byte(v))
+		},
+		get: func(c *config) string { return strings.ToLower(c.logLevel.String()) },
+	}, {
+		key: "log_format", arg: "FORMAT", def: "text", want: "text or json",
+		help: "form of the log on the standard error: text or json",
+		set:  func(c *config, v string) error { return oneOf(v, &c.logFormat, "text", "json") },
+		get:  func(c *config) string { return c.logFormat },
+	}, {
+		key: "profile", arg: "KIND", want: "one of " + strings.Join(perf.ProfileKinds(), ", "),
+		help: "take a profile until the end: " + strings.Join(perf.ProfileKinds(), ", "),
+		set:  func(c *config, v string) error { return oneOf(v, &c.profile, perf.ProfileKinds()...) },
+		get:  func(c *config) string { return c.profile },
+	}, {
+		key: "profile_dir", arg: "DIR", def: ".", want: "a directory, made if it is missing",
+		help: "where the profile goes",
+		set:  func(c *config, v string) error { c.profileDir = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.profileDir },
+	},
+}
+
+// config is the configuration in force. where says for each setting that was
+// given from which place it came.
+type config struct {
+	id               uint16
+	cluster          string
+	listen           string
+	peers            []node.Peer
+	clients          []string
+	admin            string
+	adminFromNetwork bool
+	data             string
+	idleAfter        time.Duration
+	shards           int
+	transport        string
+	pollers          int
+	logLevel         slog.Level
+	logFormat        string
+	profile          string
+	profileDir       string
+
+	where map[string]string // by key
+}
+
+func wantIf(ok bool) error {
+	if !ok {
+		return errWant
+	}
+	return nil
+}
+
+func parseID(v string, to *uint16) error {
+	n, err := strconv.ParseUint(v, 10, 16)
+	*to = uint16(n)
+	return wantIf(err == nil && n > 0)
+}
+
+func parseInt(v string, least, most int, to *int) error {
+	n, err := strconv.Atoi(v)
+	*to = n
+	return wantIf(err == nil && n >= least && n <= most)
+}
+
+func parseBool(v string, to *bool) error {
+	*to = v == "true"
+	return wantIf(v == "true" || v == "false")
+}
+
+func parseTime(v string, least, most time.Duration, to *time.Duration) error {
+	d, err := time.ParseDuration(v)
+	*to = d
+	return wantIf(err == nil && d >= least && d <= most)
+}
+
+func oneOf(v string, to *string, all ...string) error {
+	for _, s := range all {
+		if v == s {
+			*to = v
+			return nil
+		}
+	}
+	if near := suggest(v, all, ""); near != "" {
+		return fmt.Errorf("unknown%s", near)
+	}
+	return errWant
+}

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// maxDocument bounds an answer in bytes, and maxLine a line of /v1/locks.
+const (
+	maxDocument = 64 << 20
+	maxLine     = 16 << 20
+)
+
+// Errors of Client.
+var (
+	ErrRefused = errors.New("admin: the node answers with an error") // with the node's text
+	ErrCutOff  = errors.New("admin: the answer ends in the middle")
+)
+
+// Client asks a node's admin address.
+type Client struct {
+	base string
+	http http.Client
+}
+
+// NewClient takes "host:port" or "http://host:port". Errors: ErrAddr.
+func NewClient(addr string) (*Client, error) {
+	rest := strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/")
+	if host, _, err := net.SplitHostPort(rest); err != nil || host == "" {
+		return nil, fmt.Errorf("%w %q: want host:port", ErrAddr, addr)
+	}
+	// A transport of its own without a proxy: what the environment says about
+	// the web does not concern the cluster.
+	return &Client{base: "http://" + rest, http: http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+}
+
+// Status asks for /v1/status.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return document[Status](ctx, c, "/v1/status")
+}
+
+// Lockspaces asks for /v1/lockspaces.
+func (c *Client) Lockspaces(ctx context.Context) ([]Lockspace, error) {
+	all, err := document[[]Lockspace](ctx, c, "/v1/lockspaces")
+	if err != nil {
+		return nil, err
+	}
+	return *all, nil
+}
+
+// Counters asks for /v1/counters.
+func (c *Client) Counters(ctx context.Context) (*Counters, error) {
+	return document[Counters](ctx, c, "/v1/counters")
+}
+
+// Locks asks for /v1/locks and calls f for each resource, until f returns an
+// error. limit is 1 to MaxLimit, 0: DefaultLimit. truncated says that there
+// are more. Errors: ErrRefused, ErrCutOff, that of f, those of the network.
+func (c *Client) Locks(ctx context.Context, lockspace string, limit int, f func(*Resource) error) (truncated bool, err error) {
+	q := url.Values{"lockspace": {lockspace}}
+	if limit != 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	body, err := c.get(ctx, "/v1/locks?"+q.Encode())
+	if err != nil {
+		return false, err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	seen := 0
+	for lines.Scan() {
+		var line struct {
+			Trailer
+			Resource
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
+			return false, fmt.Errorf("admin: line %d of the answer: %w", seen+1, err)
+		}
+		if line.End {
+			if line.Resources != seen {
+				return false, fmt.Errorf("%w: %d of %d resources", ErrCutOff, seen, line.Resources)
+			}
+			return line.Truncated, nil
+		}
+		seen++
+		if err := f(&line.Resource); err != nil {
+			return false, err
+		}
+	}
+	return false, errors.Join(ErrCutOff, lines.Err())
+}
+
+func document[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	v := new(T)
+	if err := json.NewDecoder(io.LimitReader(body, maxDocument)).Decode(v); err != nil {
+		return nil, fmt.Errorf("admin: %s: %w", path, err)
+	}
+	return v, nil
+}
+
+// get gives the body of a good answer; the caller closes it.
+func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	var f failure
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxDocument)).Decode(&f); err != nil || f.Error == "" {
+		return nil, fmt.Errorf("%w: %s", ErrRefused, resp.Status)
+	}
+	return nil, fmt.Errorf("%w: %s", ErrRefused, f.Error)
+}

@@ -1,0 +1,156 @@
+package admin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"slices"
+	"time"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file turns what the node says into the documents.
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+func (s *Server) status() Status {
+	st := s.node.Stats()
+	out := Status{
+		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, Epoch: st.Epoch,
+		UptimeS: time.Since(s.started).Seconds(), Sessions: st.Sessions,
+		Links: make([]Link, 0, len(st.Links)), Totals: allTotals(&st),
+	}
+	for id, p := range st.Links {
+		out.Links = append(out.Links, linkOf(id, &p))
+	}
+	slices.SortFunc(out.Links, func(a, b Link) int { return cmp.Compare(a.Peer, b.Peer) })
+	return out
+}
+
+func linkOf(id uint16, p *engine.PeerStats) Link {
+	state := "down"
+	switch {
+	case p.Failed:
+		state = "failed"
+	case p.Connected:
+		state = "up"
+	}
+	return Link{
+		Peer: id, State: state, Instance: ID(p.Instance), RTTUS: microseconds(p.RTT),
+		QueuedBytes: p.Queued, Resent: p.Resent, Repeated: p.Repeated, Dropped: p.Dropped, Reconnects: p.Reconnects,
+		FramesIn: p.FramesIn, FramesOut: p.FramesOut, BytesIn: p.BytesIn, BytesOut: p.BytesOut,
+	}
+}
+
+func (s *Server) lockspaces() []Lockspace {
+	st := s.node.Stats()
+	out := make([]Lockspace, 0, len(st.Spaces))
+	for i := range st.Spaces {
+		sp := &st.Spaces[i]
+		out = append(out, Lockspace{
+			Name: Name(sp.Name), ID: ID(sp.ID), ValueSize: sp.ValueLen, Shards: len(sp.Shards), Totals: totals(sp.Shards),
+		})
+	}
+	slices.SortFunc(out, func(a, b Lockspace) int { return bytes.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (s *Server) counters() Counters {
+	st := s.node.Stats()
+	out := Counters{
+		Node: st.ID, Instance: ID(st.Instance), Totals: allTotals(&st),
+		Lockspaces: make([]LockspaceCounters, 0, len(st.Spaces)),
+	}
+	var sent, received [256]uint64
+	for i := range st.Spaces {
+		sp := &st.Spaces[i]
+		for t := range sent {
+			sent[t] += sp.Sent[t]
+			received[t] += sp.Received[t]
+		}
+		out.Lockspaces = append(out.Lockspaces, LockspaceCounters{
+			Name: Name(sp.Name), Sent: byType(&sp.Sent), Received: byType(&sp.Received), Totals: totals(sp.Shards),
+		})
+	}
+	out.Sent, out.Received = byType(&sent), byType(&received)
+	slices.SortFunc(out.Lockspaces, func(a, b LockspaceCounters) int { return bytes.Compare(a.Name, b.Name) })
+	return out
+}
+
+func byType(counts *[256]uint64) map[string]uint64 {
+	m := map[string]uint64{}
+	for t, n := range counts {
+		if n != 0 {
+			m[wire.Type(t).String()] = n
+		}
+	}
+	return m
+}
+
+func allTotals(st *node.Stats) Totals {
+	var shards []lockspace.Stats
+	for i := range st.Spaces {
+		shards = append(shards, st.Spaces[i].Shards...)
+	}
+	t := totals(shards)
+	t.Lockspaces = len(st.Spaces)
+	return t
+}
+
+func totals(shards []lockspace.Stats) Totals {
+	var t Totals
+	for i := range shards {
+		s := &shards[i]
+		t.Resources += s.Resources
+		t.Locks += s.Locks
+		t.Claims.Open += s.ClaimsOpen
+		t.Claims.Made += s.ClaimsMade
+		t.Claims.Confirmed += s.ClaimsConfirmed
+		t.Claims.Adopted += s.ClaimsAdopted
+		t.Claims.Lost += s.ClaimsLost
+		t.Claims.Refused += s.ClaimsRefused
+		t.LocksLost += s.LocksLost
+		t.NotifyResent += s.NotifyResent
+		t.Ignored += s.Ignored
+		t.Held.Now += s.HeldNow
+		t.Held.Total += s.HeldTotal
+		t.Held.US += microseconds(time.Duration(s.HeldNanos))
+	}
+	return t
+}
+
+// resources copies at most limit resources of a lockspace, by name, and says
+// whether there are more.
+func resources(ctx context.Context, sp *node.Space, limit int) (all []lockspace.ResourceInfo, truncated bool, err error) {
+	err = sp.Inspect(ctx, func(i lockspace.ResourceInfo) bool {
+		if len(all) == limit {
+			truncated = true
+			return false
+		}
+		all = append(all, i)
+		return true
+	})
+	slices.SortFunc(all, func(a, b lockspace.ResourceInfo) int { return bytes.Compare(a.Name, b.Name) })
+	return all, truncated, err
+}
+
+func resourceOf(i *lockspace.ResourceInfo) Resource {
+	return Resource{
+		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,
+		Granted: locksOf(i.Granted), Convert: locksOf(i.Convert), Waiting: locksOf(i.Waiting),
+		ValueHex: hex.EncodeToString(i.Value), ValueSeq: i.ValueSeq,
+	}
+}
+
+func locksOf(q []lockspace.LockInfo) []Lock {
+	out := make([]Lock, 0, len(q))
+	for _, l := range q {
+		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token})
+	}
+	return out
+}

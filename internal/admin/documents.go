@@ -1,0 +1,123 @@
+package admin
+
+// Status is the answer to /v1/status.
+type Status struct {
+	Node     uint16  `json:"node"`
+	Instance ID      `json:"instance"` // of this start of the node
+	Cluster  string  `json:"cluster"`
+	Epoch    uint64  `json:"epoch"`
+	UptimeS  float64 `json:"uptime_s"`
+	Sessions int     `json:"sessions"` // connected clients
+	Links    []Link  `json:"links"`    // by peer
+	Totals   Totals  `json:"totals"`   // over all lockspaces
+}
+
+// Link is the state of the link to another node.
+type Link struct {
+	Peer        uint16  `json:"peer"`
+	State       string  `json:"state"`        // up, down, failed (too much was queued; stays so)
+	Instance    ID      `json:"instance"`     // the peer's; 0: never met
+	RTTUS       float64 `json:"rtt_us"`       // smoothed; 0: not yet known
+	QueuedBytes int     `json:"queued_bytes"` // not acknowledged
+	Resent      uint64  `json:"resent_frames"`
+	Repeated    uint64  `json:"repeated_frames"`
+	Dropped     uint64  `json:"dropped_frames"`
+	Reconnects  uint64  `json:"reconnects"`
+	FramesIn    uint64  `json:"frames_in"`
+	FramesOut   uint64  `json:"frames_out"`
+	BytesIn     uint64  `json:"bytes_in"`
+	BytesOut    uint64  `json:"bytes_out"`
+}
+
+// Totals are gauges and counters of one lockspace, or of all, on one node.
+type Totals struct {
+	Lockspaces   int    `json:"lockspaces,omitempty"` // of all only
+	Resources    int    `json:"resources"`            // names this node knows
+	Locks        int    `json:"locks"`                // own, and others' on names mastered here
+	Claims       Claims `json:"claims"`
+	LocksLost    uint64 `json:"locks_lost"`
+	NotifyResent uint64 `json:"notify_resent"`
+	Ignored      uint64 `json:"ignored_messages"` // matched nothing any more
+	Held         Held   `json:"held"`
+}
+
+// Claims counts what became of New.
+type Claims struct {
+	Open      int    `json:"open"`
+	Made      uint64 `json:"made"`
+	Confirmed uint64 `json:"confirmed"`
+	Adopted   uint64 `json:"adopted"`
+	Lost      uint64 `json:"lost"`
+	Refused   uint64 `json:"refused"` // done as a lookup
+}
+
+// Held counts messages that waited for the release fence.
+type Held struct {
+	Now   int     `json:"now"`
+	Total uint64  `json:"total"`
+	US    float64 `json:"us"` // time they waited, added up
+}
+
+// Lockspace is one element of the answer to /v1/lockspaces, by name.
+type Lockspace struct {
+	Name      Name   `json:"name"`
+	ID        ID     `json:"id"` // its number in frames
+	ValueSize int    `json:"value_size"`
+	Shards    int    `json:"shards"` // on this node
+	Totals    Totals `json:"totals"`
+}
+
+// Counters is the answer to /v1/counters. Messages are those between nodes,
+// by the type names of package wire; a type that did not occur is absent.
+type Counters struct {
+	Node       uint16              `json:"node"`
+	Instance   ID                  `json:"instance"`
+	Sent       map[string]uint64   `json:"sent"`
+	Received   map[string]uint64   `json:"received"`
+	Totals     Totals              `json:"totals"`
+	Lockspaces []LockspaceCounters `json:"lockspaces"`
+}
+
+// LockspaceCounters is the part of one lockspace in Counters.
+type LockspaceCounters struct {
+	Name     Name              `json:"name"`
+	Sent     map[string]uint64 `json:"sent"`
+	Received map[string]uint64 `json:"received"`
+	Totals   Totals            `json:"totals"`
+}
+
+// Resource is one line of the answer to /v1/locks, by name.
+type Resource struct {
+	Name      Name   `json:"name"`
+	Role      string `json:"role"`      // of this node: unused, lookup, remote, master, claimed, adopting
+	Master    uint16 `json:"master"`    // node; 0: not known here
+	Directory uint16 `json:"directory"` // node
+	Entry     uint16 `json:"entry"`     // master in this node's directory entry; 0: none
+	Granted   []Lock `json:"granted"`
+	Convert   []Lock `json:"convert"`
+	Waiting   []Lock `json:"waiting"`
+	ValueHex  string `json:"value_hex"` // lock value block; empty: none, or not valid
+	ValueSeq  uint64 `json:"value_seq"`
+}
+
+// Lock is a lock in one of the queues.
+type Lock struct {
+	ID      ID     `json:"id"`
+	Node    uint16 `json:"node"`    // the owner's
+	Granted string `json:"granted"` // mode held, "--": none
+	Wanted  string `json:"wanted"`  // mode asked for, empty: none
+	Token   uint64 `json:"token"`
+}
+
+// Trailer is the last line of the answer to /v1/locks. An answer without it
+// was cut off.
+type Trailer struct {
+	End       bool `json:"end"`       // true
+	Resources int  `json:"resources"` // lines before this one
+	Truncated bool `json:"truncated"` // limit was reached, there are more
+}
+
+const (
+	DefaultLimit = 1000   // resources in an answer to /v1/locks without limit
+	MaxLimit     = 100000 // the largest limit
+)

@@ -1,0 +1,199 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"strconv"
+	"time"
+
+	"github.com/lockify-dlm/lockify/internal/node"
+)
+
+const (
+	headerTimeout = 5 * time.Second  // to send a request
+	answerTimeout = 30 * time.Second // to read an answer, profiles excepted
+	idleTimeout   = 60 * time.Second // of a connection between requests
+	maxRequests   = 32               // at the same time; more are refused
+	maxHeader     = 16 << 10         // bytes
+)
+
+// Config fixes a server.
+type Config struct {
+	Addr             string // "host:port", see CheckAddr
+	AllowFromNetwork bool   // Addr need not be of the loopback interface
+	Node             *node.Node
+	Cluster          string
+	Logger           *slog.Logger
+}
+
+// Server answers on the admin address.
+type Server struct {
+	node    *node.Node
+	cluster string
+	started time.Time
+	log     *slog.Logger
+	ln      net.Listener
+	http    http.Server
+	running chan struct{} // one element for each request being answered
+	done    chan struct{}
+}
+
+// Start listens and answers until Close. Errors: ErrAddr, ErrNetwork, and
+// those of the system.
+func Start(cfg Config) (*Server, error) {
+	if err := CheckAddr(cfg.Addr, cfg.AllowFromNetwork); err != nil {
+		return nil, err
+	}
+	ln, err := net.Listen("tcp", cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	s := &Server{
+		node: cfg.Node, cluster: cfg.Cluster, started: time.Now(), log: cfg.Logger, ln: ln,
+		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
+	}
+	s.http = http.Server{
+		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("admin address is served no more", "addr", s.Addr(), "err", err)
+		}
+	}()
+	return s, nil
+}
+
+// Addr gives the address bound, "host:port".
+func (s *Server) Addr() string { return s.ln.Addr().String() }
+
+// Close stops listening and waits for running answers until ctx ends, then
+// cuts them off.
+func (s *Server) Close(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
+	<-s.done
+	return err
+}
+
+func (s *Server) handler() http.Handler {
+	mux := http.NewServeMux()
+	documents := map[string]func() any{
+		"/v1/status":     func() any { return s.status() },
+		"/v1/lockspaces": func() any { return s.lockspaces() },
+		"/v1/counters":   func() any { return s.counters() },
+	}
+	for path, document := range documents {
+		mux.HandleFunc(path, s.get(func(w http.ResponseWriter, _ *http.Request) {
+			writeJSON(w, http.StatusOK, document())
+		}))
+	}
+	mux.HandleFunc("/v1/locks", s.get(s.locks))
+	mux.HandleFunc("/debug/pprof/", s.limit(pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", s.limit(pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", s.limit(pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", s.limit(pprof.Symbol))
+	mux.HandleFunc("/debug/pprof/trace", s.limit(pprof.Trace))
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/lockspaces, /v1/locks, /v1/counters and /debug/pprof/", r.URL.Path))
+	})
+	return mux
+}
+
+// get is limit for documents: they are only read, and quickly.
+func (s *Server) get(h http.HandlerFunc) http.HandlerFunc {
+	return s.limit(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			fail(w, http.StatusMethodNotAllowed, "method "+r.Method+"; only GET is answered here")
+			return
+		}
+		// A connection that can't have a deadline has none.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+		h(w, r)
+	})
+}
+
+// limit bounds the requests that are answered at the same time.
+func (s *Server) limit(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case s.running <- struct{}{}:
+			defer func() { <-s.running }()
+			h(w, r)
+		default:
+			fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d requests are being answered already", maxRequests))
+		}
+	}
+}
+
+// locks answers /v1/locks. The resources are copied first: a slow reader must
+// not hold up a shard.
+func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
+	name, limit, err := locksQuery(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	space := s.node.Space(name)
+	if space == nil {
+		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node.ID()))
+		return
+	}
+	all, truncated, err := resources(r.Context(), space, limit)
+	if err != nil {
+		return // whoever asked has gone
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	enc := json.NewEncoder(w)
+	for i := range all {
+		if enc.Encode(resourceOf(&all[i])) != nil {
+			return
+		}
+	}
+	_ = enc.Encode(Trailer{End: true, Resources: len(all), Truncated: truncated}) // nobody to tell
+}
+
+func locksQuery(r *http.Request) (name string, limit int, err error) {
+	q := r.URL.Query()
+	for key := range q {
+		if key != "lockspace" && key != "limit" {
+			return "", 0, fmt.Errorf("parameter %q; there are lockspace and limit", key)
+		}
+	}
+	if name = q.Get("lockspace"); name == "" {
+		return "", 0, errors.New("parameter lockspace is missing: the name of a lockspace")
+	}
+	if !q.Has("limit") {
+		return name, DefaultLimit, nil
+	}
+	limit, err = strconv.Atoi(q.Get("limit"))
+	if err != nil || limit < 1 || limit > MaxLimit {
+		return "", 0, fmt.Errorf("limit %q, want a whole number from 1 to %d", q.Get("limit"), MaxLimit)
+	}
+	return name, limit, nil
+}
+
+// writeJSON answers. An error of writing means that nobody listens any more.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v)
+}
+
+type failure struct {
+	Error string `json:"error"`
+}
+
+func fail(w http.ResponseWriter, status int, msg string) { writeJSON(w, status, failure{msg}) }

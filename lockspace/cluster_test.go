@@ -3,7 +3,7 @@ package lockspace
 import (
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -27,8 +27,8 @@ type cluster struct {
 	links map[linkKey]*link
 	busy  []*link // those with messages, in a fixed order: runs are reproducible
 	locks []*tlock
-	sent  [256]int // messages by type
-	what  string   // printed with each failure
+	sent  [256]int     // messages by type
+	abort func(string) // takes failures in place of t.Fatal
 	seen  func(*tlock, *Completion)
 }
 
@@ -129,7 +129,10 @@ func newCluster(t testing.TB, n, shards int, without Rules) *cluster {
 
 func (c *cluster) fatalf(format string, args ...any) {
 	c.t.Helper()
-	c.t.Fatalf(c.what+format, args...)
+	if c.abort != nil {
+		c.abort(fmt.Sprintf(format, args...))
+	}
+	c.t.Fatalf(format, args...)
 }
 
 // node gives the node with an id.
@@ -201,12 +204,8 @@ func (c *cluster) deliver(l *link) {
 	p := l.packets[0]
 	l.packets = l.packets[1:]
 	if len(l.packets) == 0 {
-		for i := range c.busy {
-			if c.busy[i] == l {
-				c.busy = append(c.busy[:i], c.busy[i+1:]...)
-				break
-			}
-		}
+		i := slices.Index(c.busy, l)
+		c.busy = slices.Delete(c.busy, i, i+1)
 	}
 	c.now++
 	var m wire.Msg
@@ -250,30 +249,18 @@ func (c *cluster) pending(from, to int, name string) (types []wire.Type) {
 
 // on says whether a message of type typ is on a lane.
 func (c *cluster) on(from, to int, name string, typ wire.Type) bool {
-	for _, p := range c.pending(from, to, name) {
-		if p == typ {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.pending(from, to, name), typ)
 }
 
 // about delivers all messages about the given names, and what they cause.
 func (c *cluster) about(names ...string) {
 	c.t.Helper()
 	for range 10_000 {
-		var next *link
-		for _, l := range c.busy {
-			for _, name := range names {
-				if l.name == name {
-					next = l
-				}
-			}
-		}
-		if next == nil {
+		i := slices.IndexFunc(c.busy, func(l *link) bool { return slices.Contains(names, l.name) })
+		if i < 0 {
 			return
 		}
-		c.deliver(next)
+		c.deliver(c.busy[i])
 	}
 	c.t.Fatal("messages without end")
 }
@@ -288,15 +275,6 @@ func (c *cluster) settle() {
 		c.deliver(c.busy[0])
 	}
 	c.t.Fatal("messages without end")
-}
-
-// random delivers one message of a random lane.
-func (c *cluster) random(rng *rand.Rand) bool {
-	if len(c.busy) == 0 {
-		return false
-	}
-	c.deliver(c.busy[rng.IntN(len(c.busy))])
-	return true
 }
 
 // tick lets ns pass on one node.
@@ -320,21 +298,21 @@ func (c *cluster) idle() {
 	}
 }
 
-// empty checks invariant 6: nothing is left anywhere.
-func (c *cluster) empty() {
-	c.t.Helper()
+// empty is invariant 6: nothing is left anywhere. It says what is.
+func (c *cluster) empty() string {
 	for _, n := range c.nodes {
 		for k, s := range n.shards {
 			st := s.Stats()
 			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || !s.Quiet() {
-				c.t.Errorf("node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
+				return fmt.Sprintf("node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
 					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, s.Quiet())
 			}
 		}
 		if len(n.open) != 0 {
-			c.t.Errorf("node %d: %d claims are open", n.id, len(n.open))
+			return fmt.Sprintf("node %d: %d claims are open", n.id, len(n.open))
 		}
 	}
+	return ""
 }
 
 func value(i uint64) []byte { return binary.LittleEndian.AppendUint64(nil, i) }

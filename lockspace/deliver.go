@@ -93,6 +93,10 @@ func (s *Shard) notMaster(r *resource, to uint16, m *wire.Msg) {
 	if m.Type == wire.Adopt {
 		answer.Lock = 0
 	}
+	if r == nil && s.off(FreshNotMaster) {
+		r = s.resource(Hash(m.Name), m.Name)
+		defer s.release(r)
+	}
 	if r != nil {
 		s.send(r, to, &answer, gating(s.off(FreshNotMaster)))
 		return
@@ -113,6 +117,14 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 	}
 	if s.locks.find(owner, m.Lock) != nil {
 		s.stats.Ignored++ // sent twice
+		return
+	}
+	if s.locks.n >= s.cfg.MaxLocks {
+		s.send(r, wire.NodeOf(owner), &wire.Msg{
+			Type: wire.Denied, Status: wire.Limit, Mode: uint8(NoMode),
+			Life: r.life, Lock: m.Lock, Op: m.Op, Hops: m.Hops + 1,
+		}, ungated)
+		s.maybeIdle(r)
 		return
 	}
 	l := s.newLock(r, owner, m.Lock)
@@ -145,11 +157,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 			l.flags |= bitSilent
 		}
 		s.convertHere(r, l, valueOf(m))
-	case wire.Unlock:
-		if l.wanted != NoMode {
-			s.stats.Ignored++ // an owner unlocks only what rests
-			return
-		}
+	case wire.Unlock: // also of a lock that converts: its owner has lost it
 		s.unlockHere(r, l, m.Flags&unlockFlags, valueOf(m))
 	case wire.Cancel:
 		if l.wanted == NoMode || l.op != m.Op {
@@ -195,12 +203,12 @@ func (s *Shard) onYou(hash uint64, m *wire.Msg) {
 	carrier := r.carrier
 	r.carrier = nil
 	s.becomeMaster(r, m.Life)
+	if carrier.cancel {
+		carrier.hops = m.Hops
+		s.denied(carrier, wire.Cancelled)
+	}
 	for _, l := range r.takeWaiting() {
 		l.hops = m.Hops
-		if l == carrier && l.cancel {
-			s.denied(l, wire.Cancelled)
-			continue
-		}
 		s.requestHere(r, l)
 	}
 	s.deliverEarly(r)
@@ -272,6 +280,9 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 		s.granted(l, Mode(m.Mode))
 		l.token = m.Token
 		c := Completion{Mode: l.granted, Token: m.Token, Bits: m.Bits, Seq: m.Seq}
+		if l.demoted {
+			c.Bits |= wire.BitDemoted // here, before an adoption
+		}
 		if m.Bits&wire.BitValue != 0 {
 			c.Value = m.Value
 		}
@@ -308,6 +319,7 @@ func (s *Shard) dropCarrier(r *resource, l *Lock) {
 	r.carrier = nil
 	s.denied(l, wire.Cancelled)
 	if next := r.waiting.head; next != nil {
+		next.op++ // an old master's answer to its REQUEST may be on its way
 		s.sendLookup(r, next, wire.Life{})
 		return
 	}
@@ -324,17 +336,40 @@ func (s *Shard) lookupAgain(r *resource, m *wire.Msg) {
 		s.stats.Ignored++
 		return
 	}
-	dir := s.view.Directory(r.hash)
-	if dir != s.self {
-		l.hops = m.Hops
-		s.sendLookup(r, l, m.Life)
-		return
-	}
-	// We are the directory: its entry, and so our copy, was out of date.
+	l.hops = m.Hops
 	s.dropGone(r, m.Life)
-	r.state, r.life = unused, wire.Life{}
-	for _, l := range r.takeWaiting() {
-		l.hops = m.Hops
-		s.start(r, l)
+	l = s.dropCancelled(r, l)
+	switch {
+	case l == nil:
+		s.idle.remove(r)
+		s.removed(r)
+	case s.view.Directory(r.hash) != s.self:
+		s.sendLookup(r, l, m.Life)
+	default: // we are the directory: its entry, and so our copy, was out of date
+		r.state, r.life = unused, wire.Life{}
+		for _, l := range r.takeWaiting() {
+			l.hops = m.Hops
+			s.start(r, l)
+		}
 	}
+}
+
+// dropCancelled ends the requests whose CANCEL went to a node that never had
+// them. It gives l, or another one that waits if l is among them.
+func (s *Shard) dropCancelled(r *resource, l *Lock) *Lock {
+	for w := r.waiting.head; w != nil; {
+		next := w.next
+		if w.cancel {
+			if w == l {
+				l = nil
+			}
+			s.denied(w, wire.Cancelled)
+		}
+		w = next
+	}
+	if l == nil && r.waiting.head != nil {
+		l = r.waiting.head
+		l.op++ // the answer to its own REQUEST is still to come
+	}
+	return l
 }

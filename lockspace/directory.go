@@ -12,17 +12,25 @@ func (s *Shard) dropGone(r *resource, gone wire.Life) {
 	}
 }
 
-func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
-	r := s.resource(hash, m.Name)
+// enter records what a LOOKUP or NOTIFY proposes, if there is no entry, or one
+// of an older life of the same master: it would not ask if it were still that.
+// (A NOTIFY that was sent twice and comes late leaves such an entry.)
+func (s *Shard) enter(r *resource, m *wire.Msg) {
 	s.dropGone(r, m.Other)
-	if r.dirLife.IsZero() {
+	if r.dirLife.IsZero() || r.dirLife.Instance == m.Life.Instance {
 		r.dirLife = m.Life
 	}
+}
+
+func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
+	r := s.resource(hash, m.Name)
+	s.enter(r, m)
 	node := wire.NodeOf(from)
 	switch r.dirLife.Node() {
-	case node: // nobody else's, or the sender's own already: it may have forgotten
+	case node:
 		s.send(r, node, &wire.Msg{
 			Type: wire.You, Life: r.dirLife, Lock: m.Lock, Op: m.Op, Hops: m.Hops + 1,
+			Mode: m.Mode, Flags: m.Flags, // these do not travel: see reassign
 		}, s.unless(NoGateYou))
 	case s.self:
 		m.Life = r.dirLife
@@ -37,15 +45,57 @@ func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
 
 func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
 	r := s.resource(hash, m.Name)
-	s.dropGone(r, m.Other)
-	if r.dirLife.IsZero() {
+	untold := s.untold(r)
+	if untold != nil {
 		r.dirLife = m.Life
 	}
+	s.enter(r, m)
 	answer := wire.Msg{Type: wire.Confirm, Life: m.Life, Claim: m.Claim}
 	if !s.sameLife(r.dirLife, m.Life) {
 		answer.Type, answer.Other = wire.Reject, r.dirLife
 	}
-	s.send(r, wire.NodeOf(from), &answer, s.never())
+	node := wire.NodeOf(from)
+	s.send(r, node, &answer, s.never())
+	for i := range untold {
+		s.reassign(r, node, &untold[i])
+	}
+}
+
+// untold takes back the YOU for the present entry if the fence holds it here
+// still, and what stands behind it about that life. Nobody knows of the entry
+// then, and a claim can take its place. It must: with REJECT, the claimant's
+// ADOPT would wait for that YOU, the YOU for this node's claims, and those
+// perhaps, in the same way, for the claimant.
+func (s *Shard) untold(r *resource) []wire.Msg {
+	if r.held == nil || r.dirLife.IsZero() || s.off(RejectUntold) {
+		return nil
+	}
+	s.releaseHeld()
+	var msgs []wire.Msg
+	for h := r.held; h != nil; h = h.resNext {
+		for i := range h.msgs {
+			if m := &h.msgs[i]; m.Life == r.dirLife && (m.Type == wire.You || len(msgs) != 0) {
+				msgs = append(msgs, *m)
+			}
+		}
+	}
+	if len(msgs) != 0 {
+		s.dropHeldAbout(r, r.dirLife)
+	}
+	return msgs
+}
+
+// reassign sends to the claimant's node what was meant for the master that
+// was never told: its own request, those of others, and this node's.
+func (s *Shard) reassign(r *resource, to uint16, m *wire.Msg) {
+	if m.Type == wire.You {
+		m.Type, m.Instance = wire.Fwd, m.Life.Instance
+	}
+	if r.state == remote && r.life == m.Life {
+		r.life = r.dirLife
+	}
+	m.Life = r.dirLife
+	s.send(r, to, m, ungated)
 }
 
 // onRemove deletes the entry only if it is the one that ended: a late REMOVE

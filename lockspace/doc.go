@@ -34,7 +34,8 @@
 //	master.go     master's role: operations on the queues
 //	grant.go      what may be granted: the kernel's order
 //	directory.go  directory's role
-//	claim.go      self-owner notification: claims, adoption
+//	claim.go      self-owner notification: claims
+//	adopt.go      a claim that meets an older master
 //	outbox.go     the release fence and the order of messages
 //	deliver.go    messages from other nodes
 //	idle.go       removal of unused names, time

@@ -121,7 +121,7 @@ restart:
 			s.grantNow(r, l, nil)
 			restart = true
 		case deadlock:
-			if l.flags&NoDlckWt != 0 && below(l.high, l.wanted) {
+			if l.flags&NoDlckWt != 0 && l.wantBast && below(l.high, l.wanted) {
 				s.bast(r, l, l.wanted)
 				l.high = l.wanted
 			}

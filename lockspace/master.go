@@ -123,9 +123,11 @@ func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 		}
 		r.valueSeq++
 		r.valueOK = true
-		if r.claim != nil {
-			r.claim.written = true
-		}
+	default:
+		return
+	}
+	if r.claim != nil {
+		r.claim.written = true // an adoption carries it along, also if it is not valid
 	}
 }
 

@@ -62,11 +62,15 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 		s.stats.HeldTotal++
 		return
 	}
-	s.host.Send(to, m)
+	s.sendBare(to, m)
 }
 
-// sendBare answers a message about a name of which nothing is kept here.
-func (s *Shard) sendBare(to uint16, m *wire.Msg) { s.host.Send(to, m) }
+// sendBare sends without a look at the outbox: for answers about a name of
+// which nothing is kept here.
+func (s *Shard) sendBare(to uint16, m *wire.Msg) {
+	s.msg = *m // m itself can then live on the caller's stack
+	s.host.Send(to, &s.msg)
+}
 
 func (s *Shard) hold(r *resource, to uint16, m *wire.Msg, fence uint64) *held {
 	h := &held{fence: fence, since: s.now, to: to, res: r, msgs: []wire.Msg{keep(m, r)}}
@@ -96,10 +100,21 @@ func keep(m *wire.Msg, r *resource) wire.Msg {
 	return c
 }
 
+// dropHeldAbout takes back what has not left about a life that has ended.
+func (s *Shard) dropHeldAbout(r *resource, life wire.Life) {
+	for h := r.held; h != nil; h = h.resNext {
+		n := len(h.msgs)
+		h.msgs = slices.DeleteFunc(h.msgs, func(m wire.Msg) bool { return m.Life == life })
+		s.outbox.n -= n - len(h.msgs)
+	}
+}
+
+// lastHeld gives the run that a message to node to must stand behind. Runs of
+// which all was taken back do not count.
 func (r *resource) lastHeld(to uint16) *held {
 	var last *held
 	for h := r.held; h != nil; h = h.resNext {
-		if h.to == to {
+		if h.to == to && len(h.msgs) != 0 {
 			last = h
 		}
 	}
@@ -135,9 +150,10 @@ func (s *Shard) releaseHeld() {
 		}
 		if r.removal == h {
 			s.removed(r)
+		} else {
+			s.maybeIdle(r)
+			s.release(r)
 		}
-		s.maybeIdle(r)
-		s.release(r)
 	}
 }
 

@@ -46,7 +46,7 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 
 // start routes a new lock by what this node is to the resource.
 func (s *Shard) start(r *resource, l *Lock) {
-	if r.state == claimed && r.granted.n+r.convert.n+r.waiting.n >= wire.MaxLocks {
+	if r.state == claimed && (len(r.deferred) != 0 || r.granted.n+r.convert.n+r.waiting.n >= wire.MaxLocks) {
 		r.deferred = append(r.deferred, l) // more than an ADOPT could carry
 		return
 	}
@@ -133,7 +133,7 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 	r := l.res
 	switch r.state {
 	case adopting:
-		l.value = append(l.value[:0], value...)
+		l.value = slices.Clone(value) // nil stays nil: nothing to write
 		r.deferred = append(r.deferred, l)
 	case remote:
 		s.convertRemote(r, l, value)
@@ -282,6 +282,7 @@ func (s *Shard) cancelOp(l *Lock) {
 		l.cancel = true // should the adoption come to nothing
 		s.sendCancel(r, l, r.other)
 	case remote:
+		l.cancel = true // should that node be master no more
 		s.sendCancel(r, l, r.life)
 	default:
 		s.cancelHere(r, l)
@@ -308,18 +309,20 @@ func (s *Shard) denied(l *Lock, st Status) {
 	}
 	user, id, tag, hops := l.user, l.id, l.tag, l.hops
 	s.freeLockOf(l)
-	s.host.Complete(user, id, tag, &Completion{Status: st, Mode: NoMode, Hops: hops})
+	s.ast = Completion{Status: st, Mode: NoMode, Hops: hops}
+	s.host.Complete(user, id, tag, &s.ast)
 	s.maybeIdle(r)
 }
 
 // complete reports an operation of a local lock that stays.
 func (s *Shard) complete(l *Lock, c *Completion) {
-	c.Hops = l.hops
+	s.ast = *c
+	s.ast.Hops = l.hops
 	if l.res.state == claimed || l.res.state == adopting {
-		c.Bits |= wire.BitOpenClaim
+		s.ast.Bits |= wire.BitOpenClaim
 	}
 	l.cancel = false
-	s.host.Complete(l.user, l.id, l.tag, c)
+	s.host.Complete(l.user, l.id, l.tag, &s.ast)
 	if l.dying {
 		l.wantBast = false // nobody listens any more
 		s.doomed = append(s.doomed, l.id)

@@ -12,6 +12,7 @@ const (
 	master                // this node is
 	claimed               // this node says so, the directory has not confirmed yet
 	adopting              // the directory rejected the claim; the master is asked to take the locks over
+	freed                 // in no table, kept for the next name
 )
 
 var stateNames = [...]string{"unused", "lookup", "remote", "master", "claimed", "adopting"}

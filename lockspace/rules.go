@@ -23,4 +23,5 @@ const (
 	NoLockIDs                        // 8: UNLOCK matches by node alone, not by lock id
 	NoUniqueLife                     // 9: a life is a bare counter; REMOVE matches it alone
 	FreshNotMaster                   // 6: NOTMASTER takes a new fence number
+	RejectUntold                     // 6: a claim is rejected for a master whose YOU is held still
 )

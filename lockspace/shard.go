@@ -16,7 +16,7 @@ type Config struct {
 	View      *View
 	Host      Host
 	Common    Common
-	IdleAfter int64 // ns that an unused resource stays cached; at least 0
+	IdleAfter int64 // ns that an unused resource stays cached; at least 0, the same on all nodes
 	Drift     int64 // ns that the idle test of an adoption allows for clock drift
 	MaxLocks  int   // locks that this shard owns or masters at the same time; 0: 1<<24
 	Without   Rules // tests only: protocol rules switched off
@@ -68,6 +68,8 @@ type Shard struct {
 	idle   idleList
 	doomed []uint64 // ids of granted locks whose owner is gone
 	stats  Stats
+	msg    wire.Msg   // handed to Host.Send
+	ast    Completion // handed to Host.Complete
 }
 
 // Stats counts what a shard has done since it was made. Gauges are marked.
@@ -132,6 +134,7 @@ func (s *Shard) release(r *resource) {
 	}
 	s.idle.remove(r)
 	s.names.remove(r)
+	r.state = freed // a second call must not free it again
 	r.hashNext, s.freeRes = s.freeRes, r
 }
 

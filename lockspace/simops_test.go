@@ -24,20 +24,30 @@ func (s *sim) program(k int) {
 	}
 	s.live = keep
 	if len(mine) == 0 || len(mine) < simMaxLocks && s.rng.IntN(3) == 0 {
-		s.newLock(k, s.known[k][s.rng.IntN(len(s.known[k]))])
+		i := s.rng.IntN(len(s.known[k]))
+		if s.rng.IntN(2) == 0 {
+			i = len(s.known[k]) - 1 // new names are those worth fighting for
+		}
+		s.newLock(k, s.known[k][i])
 		return
 	}
 	l := mine[s.rng.IntN(len(mine))]
+	for range 3 {
+		if l.wanted == NoMode {
+			break
+		}
+		l = mine[s.rng.IntN(len(mine))]
+	}
 	switch p := s.rng.IntN(10); {
 	case l.wanted != NoMode:
-		if p < 3 && !l.dying {
+		if p < 2 && !l.dying {
 			s.withdraw(l)
 		}
-	case p < 3:
+	case p < 5:
 		s.readOrCreate(k, l)
-	case p < 6:
+	case p < 7:
 		s.convert(l)
-	case p < 9:
+	default:
 		s.unlock(l)
 	}
 }
@@ -51,25 +61,38 @@ func (s *sim) readOrCreate(k int, l *tlock) {
 		return // a provisional lock under a wrong claim protects nothing
 	}
 	for _, name := range parent.children {
-		s.learn(k, name)
+		if s.learn(k, name) && s.rng.IntN(2) == 0 {
+			s.newLock(k, name)
+		}
 	}
-	if l.effective() != EX || len(s.names) > 40 {
+	if old := len(s.known[k]) - 8; old > 0 { // so that nodes meet
+		s.known[k] = append(s.known[k][:3], s.known[k][3+old:]...)
+	}
+	if l.effective() != EX {
 		return
 	}
 	s.children++
 	name := fmt.Sprintf("c%d", s.children)
 	s.learn(k, name)
 	parent.children = append(parent.children, name)
+	if len(parent.children) > 4 {
+		parent.children = parent.children[1:]
+	}
 	s.take(k, name, []Mode{EX, EX, PW, PR, CR}[s.rng.IntN(5)], NewName|s.flags(ValBlk|WantBast))
+	if l.wanted == NoMode && s.rng.IntN(2) == 0 {
+		s.unlock(l)
+	}
 }
 
-func (s *sim) learn(k int, name string) {
+// learn says whether the name was new to node k.
+func (s *sim) learn(k int, name string) bool {
 	for _, have := range s.known[k] {
 		if have == name {
-			return
+			return false
 		}
 	}
 	s.known[k] = append(s.known[k], name)
+	return true
 }
 
 // flags gives a random subset.
@@ -87,7 +110,12 @@ func (s *sim) newLock(k int, name string) {
 	if s.reuse && s.rng.IntN(2) == 0 {
 		f |= NewName
 	}
-	s.take(k, name, Mode(s.rng.IntN(6)), f)
+	s.take(k, name, s.mode(), f)
+}
+
+// mode gives a random mode, more often those that protect something.
+func (s *sim) mode() Mode {
+	return []Mode{NL, CR, CW, PR, PR, PR, PW, EX, EX, EX}[s.rng.IntN(10)]
 }
 
 func (s *sim) take(k int, name string, mode Mode, flags uint32) {
@@ -101,13 +129,13 @@ func (s *sim) take(k int, name string, mode Mode, flags uint32) {
 
 // nextWrite prepares a write, or an invalidation, of the value.
 func (s *sim) nextWrite(m *model, l *tlock, flags uint32) []byte {
-	l.write = writeRec{l.mode, flags&IvValBlk != 0}
+	l.write = writeRec{mode: l.mode, invalid: flags&IvValBlk != 0, claimed: s.reuse && l.open}
 	return value(uint64(len(m.writes) + 1))
 }
 
 func (s *sim) convert(l *tlock) {
 	m := s.model(l.name)
-	mode := Mode(s.rng.IntN(6))
+	mode := s.mode()
 	f := s.flags(ValBlk | NoQueueBast | WantBast)
 	switch s.rng.IntN(8) {
 	case 0:
@@ -156,6 +184,8 @@ func (s *sim) withdraw(l *tlock) {
 
 // rest delivers everything and checks invariant 7.
 func (s *sim) rest() {
+	s.resting = true
+	defer func() { s.resting = false }()
 	for range 100_000 {
 		if len(s.c.busy) == 0 || s.failed != "" {
 			break
@@ -272,7 +302,9 @@ func (s *sim) windDown() {
 		return
 	}
 	s.c.idle()
-	s.c.empty()
+	if left := s.c.empty(); left != "" {
+		s.fail("%s", left)
+	}
 	for _, n := range s.c.nodes {
 		for _, sh := range n.shards {
 			st := sh.Stats()

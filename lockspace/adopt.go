@@ -1,0 +1,320 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file is what follows when a claim is rejected: the master on record is
+// asked to take the claimant's locks over. First the claimant's side, then the
+// master's.
+
+// onReject: somebody else is on record. The usual reason is a re-used name
+// whose old master holds nothing any more, so that is asked first.
+func (s *Shard) onReject(hash uint64, m *wire.Msg) {
+	r := s.names.find(hash, m.Name)
+	if r == nil || r.state != claimed || r.life != m.Life || r.claim.num != m.Claim {
+		s.stats.Ignored++
+		return
+	}
+	c := r.claim
+	r.state, r.other = adopting, m.Other
+	c.sentAt = s.now
+	a := wire.Msg{
+		Type: wire.Adopt, Claim: c.num, Life: r.other, Other: r.life,
+		Token: r.lastToken, Since: c.since, Locks: r.lockList(),
+	}
+	if c.written && r.valueOK {
+		a.Bits, a.Value, a.Seq = wire.BitWritten|wire.BitValue, r.value, r.valueSeq
+	} else if c.written {
+		a.Bits = wire.BitWritten | wire.BitInvalidate
+	}
+	s.send(r, r.other.Node(), &a, s.never())
+	if s.off(CloseAtReject) {
+		s.common.CloseClaim(c.num)
+		s.releaseHeld()
+	}
+}
+
+// lockList encodes the locks of a claimed resource, holders first.
+func (r *resource) lockList() wire.LockList {
+	var list wire.LockList
+	for _, q := range []*queue{&r.granted, &r.convert, &r.waiting} {
+		for l := q.head; l != nil; l = l.next {
+			flags := l.flags
+			if l.wantBast {
+				flags |= WantBast // an earlier operation has said so
+			}
+			list = list.Append(wire.LockRec{
+				Lock: l.id, Op: l.op, Flags: flags, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
+			})
+		}
+	}
+	return list
+}
+
+// adoptionAnswer finds the resource whose adoption m answers.
+func (s *Shard) adoptionAnswer(hash uint64, m *wire.Msg) *resource {
+	r := s.names.find(hash, m.Name)
+	if r == nil || r.state != adopting || r.other != m.Life || r.claim.num != m.Claim {
+		s.stats.Ignored++
+		return nil
+	}
+	return r
+}
+
+// onAdopted: the master has our locks. It ends well only if the master has
+// been idle ever since the claim (finding 2) and our token is the newer one.
+// Its idle time began no later than our now minus Idle, so no clock offset is
+// needed; Drift allows for clocks that run at different speeds.
+func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
+	r := s.adoptionAnswer(hash, m)
+	if r == nil {
+		return
+	}
+	c := r.claim
+	clean := int64(min(m.Idle, 1<<62)) >= s.now-c.start+s.cfg.Drift && c.token > m.Token
+	if s.off(NoIdleTest) {
+		clean = true
+	}
+	written := c.written
+	s.endAdoption(r)
+	if clean {
+		s.stats.ClaimsAdopted++
+		for _, q := range []*queue{&r.granted, &r.convert} {
+			for l := q.head; l != nil; l = l.next {
+				s.host.Confirmed(l.user, l.id)
+			}
+		}
+	} else {
+		s.stats.ClaimsLost++
+		s.host.Conflict(r.name(), r.life)
+		if written {
+			s.disownValue(r, m)
+		}
+		s.loseHolders(r, true)
+	}
+	s.runDeferred(r)
+	s.deliverEarly(r)
+	s.maybeIdle(r)
+}
+
+// disownValue makes the value not valid that the master m is from has taken
+// over: its writer was not entitled. An ADOPT of nothing else says so; each
+// claim has granted something, so that there is no other such.
+func (s *Shard) disownValue(r *resource, m *wire.Msg) {
+	s.send(r, r.life.Node(), &wire.Msg{
+		Type: wire.Adopt, Claim: m.Claim, Life: r.life, Other: m.Other,
+		Bits: wire.BitWritten | wire.BitInvalidate,
+	}, s.never())
+}
+
+// onConflict: the master could not take our locks.
+func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
+	r := s.adoptionAnswer(hash, m)
+	if r == nil {
+		return
+	}
+	s.endAdoption(r)
+	s.stats.ClaimsLost++
+	s.host.Conflict(r.name(), r.life)
+	s.loseHolders(r, false)
+	for l := r.waiting.head; l != nil; {
+		next := l.next
+		if l.cancel {
+			s.denied(l, wire.Cancelled)
+		} else {
+			l.op++
+			s.sendRequest(r, l)
+		}
+		l = next
+	}
+	s.runDeferred(r)
+	s.deliverEarly(r)
+	s.maybeIdle(r)
+}
+
+// onAdoptNotMaster: the life on record has ended. The claim stands; NOTIFY
+// tells the directory which life is gone.
+func (s *Shard) onAdoptNotMaster(r *resource) {
+	r.state = claimed
+	c := r.claim
+	c.gone = r.other
+	r.other = wire.Life{}
+	// What is held for that life waits for this claim too. NOTIFY must not
+	// stand behind it where master and directory were one node.
+	s.dropHeldAbout(r, c.gone)
+	s.notify(c)
+	// That master went after IdleAfter without locks. A claim that is older may
+	// have met one, and nobody can tell any more.
+	if s.now-c.start+s.cfg.Drift > s.cfg.IdleAfter && !s.off(NoIdleTest) {
+		c.lost, c.written, r.valueOK = true, false, false
+		s.host.Conflict(r.name(), r.life)
+		s.loseHolders(r, false)
+	}
+	for _, q := range []*queue{&r.convert, &r.waiting} {
+		for l := q.head; l != nil; {
+			next := l.next
+			if l.cancel {
+				l.unqueue()
+				s.denied(l, wire.Cancelled)
+			}
+			l = next
+		}
+	}
+	s.grantPending(r)
+	s.runDeferred(r)
+	s.deliverEarly(r)
+}
+
+func (s *Shard) endAdoption(r *resource) {
+	r.state, r.life, r.other = remote, r.other, wire.Life{}
+	r.valueOK = false
+	if s.off(CloseAtReject) {
+		c := r.claim
+		r.claim = nil
+		s.claims.remove(c)
+		return
+	}
+	s.closeClaim(r)
+}
+
+// loseHolders takes granted locks back from local holders. adopted says that
+// the master has copies of them, which go too and leave no valid value.
+func (s *Shard) loseHolders(r *resource, adopted bool) {
+	for _, q := range []*queue{&r.granted, &r.convert} {
+		for l := q.head; l != nil; l = q.head {
+			if adopted {
+				s.send(r, r.life.Node(), &wire.Msg{
+					Type: wire.Unlock, Life: r.life, Lock: l.id, Op: l.op + 1,
+					Flags: IvValBlk, Bits: wire.BitInvalidate,
+				}, gated)
+			}
+			s.loseLock(l)
+		}
+	}
+	keep := r.deferred[:0]
+	for _, l := range r.deferred {
+		if l.id != 0 {
+			keep = append(keep, l)
+		}
+	}
+	r.deferred = keep
+}
+
+// loseLock ends a granted lock, and the operation that was running on it.
+func (s *Shard) loseLock(l *Lock) {
+	user, id, tag, busy := l.user, l.id, l.tag, l.wanted != NoMode
+	s.freeLockOf(l)
+	l.id = 0 // a deferred conversion of it is dropped by loseHolders
+	s.stats.LocksLost++
+	if busy {
+		s.ast = Completion{Status: wire.LostLock, Mode: NoMode}
+		s.host.Complete(user, id, tag, &s.ast)
+	}
+	s.host.Lost(user, id)
+}
+
+// runDeferred carries on, in order, with what was begun during the adoption,
+// or while the claimed resource was full.
+func (s *Shard) runDeferred(r *resource) {
+	list := r.deferred
+	r.deferred = nil
+	for _, l := range list {
+		if l.granted == NoMode {
+			s.start(r, l)
+			continue
+		}
+		if r.state == remote {
+			s.convertRemote(r, l, l.value)
+		} else {
+			s.convertHere(r, l, l.value)
+		}
+	}
+}
+
+// onAdopt is the master's side: take over all of a claimant's locks on the
+// name, or none.
+func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
+	r := s.names.find(hash, m.Name)
+	if s.notYet(r, from, m) {
+		return
+	}
+	node := wire.NodeOf(from)
+	if !s.serves(r, m.Life) {
+		s.notMaster(r, node, m)
+		return
+	}
+	if m.Since == 0 { // no claim at all: see disownValue
+		s.writeAdopted(r, m)
+		s.maybeIdle(r)
+		return
+	}
+	answer := wire.Msg{
+		Type: wire.Adopted, Claim: m.Claim, Life: r.life, Other: m.Other,
+		Token: r.lastToken, Idle: uint64(max(0, s.now-r.busyUntil)),
+	}
+	if !r.canAdopt(m) {
+		answer.Type = wire.Conflict
+		s.send(r, node, &answer, s.never())
+		s.maybeIdle(r)
+		return
+	}
+	s.idle.remove(r)
+	if m.Since&^(1<<NL) != 0 {
+		r.busyUntil = s.now // for the next claimant, this one has used the name until now
+	}
+	r.lastToken = max(r.lastToken, m.Token)
+	if m.Bits&wire.BitWritten != 0 {
+		s.writeAdopted(r, m)
+	}
+	s.send(r, node, &answer, s.never())
+	for i := range m.Locks.Len() {
+		s.adoptLock(r, from, m.Locks.At(i))
+	}
+	s.grantPending(r)
+	s.maybeIdle(r)
+}
+
+func (s *Shard) writeAdopted(r *resource, m *wire.Msg) {
+	if m.Bits&wire.BitInvalidate != 0 {
+		r.valueOK = false
+		return
+	}
+	s.writeValue(r, ValBlk, m.Value)
+}
+
+// canAdopt says whether what the claimant has granted since its claim
+// excludes nothing that is held here.
+func (r *resource) canAdopt(m *wire.Msg) bool {
+	modes := m.Since
+	for i := range m.Locks.Len() {
+		if g := m.Locks.At(i).Granted; Mode(g).Valid() {
+			modes |= 1 << g
+		}
+	}
+	for _, q := range []*queue{&r.granted, &r.convert} {
+		for l := q.head; l != nil; l = l.next {
+			if modes&^compatible[l.granted] != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
+	if rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode || s.locks.find(owner, rec.Lock) != nil {
+		s.stats.Ignored++
+		return
+	}
+	l := s.newLock(r, owner, rec.Lock)
+	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&^bitSilent, rec.Flags&WantBast != 0
+	l.granted, l.wanted = Mode(rec.Granted), Mode(rec.Wanted)
+	l.token = r.lastToken
+	switch {
+	case l.granted == NoMode:
+		r.waiting.push(l)
+	case l.wanted == NoMode:
+		r.granted.push(l)
+	default:
+		r.convert.push(l)
+	}
+}

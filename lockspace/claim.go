@@ -99,6 +99,7 @@ func (s *Shard) closeClaim(r *resource) {
 	c := r.claim
 	r.claim = nil
 	s.claims.remove(c)
+	s.stats.ClaimNanos += uint64(max(0, s.now-c.start))
 	s.common.CloseClaim(c.num)
 	c.res = nil
 	c.next, s.freeClaim = s.freeClaim, c

@@ -81,6 +81,7 @@ type Stats struct {
 	ClaimsAdopted    uint64 // closed by a clean adoption
 	ClaimsLost       uint64 // closed with a conflict
 	ClaimsRefused    uint64 // New asked for, but done as a lookup: a limit, the lease, or the directory node
+	ClaimNanos       uint64 // ns that claims were open, added up over closed ones
 	NotifyResent     uint64
 	LocksLost        uint64 // granted locks taken back after a conflict
 	HeldNow          int    // gauge: messages waiting for the fence

@@ -1,4 +1,3 @@
-// Lockbench measures lockify.
 package main
 
 import (

@@ -21,8 +21,8 @@ func printReport(w io.Writer, r *replay.Report) error {
 			return err
 		}
 		c := p.Claims
-		fmt.Fprintf(w, "claims: %d made, %d confirmed, %d adopted, %d lost, %d refused, %d open; NOTIFY sent again: %d\n",
-			c.Made, c.Confirmed, c.Adopted, c.Lost, c.Refused, c.Open, c.Resent)
+		fmt.Fprintf(w, "claims: %d made, %d confirmed, %d adopted, %d lost, %d refused, %d open; NOTIFY sent again: %d; open for %.1f us on average\n",
+			c.Made, c.Confirmed, c.Adopted, c.Lost, c.Refused, c.Open, c.Resent, per(c.Nanos, c.Made-c.Open)/1e3)
 		fmt.Fprintf(w, "fence: %d messages held back, %.1f us on average\n", p.Held.Messages, per(p.Held.Nanos, p.Held.Messages)/1e3)
 		k := p.Check
 		fmt.Fprintf(w, "against the kernel: %d of %d statuses and %d of %d basts equal, %d basts more\n",

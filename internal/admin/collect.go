@@ -114,6 +114,7 @@ func totals(shards []lockspace.Stats) Totals {
 		t.Claims.Adopted += s.ClaimsAdopted
 		t.Claims.Lost += s.ClaimsLost
 		t.Claims.Refused += s.ClaimsRefused
+		t.Claims.OpenUS += microseconds(time.Duration(s.ClaimNanos))
 		t.LocksLost += s.LocksLost
 		t.NotifyResent += s.NotifyResent
 		t.Ignored += s.Ignored

@@ -43,12 +43,13 @@ type Totals struct {
 
 // Claims counts what became of New.
 type Claims struct {
-	Open      int    `json:"open"`
-	Made      uint64 `json:"made"`
-	Confirmed uint64 `json:"confirmed"`
-	Adopted   uint64 `json:"adopted"`
-	Lost      uint64 `json:"lost"`
-	Refused   uint64 `json:"refused"` // done as a lookup
+	Open      int     `json:"open"`
+	Made      uint64  `json:"made"`
+	Confirmed uint64  `json:"confirmed"`
+	Adopted   uint64  `json:"adopted"`
+	Lost      uint64  `json:"lost"`
+	Refused   uint64  `json:"refused"` // done as a lookup
+	OpenUS    float64 `json:"open_us"` // time that closed claims were open, added up
 }
 
 // Held counts messages that waited for the release fence.

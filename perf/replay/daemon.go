@@ -29,7 +29,7 @@ func daemonStats(ctx context.Context, c *admin.Client) (*nodeStats, error) {
 	t := &counters.Totals
 	out.Claims = Claims{
 		Made: t.Claims.Made, Confirmed: t.Claims.Confirmed, Adopted: t.Claims.Adopted, Lost: t.Claims.Lost,
-		Refused: t.Claims.Refused, Open: uint64(t.Claims.Open), Resent: t.NotifyResent,
+		Refused: t.Claims.Refused, Open: uint64(t.Claims.Open), Resent: t.NotifyResent, Nanos: uint64(t.Claims.OpenUS * 1e3),
 	}
 	out.Held = Held{Messages: t.Held.Total, Nanos: uint64(t.Held.US * 1e3)}
 	return out, nil

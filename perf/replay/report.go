@@ -72,6 +72,7 @@ type Claims struct {
 	Refused   uint64 `json:"refused"` // asked for, but done as a lookup
 	Open      uint64 `json:"open"`    // not closed at the end
 	Resent    uint64 `json:"resent"`  // NOTIFYs the watchdog sent again
+	Nanos     uint64 `json:"open_ns"` // time that closed claims were open, added up
 }
 
 func (c *Claims) add(o Claims) {
@@ -82,6 +83,7 @@ func (c *Claims) add(o Claims) {
 	c.Refused += o.Refused
 	c.Open += o.Open
 	c.Resent += o.Resent
+	c.Nanos += o.Nanos
 }
 
 // Held counts messages that waited for the release fence.

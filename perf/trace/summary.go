@@ -25,8 +25,10 @@ type PhaseSummary struct {
 	Received  map[MsgType]int
 }
 
-// SentAll and ReceivedAll add up the messages of all types.
-func (s *PhaseSummary) SentAll() int     { return sum(s.Sent) }
+// SentAll adds up the messages sent, of all types.
+func (s *PhaseSummary) SentAll() int { return sum(s.Sent) }
+
+// ReceivedAll adds up the messages received, of all types.
 func (s *PhaseSummary) ReceivedAll() int { return sum(s.Received) }
 
 func sum(m map[MsgType]int) int {

@@ -26,7 +26,8 @@ func newSleeper() (*sleeper, error) {
 // 50 us. Without it sleeps are longer, and nothing else changes.
 func (s *sleeper) exact() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }
 
-func (s *sleeper) sleep(ns int64) {
+// sleep returns true if wake ended it. A negative ns has no end of its own.
+func (s *sleeper) sleep(ns int64) (woken bool) {
 	var ts *unix.Timespec
 	if ns >= 0 {
 		t := unix.NsecToTimespec(ns)
@@ -40,6 +41,7 @@ func (s *sleeper) sleep(ns int64) {
 		var b [8]byte
 		_, _ = unix.Read(s.fd, b[:]) // resets the eventfd
 	}
+	return n > 0
 }
 
 // wake ends the present or the next sleep.

@@ -11,16 +11,19 @@ func newSleeper() (*sleeper, error) { return &sleeper{awake: make(chan struct{},
 
 func (s *sleeper) exact() {}
 
-func (s *sleeper) sleep(ns int64) {
+// sleep returns true if wake ended it. A negative ns has no end of its own.
+func (s *sleeper) sleep(ns int64) (woken bool) {
 	if ns < 0 {
 		<-s.awake
-		return
+		return true
 	}
 	t := time.NewTimer(time.Duration(ns))
 	defer t.Stop()
 	select {
 	case <-s.awake:
+		return true
 	case <-t.C:
+		return false
 	}
 }
 

@@ -230,3 +230,38 @@ func TestConfigIsChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSendAllocatesNothing covers a frame's whole way: Send, write, read,
+// deliver, acknowledge.
+func TestSendAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("pools work differently under the race detector")
+	}
+	h := &benchHandler{node: *newNode(t, 2), done: make(chan struct{}, 1)}
+	b := benches()[0]
+	cfg := func(id uint16, peer Peer) LinksConfig {
+		return LinksConfig{Transport: b.t, Self: id, Instance: 0x10000 + uint64(id), Cluster: "c",
+			Listen: []string{b.addr(t)}, Peers: []Peer{peer}, KeepAlive: time.Minute}
+	}
+	far, err := NewLinks(cfg(2, Peer{ID: 1}), h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer far.stop()
+	near, err := NewLinks(cfg(1, Peer{ID: 2, Addr: far.Addrs()[0]}), &benchHandler{node: *newNode(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer near.stop()
+	if err := near.Ready(testContext(t)); err != nil {
+		t.Fatal(err)
+	}
+	allocs := testing.AllocsPerRun(2000, func() {
+		h.until.Store(h.count.Load() + 1)
+		near.Send(2, stamped(100), wire.Header{Kind: wire.KindNode, Count: 1})
+		<-h.done
+	})
+	if allocs >= 1 {
+		t.Errorf("%v allocations per frame", allocs)
+	}
+}

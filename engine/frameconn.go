@@ -184,6 +184,9 @@ func (fc *FrameConn) wrote(_ Conn, calls int, err error) {
 	}
 	clear(fc.batch)
 	fc.count.out(len(fc.sent), bytes, calls)
+	if cap(fc.sent) > queueKept {
+		fc.sent, fc.batch = nil, nil
+	}
 	fc.mu.Lock()
 	fc.queued -= bytes
 	fc.mu.Unlock()

@@ -29,8 +29,8 @@ type LinkHandler interface {
 	// and payload live until it returns.
 	OnFrame(peer uint16, h *wire.Header, payload []byte)
 
-	// OnIdle is called behind one or more OnFrame, when no complete frame is
-	// left to deliver right now: the moment to send what was collected.
+	// OnIdle is called when no complete frame is left to deliver right now: the
+	// moment to send what was collected. It may come without an OnFrame before.
 	OnIdle(peer uint16)
 
 	// OnPeerUp is called when a connection is established, also when it

@@ -196,7 +196,9 @@ func (n *node) start(b bench, peers []Peer, change func(c *LinksConfig)) {
 	if err != nil {
 		n.t.Fatal(err)
 	}
+	n.mu.Lock()
 	n.ls = ls
+	n.mu.Unlock()
 	n.t.Cleanup(func() { n.stop() })
 }
 
@@ -229,8 +231,11 @@ func pair(t testing.TB, b bench, change func(c *LinksConfig)) (*node, *node) {
 }
 
 func (n *node) send(peer uint16, from, to uint64, size int) {
+	n.mu.Lock()
+	ls := n.ls // callbacks use it too
+	n.mu.Unlock()
 	for i := from; i < to; i++ {
-		n.ls.Send(peer, frameFor(i, size), wire.Header{Kind: wire.KindNode, Count: 1})
+		ls.Send(peer, frameFor(i, size), wire.Header{Kind: wire.KindNode, Count: 1})
 	}
 }
 

@@ -28,6 +28,9 @@ type outQueue struct {
 	acked   uint64
 }
 
+// queueKept is the room, in frames, that an empty list keeps after a burst.
+const queueKept = 4096
+
 func (q *outQueue) len() int { return len(q.frames) - q.head }
 
 // next is the number that push gives.
@@ -88,6 +91,9 @@ func (q *outQueue) trim() {
 	}
 	if q.len() == 0 {
 		q.frames, q.head = q.frames[:0], 0
+		if cap(q.frames) > queueKept {
+			q.frames = nil
+		}
 	}
 }
 

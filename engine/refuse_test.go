@@ -110,14 +110,28 @@ func TestPeerRestarts(t *testing.T) {
 	for _, c := range []struct {
 		who      uint16
 		instance uint64
-	}{{1, 0x20001}, {2, 0x20002}, {1, 0x10001}, {2, 0x10002}} {
-		t.Run(fmt.Sprintf("node=%d/instance=%#x", c.who, c.instance), func(t *testing.T) {
+		frames   uint64 // exchanged before
+	}{{1, 0x20001, 5}, {2, 0x20002, 5}, {1, 0x20001, 0}, {2, 0x20002, 0}, {1, 0x10001, 5}, {2, 0x10002, 5}} {
+		t.Run(fmt.Sprintf("node=%d/instance=%#x/frames=%d", c.who, c.instance, c.frames), func(t *testing.T) {
 			each(t, func(t *testing.T, b bench) {
-				one, two := pair(t, b, nil)
-				one.send(2, 0, 5, 50)
-				two.send(1, 0, 5, 50)
-				one.awaitFrames(2, 5)
-				two.awaitFrames(1, 5)
+				// Retries of the dialling node, from the third failure on.
+				retries := make(chan int, 1000)
+				backoff := func(c *LinksConfig) {
+					c.Backoff = func(failures int) time.Duration {
+						if failures >= 3 {
+							select {
+							case retries <- failures:
+							default:
+							}
+						}
+						return time.Millisecond
+					}
+				}
+				one, two := pair(t, b, backoff)
+				one.send(2, 0, c.frames, 50)
+				two.send(1, 0, c.frames, 50)
+				one.awaitFrames(2, c.frames)
+				two.awaitFrames(1, c.frames)
 				addr := two.addr()
 				stays, other := one, c.who
 				peers, listen := []Peer{{ID: 1}}, addr
@@ -132,10 +146,14 @@ func TestPeerRestarts(t *testing.T) {
 				back, log := newNode(t, c.who), newLogBuffer()
 				back.start(b, peers, func(cfg *LinksConfig) {
 					cfg.Instance, cfg.Listen, cfg.Logger = c.instance, []string{listen}, log.logger()
+					backoff(cfg)
 				})
 				want := fmt.Sprintf("reset %d %#x %#x", other, 0x10000+uint64(other), c.instance)
 				stays.awaitEvent(want)
 				log.await(t, int(c.who), "refuse")
+				for range 5 {
+					receive(t, retries)
+				}
 				stays.mu.Lock()
 				defer stays.mu.Unlock()
 				if n := stays.seen(want); n != 1 {

@@ -173,7 +173,7 @@
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
 //	 65 LINK_WELCOME: instance num seq features text
-//	    answer: who I am, num: version chosen, seq: last frame received; text: cluster name.
+//	    answer: who I am, num: version range, seq: last frame received; text: cluster name.
 //	 66 LINK_REFUSE: status num text
 //	    either end: why not, instead of going on; num: version range spoken here.
 //	 67 LINK_ACK: num
@@ -230,17 +230,18 @@
 //
 // The first message on a connection is HELLO (client) or LINK_HELLO (dialling
 // node). Its num is a range of versions: low 16 bits the lowest, high 16 bits
-// the highest. The other end chooses the highest version that both speak and
-// puts it in the num of its WELCOME or LINK_WELCOME; each later frame, in both
-// directions, carries it in the header. If there is none, it answers REFUSED or
-// LINK_REFUSE with status BadVersion, its own range in num and the reason in
-// text, and closes. Frames up to and including the answer carry version 1 in
-// the header, and their layout is the same in all versions.
+// the highest. The version used is the highest that both speak; each later
+// frame, in both directions, carries it in the header. WELCOME has it in its
+// num; LINK_WELCOME has the other node's range, from which both ends find the
+// same version. If there is none, the answer is REFUSED or LINK_REFUSE with
+// status BadVersion, the answering end's range in num and the reason in text,
+// and the connection is closed. Frames up to and including the answer carry
+// version 1 in the header, and their layout is the same in all versions.
 //
 // features offers what the sender can do; each end uses the intersection of what
 // it has sent and received. The answering end may send its whole offer or the
-// intersection already. A bit that one does not know is ignored, thus not used. New messages need a new feature or a new version:
-// an unknown type is an error.
+// intersection already. A bit that one does not know is ignored, thus not used.
+// New messages need a new feature or a new version: an unknown type is an error.
 //
 //	bit 0  FeatureCompress  reads compressed frames
 //	bit 1  FeatureClaims    understands NOTIFY; towards a peer without it nobody

@@ -35,7 +35,7 @@ const (
 // Messages of a link between nodes (KindLink).
 const (
 	LinkHello   Type = 64 // the dialling node: versions, features, identity, last frame received
-	LinkWelcome Type = 65 // the answer: version chosen, identity, last frame received
+	LinkWelcome Type = 65 // the answer: versions, identity, last frame received
 	LinkRefuse  Type = 66 // the other answer: why not
 	LinkAck     Type = 67 // nothing but the header's Ack
 	LinkPing    Type = 68

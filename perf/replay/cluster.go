@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
@@ -31,6 +32,8 @@ type process struct {
 func startProcess(name string, out func(io.Reader), path string, args ...string) (*process, error) {
 	p := &process{name: name, cmd: exec.Command(path, args...), ended: make(chan struct{})}
 	p.cmd.Stderr = &p.tail
+	// Should the coordinator be killed, nobody else would end a daemon.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	var err error
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		return nil, err

@@ -118,7 +118,7 @@ func (d *daemon) startNode(ctx context.Context, instance uint64) error {
 	}
 	d.node, err = node.Start(ctx, node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
-		Transport: transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Logger: d.log,
+		Transport: transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}, members)
 	return err
 }

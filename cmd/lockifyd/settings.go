@@ -118,6 +118,11 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.pollers) },
 		get:  func(c *config) string { return strconv.Itoa(c.pollers) },
 	}, {
+		key: "compress", kind: kindBool, def: "false", want: "true or false",
+		help: "compress frames above 1 KiB between nodes that both can; saves network, costs processor",
+		set:  func(c *config, v string) error { return parseBool(v, &c.compress) },
+		get:  func(c *config) string { return strconv.FormatBool(c.compress) },
+	}, {
 		key: "log_level", arg: "LEVEL", def: "info", want: "debug, info, warn or error",
 		help: "least important messages to log: debug, info, warn or error",
 		set: func(c *config, v string) error {
@@ -160,6 +165,7 @@ type config struct {
 	shards           int
 	transport        string
 	pollers          int
+	compress         bool
 	logLevel         slog.Level
 	logFormat        string
 	profile          string

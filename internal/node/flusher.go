@@ -23,7 +23,7 @@ type flusher struct {
 }
 
 const (
-	linger   = 50 * time.Microsecond
+	linger   = 200 * time.Microsecond
 	tickTime = 10 * time.Millisecond
 )
 

@@ -42,9 +42,14 @@ func (c *calls) add(f func()) {
 	c.running = true
 	c.mu.Unlock()
 	if start {
-		if err := workers().Submit(c.run); err != nil {
-			go c.run() // the pool has been released
-		}
+		submit(c.run)
+	}
+}
+
+// submit runs f on a worker of the pool.
+func submit(f func()) {
+	if err := workers().Submit(f); err != nil {
+		go f() // the pool is overloaded; not possible without a limit
 	}
 }
 

@@ -110,12 +110,12 @@ func orString(v, def string) string {
 }
 
 // Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has. Errors:
-// ErrInvalid, ErrMismatch, ErrClosed.
+// ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
-	if len(name) == 0 || len(name) > wire.MaxName {
-		return nil, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+	size, err := spaceArgs(name, opts)
+	if err != nil {
+		return nil, err
 	}
-	size := valueSize(opts)
 	m, err := c.ask(ctx, 0, &wire.Msg{Type: wire.OpenSpace, Num: uint32(size), Text: []byte(name)})
 	if err != nil {
 		return nil, err
@@ -299,5 +299,22 @@ func (r *remote) close(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, l := range r.c.takeLocks(r.space) {
+		l.released()
+	}
 	return statusError(m.Status, m.Text)
+}
+
+// takeLocks takes the granted locks of a lockspace from the list.
+func (c *Client) takeLocks(space uint32) []*Lock {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*Lock
+	for key, l := range c.locks {
+		if key.space == space {
+			delete(c.locks, key)
+			out = append(out, l)
+		}
+	}
+	return out
 }

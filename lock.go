@@ -3,6 +3,7 @@ package lockify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -28,14 +29,15 @@ type Lock struct {
 	blocking func(*Lock, Mode)
 
 	mu        sync.Mutex
-	id        uint64 // 0: not known yet
-	req       uint64 // number of the running operation on a connection
-	pending   bool   // an operation is running
-	op        opKind // the running or last one
-	abandoned bool   // nobody waits for the running LOCK: give it back
-	wake      chan struct{}
-	done      func(error)
-	err       error // of the last operation
+	id        uint64        // 0: not known yet
+	req       uint64        // number of the running operation on a connection
+	pending   bool          // an operation is running
+	op        opKind        // the running or last one
+	abandoned bool          // its caller's context has ended
+	wake      chan struct{} // closed when it ends
+	done      func(error)   // called when it ends
+	after     func()        // called when it has ended and the lock is still there
+	err       error         // of the last operation
 
 	mode       Mode
 	token      uint64
@@ -66,9 +68,9 @@ func (l *Lock) Mode() Mode {
 }
 
 // Token gives the fencing token of the grant: it grows with every exclusive
-// grant (PW, EX) of the name, whoever gets it. A storage service that has seen
-// a higher one refuses a lower. Under an open claim (Confirmed) it is not
-// meant to be shown to anybody yet.
+// grant (PW, EX) of the name, whoever gets it; shared grants carry the last
+// one. A storage service that has seen a higher one refuses a lower. Under an
+// open claim (Confirmed) it is not meant to be shown to anybody yet.
 func (l *Lock) Token() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,24 +128,28 @@ func (l *Lock) Lost() <-chan struct{} {
 
 // Convert waits until the lock's mode has changed. If ctx ends first, the
 // conversion is withdrawn and ctx's error returned; it may have been granted
-// just before, so look at Mode when no operation is running any more. Errors:
-// ErrWouldBlock, ErrDeadlock, ErrBusy, ErrNotHeld, ErrLost, ErrInvalid.
+// just before, which Mode tells: the next Convert or Unlock waits until that
+// is decided. Errors: ErrWouldBlock, ErrDeadlock, ErrCancelled, ErrBusy,
+// ErrNotHeld, ErrLost, ErrClosed, ErrInvalid.
 func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := l.settle(ctx); err != nil {
+		return err
+	}
 	o := merge(opts)
-	if err := l.begin(o, opConvert); err != nil {
+	if err := l.begin(&o, opConvert, mode); err != nil {
 		return err
 	}
 	l.space.be.convert(l, mode, o.flags, o.value, false)
-	return l.await(ctx, false)
+	return l.await(ctx, nil)
 }
 
 // ConvertAsync begins a conversion; done is called as with LockAsync.
 func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	o := merge(opts)
-	if err := l.begin(o, opConvert); err != nil {
+	if err := l.begin(&o, opConvert, mode); err != nil {
 		done(err)
 		return
 	}
@@ -151,21 +157,31 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	l.later(done)
 }
 
-// Unlock gives the lock up. It does not wait for other nodes. Errors:
-// ErrBusy, ErrNotHeld, ErrLost, ErrInvalid.
+// Unlock gives the lock up. It does not wait for other nodes, and is not
+// withdrawn when ctx ends: then ctx's error is returned, and the lock goes all
+// the same. Errors: ErrBusy, ErrNotHeld, ErrLost, ErrClosed, ErrInvalid.
 func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	o := merge(opts)
-	if err := l.begin(o, opUnlock); err != nil {
+	if err := l.settle(ctx); err != nil {
+		o.value = slices.Clone(o.value) // the caller may use his again
+		l.whenIdle(func() { l.unlockAsync(&o, func(error) {}) })
+		return err
+	}
+	if err := l.begin(&o, opUnlock, NL); err != nil {
 		return err
 	}
 	l.space.be.unlock(l, o.flags, o.value, false)
-	return l.await(ctx, false)
+	return l.await(ctx, nil)
 }
 
 // UnlockAsync begins to unlock; done is called as with LockAsync.
 func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
 	o := merge(opts)
-	if err := l.begin(o, opUnlock); err != nil {
+	l.unlockAsync(&o, done)
+}
+
+func (l *Lock) unlockAsync(o *Option, done func(error)) {
+	if err := l.begin(o, opUnlock, NL); err != nil {
 		done(err)
 		return
 	}
@@ -184,11 +200,8 @@ func (l *Lock) Cancel() {
 	}
 }
 
-// begin claims the lock for an operation.
-func (l *Lock) begin(o Option, what opKind) error {
-	if len(o.value) > l.space.value {
-		return fmt.Errorf("%w: value of %d bytes for %s of %q, at most %d", ErrInvalid, len(o.value), what, l.name, l.space.value)
-	}
+// begin claims the lock for an operation; mode is that of a conversion.
+func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -199,6 +212,14 @@ func (l *Lock) begin(o Option, what opKind) error {
 	case l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
 	}
+	if err := o.check(what, l.name, l.space.value); err != nil {
+		return err
+	}
+	if what == opConvert {
+		if err := o.checkModes(l.name, l.mode, mode); err != nil {
+			return err
+		}
+	}
 	if o.blocking != nil {
 		l.blocking = o.blocking
 	}
@@ -206,14 +227,45 @@ func (l *Lock) begin(o Option, what opKind) error {
 	return nil
 }
 
-// await waits for the running operation. giveBack: a grant that comes after
-// ctx has ended is unlocked.
-func (l *Lock) await(ctx context.Context, giveBack bool) error {
+// settle waits for the outcome of an operation whose caller has left when its
+// context ended.
+func (l *Lock) settle(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		wake := l.wake
+		wait := l.pending && l.abandoned
+		l.mu.Unlock()
+		if !wait {
+			return nil
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// whenIdle has f called when the running operation has ended, if that leaves
+// the lock; at once if none is running.
+func (l *Lock) whenIdle(f func()) {
+	l.mu.Lock()
+	if l.pending {
+		l.after = f
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	f()
+}
+
+// await waits for the running operation. If ctx ends first, the operation is
+// withdrawn, and after is called should it succeed nevertheless.
+func (l *Lock) await(ctx context.Context, after func()) error {
 	l.mu.Lock()
 	if !l.pending {
-		err := l.err
-		l.mu.Unlock()
-		return err
+		defer l.mu.Unlock()
+		return l.err
 	}
 	wake := make(chan struct{})
 	l.wake = wake
@@ -223,8 +275,9 @@ func (l *Lock) await(ctx context.Context, giveBack bool) error {
 	case <-ctx.Done():
 		l.mu.Lock()
 		running := l.pending
-		l.wake = nil
-		l.abandoned = running && giveBack
+		if running {
+			l.abandoned, l.after = true, after
+		}
 		l.mu.Unlock()
 		if running {
 			l.space.be.cancel(l)
@@ -252,33 +305,46 @@ func (l *Lock) later(done func(error)) {
 // complete is called by the backend with the outcome of an operation.
 func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) {
 	l.mu.Lock()
+	if l.gone && !l.pending { // of an operation that Close has ended before
+		l.mu.Unlock()
+		return
+	}
 	if id != 0 {
 		l.id = id
+	}
+	if l.op != opUnlock && st != wire.LostLock && (l.isLost || l.space.closed.Load()) {
+		err, st = ErrClosed, wire.NoSpace // Close gives up what has just been granted, too
 	}
 	l.pending, l.err, l.req = false, err, 0
 	l.messages = int(c.Hops)
 	switch {
+	case st == wire.LostLock, st == wire.NoSpace && l.isLost:
+		l.end(true)
 	case st == wire.OK:
 		l.mode, l.token = c.Mode, c.Token
 		l.takeValue(c)
 		if l.op == opLock {
 			l.claimOpen = c.Bits&wire.BitOpenClaim != 0
 		}
-	case st == wire.Unlocked, l.op == opLock:
+	case st == wire.Unlocked, st == wire.NoSpace, l.op == opLock:
 		l.end(false)
 	case st == wire.Deadlock, st == wire.Cancelled, st == wire.WouldBlock:
 		l.mode = c.Mode // perhaps demoted
 	}
-	wake, done, giveBack := l.wake, l.done, l.abandoned && st == wire.OK
-	l.wake, l.done, l.abandoned = nil, nil, false
+	wake, done, after := l.wake, l.done, l.after
+	if l.gone {
+		after = nil
+	}
+	l.wake, l.done, l.after, l.abandoned = nil, nil, nil, false
 	l.mu.Unlock()
-	switch {
-	case wake != nil:
+	if wake != nil {
 		close(wake)
-	case done != nil:
+	}
+	if done != nil {
 		l.space.calls.add(func() { done(err) })
-	case giveBack:
-		l.space.calls.add(func() { l.UnlockAsync(func(error) {}) })
+	}
+	if after != nil {
+		submit(after)
 	}
 }
 
@@ -335,4 +401,11 @@ func (l *Lock) takenAway() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.end(true)
+}
+
+// released is the end of a lock that its lockspace's Close has given up.
+func (l *Lock) released() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end(false)
 }

@@ -3,6 +3,8 @@ package lockify
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -24,14 +26,15 @@ type backend interface {
 // Lockspace is a separate space of lock names. Its methods may be used by
 // several goroutines at once.
 type Lockspace struct {
-	name  string
-	value int
-	be    backend
-	calls *calls
+	name   string
+	value  int
+	be     backend
+	calls  *calls
+	closed atomic.Bool
 }
 
 // SpaceOption changes how a lockspace is opened.
-type SpaceOption struct{ valueSize int }
+type SpaceOption struct{ valueSize *int }
 
 // DefaultValueSize is the size of lock value blocks in bytes, the kernel's
 // for user programs, unless ValueSize says otherwise.
@@ -39,16 +42,23 @@ const DefaultValueSize = 32
 
 // ValueSize sets the size of the lock value blocks, 0 to 256 bytes. All who
 // open the lockspace must say the same.
-func ValueSize(bytes int) SpaceOption { return SpaceOption{valueSize: bytes + 1} }
+func ValueSize(bytes int) SpaceOption { return SpaceOption{valueSize: &bytes} }
 
-func valueSize(opts []SpaceOption) int {
-	size := DefaultValueSize
+// spaceArgs checks what both kinds of Open are asked for.
+func spaceArgs(name string, opts []SpaceOption) (valueSize int, err error) {
+	valueSize = DefaultValueSize
 	for _, o := range opts {
-		if o.valueSize > 0 {
-			size = o.valueSize - 1
+		if o.valueSize != nil {
+			valueSize = *o.valueSize
 		}
 	}
-	return size
+	switch {
+	case len(name) == 0 || len(name) > wire.MaxName:
+		return 0, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+	case valueSize < 0 || valueSize > wire.MaxValue:
+		return 0, fmt.Errorf("%w: value size %d of lockspace %q, must be 0 to %d bytes", ErrInvalid, valueSize, name, wire.MaxValue)
+	}
+	return valueSize, nil
 }
 
 // Name gives the lockspace's name.
@@ -70,7 +80,8 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 		return nil, err
 	}
 	s.be.lock(l, mode, o.flags, false)
-	if err := l.await(ctx, true); err != nil {
+	giveBack := func() { l.UnlockAsync(func(error) {}) }
+	if err := l.await(ctx, giveBack); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -79,13 +90,14 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 // TryLock is Lock with NoQueue: it gives ErrWouldBlock where Lock would wait
 // for another holder.
 func (s *Lockspace) TryLock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
-	return s.Lock(ctx, name, mode, append(opts, NoQueue())...)
+	return s.Lock(ctx, name, mode, append(slices.Clip(opts), NoQueue())...)
 }
 
-// LockAsync begins to lock and returns; many can be under way. done is called
-// once with the outcome: by LockAsync itself, before it returns, if that is
-// known at once, else later, one call at a time for a client. The Lock that is
-// returned can only be cancelled until then.
+// LockAsync begins to lock and returns; many can be under way, and the caller
+// bounds how many: it does not wait for room as Lock does. done is called once
+// with the outcome: by LockAsync itself, before it returns, if that is known
+// at once, else later, one call at a time for a client. The Lock that is
+// returned (nil if the arguments are wrong) can only be cancelled until then.
 func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), opts ...Option) *Lock {
 	l, o, err := s.newLock(name, mode, opts)
 	if err != nil {
@@ -117,9 +129,15 @@ func (s *Lockspace) Barrier(ctx context.Context) error {
 	}
 }
 
-// Close gives up all locks that this client holds in the lockspace. The
-// Lockspace is of no use any more.
-func (s *Lockspace) Close(ctx context.Context) error { return s.be.close(ctx) }
+// Close gives up all locks that were taken through this Lockspace, those of
+// the same Client through others of the same name included. Requests that wait
+// fail with ErrClosed, and so does all that is asked for later.
+func (s *Lockspace) Close(ctx context.Context) error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	return s.be.close(ctx)
+}
 
 // ready waits for room where a request would only lengthen a queue.
 func (s *Lockspace) ready(ctx context.Context) error {
@@ -132,12 +150,15 @@ func (s *Lockspace) ready(ctx context.Context) error {
 func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Option, error) {
 	o := merge(opts)
 	switch {
+	case s.closed.Load():
+		return nil, o, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
 	case len(name) == 0 || len(name) > wire.MaxName:
 		return nil, o, fmt.Errorf("%w: name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
 	case !mode.Valid():
-		return nil, o, fmt.Errorf("%w: mode %d of lock on %q, must be NL to EX", ErrInvalid, mode, name)
-	case o.flags&(lockspace.QueCvt|lockspace.ConvDeadlk|lockspace.IvValBlk) != 0 || len(o.value) > 0:
-		return nil, o, fmt.Errorf("%w: a new lock on %q takes no option for conversions or unlocks", ErrInvalid, name)
+		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrInvalid, name, mode)
+	}
+	if err := o.check(opLock, name, s.value); err != nil {
+		return nil, o, err
 	}
 	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true}, o, nil
 }

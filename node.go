@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // Peer is another node of the cluster.
@@ -30,18 +33,20 @@ type Config struct {
 	Transport string        // "netpoll" (default) or "plain"
 	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
+	Compress  bool          // compress frames above 1 KiB between nodes that both can
 	Logger    *slog.Logger  // default slog.Default()
 }
 
 // Node is a member of the cluster inside this process. Locks through it cost
 // no socket.
 type Node struct {
-	n     *node.Node
-	calls calls
+	n      *node.Node
+	calls  calls
+	closed atomic.Bool
 }
 
 // StartNode makes a node run. ctx bounds the start only. It does not wait for
-// the peers: Ready does.
+// the peers: Ready does. Errors: ErrInvalid, and those of the network.
 func StartNode(ctx context.Context, cfg Config) (*Node, error) {
 	t, err := node.NewTransport(orNetpoll(cfg.Transport))
 	if err != nil {
@@ -59,10 +64,10 @@ func StartNode(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n, err := node.Start(ctx, node.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Peers: peers, Clients: cfg.Clients,
-		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Logger: cfg.Logger,
+		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}, members)
 	if err != nil {
-		return nil, err
+		return nil, rootError(err)
 	}
 	return &Node{n: n}, nil
 }
@@ -85,39 +90,62 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
 // Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has. Errors:
-// ErrInvalid, ErrMismatch, ErrClosed.
+// ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	size := valueSize(opts)
+	size, err := spaceArgs(name, opts)
+	if err != nil {
+		return nil, err
+	}
 	sp, err := n.n.Open(name, size)
 	if err != nil {
-		return nil, openError(err)
+		return nil, rootError(err)
 	}
 	s := &Lockspace{name: name, value: size, calls: &n.calls}
-	s.be = &embedded{node: n.n, space: sp, owner: s}
+	s.be = &embedded{node: n, space: sp, owner: s}
 	return s, nil
 }
 
-func openError(err error) error {
+// rootError makes one of this package's errors of an inner one.
+func rootError(err error) error {
 	switch {
-	case errors.Is(err, node.ErrInvalid):
+	case errors.Is(err, node.ErrInvalid), errors.Is(err, engine.ErrConfig):
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	case errors.Is(err, node.ErrMismatch):
 		return fmt.Errorf("%w: %w", ErrMismatch, err)
+	case errors.Is(err, node.ErrLimit):
+		return fmt.Errorf("%w: %w", ErrLimit, err)
 	case errors.Is(err, node.ErrClosed):
 		return ErrClosed
 	}
 	return err
 }
 
-// Close ends the node. What it still holds back is sent until ctx ends.
-func (n *Node) Close(ctx context.Context) error { return n.n.Close(ctx) }
+// Close ends the node: the locks of this program and of the node's clients are
+// lost and released. What the node still holds back is sent until ctx ends; an
+// error says that something was left, or that this was not the first Close.
+func (n *Node) Close(ctx context.Context) error {
+	if n.closed.Swap(true) {
+		return ErrClosed
+	}
+	own := func(o node.Owner) bool {
+		l, ok := o.(*owner)
+		if ok {
+			(*Lock)(l).takenAway()
+		}
+		return ok
+	}
+	for _, s := range n.n.Spaces() {
+		s.ReleaseAll(own)
+	}
+	return n.n.Close(ctx)
+}
 
 // embedded is the backend of a lockspace in this process.
 type embedded struct {
-	node  *node.Node
+	node  *Node
 	space *node.Space
 	owner *Lockspace
 }
@@ -134,10 +162,26 @@ func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
 func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
 
 func (e *embedded) lock(l *Lock, mode Mode, flags uint32, _ bool) {
+	if e.node.closed.Load() {
+		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
+		return
+	}
 	id := e.space.LockString((*owner)(l), l.name, mode, flags, 0)
 	l.mu.Lock()
-	l.id = id
+	if l.id == 0 { // once it is known, others read it without mu
+		l.id = id
+	}
 	l.mu.Unlock()
+	// A Close that has begun meanwhile may have looked before the lock was there.
+	switch {
+	case e.node.closed.Load():
+		l.takenAway()
+	case e.owner.closed.Load():
+		l.released()
+	default:
+		return
+	}
+	e.space.Unlock((*owner)(l), id, lockspace.ForceUnlock, nil, 0)
 }
 
 func (e *embedded) convert(l *Lock, mode Mode, flags uint32, value []byte, _ bool) {
@@ -155,7 +199,8 @@ func (e *embedded) cancel(l *Lock) {
 	e.space.Cancel((*owner)(l), id)
 }
 
-// close unlocks what this Lockspace's locks still hold.
+// close unlocks what this Lockspace's locks still hold, and withdraws what
+// they wait for.
 func (e *embedded) close(ctx context.Context) error {
 	mine := func(o node.Owner) bool {
 		l, ok := o.(*owner)
@@ -165,9 +210,16 @@ func (e *embedded) close(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (e *embedded) wait(ctx context.Context) error { return e.node.Wait(ctx) }
+// wait waits for room on the links to other nodes.
+func (e *embedded) wait(ctx context.Context) error {
+	if e.node.closed.Load() {
+		return ErrClosed
+	}
+	return e.node.n.Wait(ctx)
+}
+
 func (e *embedded) barrier(done func(error)) {
-	e.node.Barrier(func(err error) {
+	e.node.n.Barrier(func(err error) {
 		if err != nil {
 			err = ErrClosed
 		}

@@ -1,6 +1,8 @@
 package lockify
 
 import (
+	"fmt"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -60,8 +62,9 @@ func WaitOnDeadlock() Option { return Option{flags: lockspace.NoDlckWt} }
 func ReadValue() Option { return Option{flags: lockspace.ValBlk} }
 
 // WithValue writes v into the lock value block when a conversion or an unlock
-// gives up PW or EX, and asks for the value like ReadValue otherwise. v is at
-// most the lockspace's value size, is padded with zeros, and is not kept.
+// gives up PW or EX (a conversion from EX to EX writes too), and asks a
+// conversion for the value like ReadValue otherwise. v is at most the
+// lockspace's value size, is padded with zeros, and is not kept.
 func WithValue(v []byte) Option {
 	if v == nil {
 		v = []byte{}
@@ -92,4 +95,63 @@ func merge(opts []Option) Option {
 		}
 	}
 	return o
+}
+
+// optionNames says which option sets a flag, for messages.
+var optionNames = []struct {
+	flag uint32
+	name string
+}{
+	{lockspace.NewName, "New"},
+	{lockspace.NoQueueBast, "NoQueueBlocking"}, // before NoQueue, which it includes
+	{lockspace.NoQueue, "NoQueue"},
+	{lockspace.QueCvt, "QueueConvert"},
+	{lockspace.ConvDeadlk, "DemoteOnDeadlock"},
+	{lockspace.NoDlckWt, "WaitOnDeadlock"},
+	{lockspace.IvValBlk, "InvalidateValue"},
+	{lockspace.WantBast, "OnBlocking"},
+	{lockspace.ValBlk, "ReadValue or WithValue"},
+}
+
+// forbidden are the flags that an operation does not take.
+var forbidden = [...]uint32{
+	opLock:    lockspace.QueCvt | lockspace.ConvDeadlk | lockspace.IvValBlk,
+	opConvert: lockspace.NewName,
+	opUnlock: lockspace.NewName | lockspace.NoQueue | lockspace.NoQueueBast | lockspace.QueCvt |
+		lockspace.ConvDeadlk | lockspace.NoDlckWt | lockspace.WantBast,
+}
+
+// check finds options that do not go together, or not with the operation. A
+// node would refuse them without saying why.
+func (o *Option) check(what opKind, name string, valueSize int) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s of %q: %s", ErrInvalid, what, name, fmt.Sprintf(format, args...))
+	}
+	for _, n := range optionNames {
+		if o.flags&forbidden[what]&n.flag != 0 {
+			return bad("takes no option %s", n.name)
+		}
+	}
+	switch {
+	case what == opLock && o.value != nil:
+		return bad("takes no option WithValue")
+	case len(o.value) > valueSize:
+		return bad("value of %d bytes, at most %d", len(o.value), valueSize)
+	case o.value != nil && o.flags&lockspace.IvValBlk != 0:
+		return bad("WithValue and InvalidateValue exclude each other")
+	case o.flags&lockspace.ConvDeadlk != 0 && o.flags&lockspace.NoQueue != 0:
+		return bad("DemoteOnDeadlock waits, NoQueue does not")
+	}
+	return nil
+}
+
+// checkModes is check for what depends on a conversion's modes.
+func (o *Option) checkModes(name string, from, to Mode) error {
+	switch {
+	case !to.Valid():
+		return fmt.Errorf("%w: convert of %q: mode %d, must be NL to EX", ErrInvalid, name, to)
+	case o.flags&lockspace.QueCvt != 0 && to <= from && !(from == PR && to == CW):
+		return fmt.Errorf("%w: convert of %q: QueueConvert from %s to %s, which is not stronger", ErrInvalid, name, from, to)
+	}
+	return nil
 }

@@ -43,10 +43,16 @@ func (s *clientSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte
 func (c *Client) message(space uint32, m *wire.Msg) error {
 	switch m.Type {
 	case wire.Welcome:
+		if m.Num < uint32(wire.VersionMin) || m.Num > uint32(wire.VersionMax) {
+			return fmt.Errorf("%w: the node chose version %d", ErrVersion, m.Num)
+		}
 		c.mu.Lock()
 		c.version = uint8(m.Num)
 		c.mu.Unlock()
-		c.hello <- nil
+		select {
+		case c.hello <- nil:
+		default: // it has said so before
+		}
 	case wire.Refused:
 		return statusError(m.Status, m.Text)
 	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast:
@@ -72,7 +78,7 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 	key := lockKey{space, m.Lock}
 	if ok && r.lock != nil {
 		switch {
-		case m.Status == wire.OK:
+		case m.Status == wire.OK && !r.lock.space.closed.Load():
 			c.locks[key] = r.lock
 		case m.Status == wire.Unlocked, m.Status == wire.LostLock:
 			delete(c.locks, key)

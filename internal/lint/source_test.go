@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -30,11 +31,21 @@ func (f *file) base() string { return path.Base(f.path) }
 
 var fset = token.NewFileSet()
 
-// sourceFiles reads all text files that may be committed.
+// sourceFiles gives all text files that may be committed.
 func sourceFiles(t *testing.T) []*file {
 	t.Helper()
-	var files []*file
-	err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+	files, err := readSource()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 50 {
+		t.Fatalf("only %d files found", len(files))
+	}
+	return files
+}
+
+var readSource = sync.OnceValues(func() (files []*file, err error) {
+	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -68,14 +79,8 @@ func sourceFiles(t *testing.T) []*file {
 		files = append(files, f)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(files) < 50 {
-		t.Fatalf("only %d files found", len(files))
-	}
-	return files
-}
+	return files, err
+})
 
 // packages gives the Go files by directory.
 func packages(files []*file) map[string][]*file {

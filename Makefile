@@ -1,0 +1,50 @@
+# lockify: everything a developer runs. Needs Go and make; go fetches the rest.
+
+GO       ?= go
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 1
+BINARIES := lockifyd lockctl lockbench
+TOOL     := $(GO) tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race fuzz bench lint tidy-check clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/lockifyd, bin/lockctl, bin/lockbench
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/ $(BINARIES:%=./cmd/%)
+
+demo: build ## five nodes, a real file system's locks, with and without self-owner notification
+	@bin/lockbench demo
+
+test: ## go vet, gofmt, and all tests
+	$(GO) vet ./...
+	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt wants to change:"; echo "$$bad"; exit 1; fi
+	$(GO) test -timeout 10m ./...
+
+race: ## all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./...
+
+fuzz: ## each fuzz target for FUZZTIME=10s
+	@grep -l '^func Fuzz' --include='*_test.go' -r . | while read -r file; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$(dirname "$$file") $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname "$$file")" </dev/null || exit 1; \
+		done || exit 1; \
+	done
+
+bench: ## the benchmarks: BENCH=pattern COUNT=1
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) . ./lockspace ./engine ./wire
+
+lint: ## staticcheck, in the version of tools/go.mod
+	$(TOOL) staticcheck ./...
+
+tidy-check: ## go.mod and go.sum say what the code needs, no more
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+clean: ## remove what the other targets have made
+	rm -rf bin out

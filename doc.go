@@ -1,0 +1,110 @@
+// Package lockify is a distributed lock manager: programs on many nodes lock
+// names in six modes, and the nodes agree among themselves, without a lock
+// server.
+//
+//	program            program                     program
+//	   | embedded         | Unix socket or TCP         |
+//	   |                  |                            |
+//	StartNode           Dial                         Dial
+//	   |                  |                            |
+//	 node 1 ----------- node 2 (lockifyd) ---------- node 3 (lockifyd)
+//	             one link for each pair of nodes
+//
+// A name has one master at a time, the node that keeps its queues; usually the
+// one that used it first. A name that is mastered here is locked without a
+// message. Which node masters a name is known to its directory node, which
+// every node finds by hashing the name.
+//
+// # Use
+//
+// A program runs a node itself (StartNode) or connects to one (Dial), opens a
+// Lockspace and locks:
+//
+//	node, err := lockify.StartNode(ctx, lockify.Config{ID: 1})
+//	space, err := node.Open(ctx, "inventory")
+//	lock, err := space.Lock(ctx, "item/17", lockify.EX)
+//	...
+//	err = lock.Unlock(ctx)
+//
+// The API is the same either way. The locks of a Client, or of a program with
+// an embedded node, live no longer than it: when the connection ends, or the
+// node, they are released.
+//
+// Names are 1 to 64 bytes of any kind; nothing is special, neither zero bytes
+// nor slashes. Each Lockspace has its own names.
+//
+// # Modes
+//
+// Two locks on one name can be granted together where the table has an x:
+//
+//	     NL CR CW PR PW EX
+//	NL    x  x  x  x  x  x   null: interest only, keeps the value block
+//	CR    x  x  x  x  x      concurrent read
+//	CW    x  x  x            concurrent write
+//	PR    x  x     x         protected read: shared
+//	PW    x  x               protected write: one writer beside careless readers
+//	EX    x                  exclusive
+//
+// PR and EX are what a sync.RWMutex has. Requests wait in order; a conversion
+// goes before new requests. The rules are those of the Linux kernel's DLM
+// (fs/dlm), its tables included.
+//
+// A name has a lock value block, 32 bytes unless ValueSize says otherwise.
+// Whoever gives up PW or EX may write it (WithValue), whoever is granted a
+// lock may read it (ReadValue). It is kept while anybody has a lock on the
+// name, in whatever mode, and marked not valid rather than shown when it may be
+// out of date.
+//
+// # Creating: New
+//
+// A program that has just created what a name stands for says so with New.
+// Then nobody else can know the name, and the lock is granted at once: no
+// message is waited for. The node tells the directory node meanwhile; until that
+// has answered, Lock.Confirmed is not closed, and the node lets go of nothing
+// through which others could learn the name. What New requires:
+//
+//   - The name is new, or all that used it has let go of it.
+//   - Others learn it only through something that this node releases through
+//     lockify afterwards, such as the lock on the directory that holds the new
+//     file, in a mode that excludes its readers. A program that tells others in
+//     another way calls Lockspace.Barrier first, or waits for Lock.Confirmed.
+//
+// If the name was not new after all, a conflict with another holder ends the
+// lock: Lock.Lost is closed, and operations on it fail with ErrLost. It is
+// reported also if both have finished by then.
+//
+// # Guarantees
+//
+//   - Granted modes on one name are compatible, wherever the holders are. A
+//     lock under a claim that turns out to be wrong does not count.
+//   - Each request ends exactly once: granted, or with an error.
+//   - Fencing tokens grow with each exclusive grant of a name (Lock.Token).
+//   - A value that is read is the last one written, or it is not valid.
+//
+// Not guaranteed: that a holder notices at once when its lock is lost. A
+// program that has been stopped, or whose machine has, may go on believing in
+// it; let the resource check the token. Membership is fixed: when a node is
+// gone, requests that need it wait until the whole cluster has restarted.
+//
+// # Callbacks
+//
+// Callbacks (OnBlocking, and the done functions of asynchronous requests) of
+// one Client or Node come one at a time, in the order of the events, on a
+// goroutine of their own; lock operations inside are allowed, and so is
+// waiting for them, though not for another callback of the same Client. A
+// panic in a callback ends the program. A done function whose outcome is known
+// at once is called by the asynchronous method itself, before it returns.
+//
+// # Contexts
+//
+// When the context of a waiting request ends, the request is withdrawn in the
+// cluster, and those behind it go on. If the grant has crossed the withdrawal,
+// it is given back. An Unlock is not withdrawn.
+//
+// # Errors
+//
+// All errors can be tested with errors.Is against the Err variables of this
+// package, and those of contexts. ErrInvalid comes with a text that says what
+// is wrong; the other errors need none. After ErrClosed from a Client, dial
+// again: locks do not survive their session.
+package lockify

@@ -1,0 +1,223 @@
+package lockify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/lockify-dlm/lockify"
+)
+
+// quiet is a logger for examples.
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// A node in the program itself needs no socket and no configuration but its
+// number.
+func Example() {
+	ctx := context.Background()
+	node, err := lockify.StartNode(ctx, lockify.Config{ID: 1, Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close(ctx)
+
+	space, err := node.Open(ctx, "inventory")
+	if err != nil {
+		log.Fatal(err)
+	}
+	lock, err := space.Lock(ctx, "item/17", lockify.EX)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(lock.Name(), lock.Mode())
+	if err := lock.Unlock(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: item/17 EX
+}
+
+// openExample gives a lockspace of a node of its own.
+func openExample(ctx context.Context) (*lockify.Lockspace, func()) {
+	node, err := lockify.StartNode(ctx, lockify.Config{ID: 1, Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	space, err := node.Open(ctx, "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	return space, func() { node.Close(ctx) }
+}
+
+// TryLock does not wait for other holders.
+func ExampleLockspace_TryLock() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	if _, err := space.TryLock(ctx, "job", lockify.EX); err != nil {
+		log.Fatal(err)
+	}
+	_, err := space.TryLock(ctx, "job", lockify.EX)
+	fmt.Println(errors.Is(err, lockify.ErrWouldBlock))
+	// Output: true
+}
+
+// A holder that keeps its lock cached gives way when somebody wants it.
+func ExampleLock_Convert() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	giveWay := lockify.OnBlocking(func(l *lockify.Lock, wanted lockify.Mode) {
+		fmt.Println("somebody wants", wanted)
+		if err := l.Convert(ctx, lockify.NL); err != nil {
+			log.Fatal(err)
+		}
+	})
+	writer, err := space.Lock(ctx, "inode/5", lockify.EX, giveWay)
+	if err != nil {
+		log.Fatal(err)
+	}
+	reader, err := space.Lock(ctx, "inode/5", lockify.PR) // waits for the above
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("reader has", reader.Mode())
+	if err := reader.Unlock(ctx); err != nil {
+		log.Fatal(err)
+	}
+	if err := writer.Convert(ctx, lockify.EX); err != nil { // back again
+		log.Fatal(err)
+	}
+	fmt.Println("writer has", writer.Mode())
+	// Output:
+	// somebody wants PR
+	// reader has PR
+	// writer has EX
+}
+
+// The lock value block carries a few bytes from one holder to the next.
+func ExampleWithValue() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	keep, err := space.Lock(ctx, "size", lockify.NL) // so that the value is kept
+	if err != nil {
+		log.Fatal(err)
+	}
+	writer, err := space.Lock(ctx, "size", lockify.EX)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := writer.Unlock(ctx, lockify.WithValue([]byte("4096"))); err != nil {
+		log.Fatal(err)
+	}
+	if err := keep.Convert(ctx, lockify.PR, lockify.ReadValue()); err != nil {
+		log.Fatal(err)
+	}
+	value, ok := keep.Value()
+	fmt.Printf("%s %d %v\n", value[:4], len(value), ok)
+	// Output: 4096 32 true
+}
+
+// A creator does not wait for the cluster. It does before it tells others of
+// the name without the help of a lock.
+func ExampleNew() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	lock, err := space.Lock(ctx, "file/1", lockify.EX, lockify.New())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("messages waited for:", lock.Messages())
+
+	select {
+	case <-lock.Confirmed(): // this lock
+	case <-lock.Lost():
+		log.Fatal("the name was in use")
+	}
+	if err := space.Barrier(ctx); err != nil { // all that this node has created
+		log.Fatal(err)
+	}
+	fmt.Println("everybody may know")
+	// Output:
+	// messages waited for: 0
+	// everybody may know
+}
+
+// Many requests can be under way. The callbacks may come while LockAsync still
+// runs, so what they use together needs protection.
+func ExampleLockspace_LockAsync() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	var all sync.WaitGroup
+	locks := make([]*lockify.Lock, 100)
+	for i := range locks {
+		all.Add(1)
+		space.LockAsync(fmt.Sprintf("block/%d", i), lockify.PR, func(l *lockify.Lock, err error) {
+			defer all.Done()
+			if err != nil {
+				log.Print(err)
+				return
+			}
+			locks[i] = l
+		})
+	}
+	all.Wait()
+
+	granted := 0
+	for _, l := range locks {
+		if l != nil && l.Mode() == lockify.PR {
+			granted++
+		}
+	}
+	fmt.Println(granted, "locks")
+	// Output: 100 locks
+}
+
+// A program usually finds its node on a Unix socket, where lockifyd serves it.
+func ExampleDial() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "lockify")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	addr := "unix://" + filepath.Join(dir, "node.sock")
+	node, err := lockify.StartNode(ctx, lockify.Config{ID: 1, Clients: []string{addr}, Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer node.Close(ctx)
+
+	client, err := lockify.Dial(ctx, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	space, err := client.Open(ctx, "inventory")
+	if err != nil {
+		log.Fatal(err)
+	}
+	lock, err := space.Lock(ctx, "item/17", lockify.EX)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(lock.Mode(), lock.Token() > 0)
+	if err := lock.Unlock(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Output: EX true
+}

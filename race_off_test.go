@@ -1,0 +1,5 @@
+//go:build !race
+
+package lockify
+
+const raceEnabled = false

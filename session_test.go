@@ -1,0 +1,162 @@
+package lockify
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// TestNodeCloses: what a program sees when its node ends.
+func TestNodeCloses(t *testing.T) {
+	for _, transport := range transports() {
+		t.Run(transport, func(t *testing.T) {
+			nodes := startCluster(t, clusterOptions{nodes: 2, transport: transport})
+			e := &env{ctx: testContext(t), nodes: nodes}
+			client := dialNode(t, nodes[0], "unix", transport)
+			remote, err := client.Open(e.ctx, "test")
+			expect(t, "Open", err, nil)
+			embedded := e.open(t, 0, "test")
+			other := e.open(t, 1, "test")
+
+			held := e.must(t, other, "held", EX)
+			for _, s := range []*Lockspace{remote, embedded} {
+				name := "own-" + map[bool]string{true: "remote", false: "embedded"}[s == remote]
+				l := e.must(t, s, name, EX)
+				defer func() {
+					wait(t, e.ctx, "the loss", l.Lost())
+					expect(t, "Unlock", l.Unlock(e.ctx), ErrLost)
+					expect(t, "Convert", l.Convert(e.ctx, NL), ErrLost)
+					_, err := s.Lock(e.ctx, "new", EX)
+					expect(t, "Lock", err, ErrClosed)
+					done := make(chan error, 1)
+					s.LockAsync("new", EX, func(_ *Lock, err error) { done <- err })
+					expect(t, "LockAsync", wait(t, e.ctx, "the outcome", done), ErrClosed)
+					expect(t, "Barrier", s.Barrier(e.ctx), ErrClosed)
+				}()
+			}
+			waiting := []<-chan outcome{begin(e.ctx, remote, "held", EX), begin(e.ctx, embedded, "held", EX)}
+			until(t, e.ctx, "two requests that wait", func() bool {
+				return len(resource(t, nodes, "test", "held").Waiting) == 2
+			})
+			expect(t, "Close", nodes[0].Close(e.ctx), nil)
+			for _, ch := range waiting {
+				expect(t, "Lock that waited", wait(t, e.ctx, "its end", ch).err, ErrClosed)
+			}
+			wait(t, e.ctx, "the session's end", client.Lost())
+			until(t, e.ctx, "that the other node knows", func() bool {
+				r := resource(t, nodes[1:], "test", "held")
+				return r.Role == "" || len(r.Waiting) == 0
+			})
+			e.unlock(t, held)
+			expect(t, "second Close", nodes[0].Close(e.ctx), ErrClosed)
+			_, err = nodes[0].Open(e.ctx, "test")
+			expect(t, "Open", err, ErrClosed)
+		})
+	}
+}
+
+// TestClientCloses: the node releases the locks of a client that has gone,
+// and withdraws what it waited for.
+func TestClientCloses(t *testing.T) {
+	for _, transport := range transports() {
+		t.Run(transport, func(t *testing.T) {
+			nodes := startCluster(t, clusterOptions{nodes: 2, transport: transport})
+			e := &env{ctx: testContext(t), nodes: nodes}
+			client := dialNode(t, nodes[0], "tcp", transport)
+			mine, err := client.Open(e.ctx, "test")
+			expect(t, "Open", err, nil)
+			other := e.open(t, 1, "test")
+			held := e.must(t, other, "held", EX)
+			var locks []*Lock
+			for _, name := range []string{"a", "b", "c"} {
+				locks = append(locks, e.must(t, mine, name, EX))
+			}
+			waiting := begin(e.ctx, mine, "held", EX)
+			until(t, e.ctx, "the request", func() bool { return len(resource(t, nodes, "test", "held").Waiting) == 1 })
+			expect(t, "Close", client.Close(), nil)
+			for _, l := range locks {
+				wait(t, e.ctx, "the loss", l.Lost())
+				e.unlock(t, e.must(t, other, l.Name(), EX))
+			}
+			expect(t, "the request", wait(t, e.ctx, "its end", waiting).err, ErrClosed)
+			e.unlock(t, held)
+			e.unlock(t, e.must(t, other, "held", EX))
+			until(t, e.ctx, "that no lock is left", func() bool { return countLocks(nodes) == 0 })
+			if n := nodes[0].Stats().Sessions; n != 0 {
+				t.Fatalf("%d sessions", n)
+			}
+			expect(t, "second Close", client.Close(), nil)
+		})
+	}
+}
+
+// testCloseSpace: Close gives all up, and the handle is of no use any more.
+func testCloseSpace(t *testing.T, e *env) {
+	s := e.open(t, 0, "closing")
+	other := e.open(t, 1, "closing")
+	var locks []*Lock
+	for range 5 {
+		locks = append(locks, e.must(t, s, e.name(), EX))
+	}
+	expect(t, "Close", s.Close(e.ctx), nil)
+	expect(t, "second Close", s.Close(e.ctx), nil)
+	for _, l := range locks {
+		expect(t, "Unlock", l.Unlock(e.ctx), ErrNotHeld)
+		if isClosed(l.Lost()) {
+			t.Fatal("given up by its owner, and lost")
+		}
+		e.unlock(t, e.must(t, other, l.Name(), EX))
+	}
+	_, err := s.Lock(e.ctx, e.name(), EX)
+	expect(t, "Lock", err, ErrClosed)
+	again := e.open(t, 0, "closing")
+	e.unlock(t, e.must(t, again, locks[0].Name(), EX))
+}
+
+func testCloseWhileWaiting(t *testing.T, e *env) {
+	s := e.open(t, 0, "closing")
+	other := e.open(t, 1, "closing")
+	for range 4 { // so that either node is master of some
+		name := e.name()
+		held := e.must(t, other, name, PR)
+		conv := e.must(t, s, name, NL)
+		lock := begin(e.ctx, s, name, EX)
+		convert := beginConvert(e.ctx, conv, EX)
+		until(t, e.ctx, "two that wait", func() bool {
+			r := resource(t, e.nodes, "closing", name)
+			return len(r.Waiting) == 1 && len(r.Convert) == 1
+		})
+		expect(t, "Close", s.Close(e.ctx), nil)
+		expect(t, "Lock", wait(t, e.ctx, "its end", lock).err, ErrClosed)
+		expect(t, "Convert", wait(t, e.ctx, "its end", convert), ErrClosed)
+		expect(t, "Unlock", conv.Unlock(e.ctx), ErrNotHeld)
+		until(t, e.ctx, "that they are gone", func() bool {
+			r := resource(t, e.nodes, "closing", name)
+			return len(r.Waiting)+len(r.Convert) == 0 && len(r.Granted) == 1
+		})
+		e.unlock(t, held)
+		s = e.open(t, 0, "closing")
+	}
+	expect(t, "Close", s.Close(e.ctx), nil)
+}
+
+// TestDialErrors: an address that cannot be right, and one where nobody is.
+func TestDialErrors(t *testing.T) {
+	ctx := testContext(t)
+	for _, addr := range []string{"", "localhost:1", "http://x", "unix://", "tcp://"} {
+		_, err := Dial(ctx, addr)
+		expect(t, "Dial "+addr, err, ErrInvalid)
+	}
+	_, err := Dial(ctx, "unix:///x", WithTransport("pigeon"))
+	expect(t, "Dial with a strange transport", err, ErrInvalid)
+	_, err = Dial(ctx, "unix:///x", WithName(string(make([]byte, 2000))))
+	expect(t, "Dial with a long name", err, ErrInvalid)
+	_, err = Dial(ctx, "unix://"+t.TempDir()+"/nobody")
+	if err == nil || errors.Is(err, ErrInvalid) {
+		t.Fatalf("Dial where nobody listens: %v", err)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	_, err = Dial(ended, "tcp://127.0.0.1:1")
+	expect(t, "Dial with an ended context", err, context.Canceled)
+}

@@ -275,11 +275,18 @@ func (r *remote) unlock(l *Lock, flags uint32, value []byte, later bool) {
 	r.c.start(r.space, &m, running{lock: l}, later)
 }
 
-func (r *remote) cancel(l *Lock) {
-	l.mu.Lock()
-	m := wire.Msg{Type: wire.CancelReq, Lock: l.id, Req: l.req}
-	l.mu.Unlock()
-	r.c.post(r.space, &m, false)
+func (r *remote) cancel(id, req uint64) {
+	r.c.post(r.space, &wire.Msg{Type: wire.CancelReq, Lock: id, Req: req}, false)
+}
+
+// maxRunning bounds the operations that may be under way when another one is
+// begun asynchronously, so that requests fit into the connection's queue.
+const maxRunning = 1 << 15
+
+func (r *remote) full() bool {
+	r.c.mu.Lock()
+	defer r.c.mu.Unlock()
+	return len(r.c.running) >= maxRunning
 }
 
 // wait: the node pushes back by not reading.

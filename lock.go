@@ -30,7 +30,7 @@ type Lock struct {
 
 	mu        sync.Mutex
 	id        uint64        // 0: not known yet
-	req       uint64        // number of the running operation on a connection
+	req       uint64        // number of the running or last operation
 	pending   bool          // an operation is running
 	op        opKind        // the running or last one
 	abandoned bool          // its caller's context has ended
@@ -193,10 +193,10 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 // ErrCancelled, unless its outcome came first.
 func (l *Lock) Cancel() {
 	l.mu.Lock()
-	running := l.pending
+	running, id, req := l.pending, l.id, l.req
 	l.mu.Unlock()
 	if running {
-		l.space.be.cancel(l)
+		l.space.be.cancel(id, req)
 	}
 }
 
@@ -224,6 +224,7 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 		l.blocking = o.blocking
 	}
 	l.pending, l.op, l.err = true, what, nil
+	l.req++
 	return nil
 }
 
@@ -274,13 +275,13 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 	case <-wake:
 	case <-ctx.Done():
 		l.mu.Lock()
-		running := l.pending
+		running, id, req := l.pending, l.id, l.req
 		if running {
 			l.abandoned, l.after = true, after
 		}
 		l.mu.Unlock()
 		if running {
-			l.space.be.cancel(l)
+			l.space.be.cancel(id, req)
 			return ctx.Err()
 		}
 	}
@@ -315,7 +316,7 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if l.op != opUnlock && st != wire.LostLock && (l.isLost || l.space.closed.Load()) {
 		err, st = ErrClosed, wire.NoSpace // Close gives up what has just been granted, too
 	}
-	l.pending, l.err, l.req = false, err, 0
+	l.pending, l.err = false, err
 	l.messages = int(c.Hops)
 	switch {
 	case st == wire.LostLock, st == wire.NoSpace && l.isLost:

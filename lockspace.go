@@ -17,7 +17,8 @@ type backend interface {
 	lock(l *Lock, mode Mode, flags uint32, later bool)
 	convert(l *Lock, mode Mode, flags uint32, value []byte, later bool)
 	unlock(l *Lock, flags uint32, value []byte, later bool)
-	cancel(l *Lock)
+	cancel(id, req uint64)          // the operation numbered req of lock id; 0: not known yet
+	full() bool                     // new asynchronous requests would only lengthen a queue
 	wait(ctx context.Context) error // for room, where there is back-pressure
 	barrier(done func(error))
 	close(ctx context.Context) error
@@ -93,13 +94,17 @@ func (s *Lockspace) TryLock(ctx context.Context, name string, mode Mode, opts ..
 	return s.Lock(ctx, name, mode, append(slices.Clip(opts), NoQueue())...)
 }
 
-// LockAsync begins to lock and returns; many can be under way, and the caller
-// bounds how many: it does not wait for room as Lock does. done is called once
-// with the outcome: by LockAsync itself, before it returns, if that is known
-// at once, else later, one call at a time for a client. The Lock that is
-// returned (nil if the arguments are wrong) can only be cancelled until then.
+// LockAsync begins to lock and returns; many can be under way. done is called
+// once with the outcome: by LockAsync itself, before it returns, if that is
+// known at once, else later, one call at a time for a client. The Lock that is
+// returned (nil if nothing was begun) can only be cancelled until then. Where
+// Lock would wait for room, LockAsync fails with ErrLimit: another node does
+// not keep up, or 32768 operations of a connection are under way.
 func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), opts ...Option) *Lock {
 	l, o, err := s.newLock(name, mode, opts)
+	if err == nil && s.be.full() {
+		err = fmt.Errorf("lock of %q: %w: too much is under way", name, ErrLimit)
+	}
 	if err != nil {
 		done(nil, err)
 		return nil
@@ -160,5 +165,5 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	if err := o.check(opLock, name, s.value); err != nil {
 		return nil, o, err
 	}
-	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true}, o, nil
+	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true, req: 1}, o, nil
 }

@@ -166,7 +166,7 @@ func (e *embedded) lock(l *Lock, mode Mode, flags uint32, _ bool) {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
 		return
 	}
-	id := e.space.LockString((*owner)(l), l.name, mode, flags, 0)
+	id := e.space.LockString((*owner)(l), l.name, mode, flags, l.req)
 	l.mu.Lock()
 	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id
@@ -185,19 +185,17 @@ func (e *embedded) lock(l *Lock, mode Mode, flags uint32, _ bool) {
 }
 
 func (e *embedded) convert(l *Lock, mode Mode, flags uint32, value []byte, _ bool) {
-	e.space.Convert((*owner)(l), l.id, mode, flags, value, 0)
+	e.space.Convert((*owner)(l), l.id, mode, flags, value, l.req)
 }
 
 func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) {
-	e.space.Unlock((*owner)(l), l.id, flags, value, 0)
+	e.space.Unlock((*owner)(l), l.id, flags, value, l.req)
 }
 
-func (e *embedded) cancel(l *Lock) {
-	l.mu.Lock()
-	id := l.id
-	l.mu.Unlock()
-	e.space.Cancel((*owner)(l), id)
-}
+func (e *embedded) cancel(id, req uint64) { e.space.Cancel(nil, id, req) }
+
+// full says that another node does not keep up.
+func (e *embedded) full() bool { return e.node.n.Congested() }
 
 // close unlocks what this Lockspace's locks still hold, and withdraws what
 // they wait for.

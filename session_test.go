@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 )
 
 // TestNodeCloses: what a program sees when its node ends.
@@ -159,4 +160,64 @@ func TestDialErrors(t *testing.T) {
 	cancel()
 	_, err = Dial(ended, "tcp://127.0.0.1:1")
 	expect(t, "Dial with an ended context", err, context.Canceled)
+}
+
+// Two nodes open one lockspace with different value sizes at the same time:
+// neither can know better, so nobody gets locks in it, and each is told why.
+func TestNodesDisagree(t *testing.T) {
+	nodes := startCluster(t, clusterOptions{nodes: 2, transport: "plain", delay: func(from, to int) time.Duration {
+		return 100 * time.Millisecond // so that both open it before they hear of each other
+	}})
+	ctx := testContext(t)
+	var spaces []*Lockspace
+	for i, n := range nodes {
+		s, err := n.Open(ctx, "quarrel", ValueSize(32*(i+1)))
+		expect(t, "Open", err, nil)
+		spaces = append(spaces, s)
+	}
+	for _, s := range spaces {
+		until(t, ctx, "the refusal of locks", func() bool {
+			// A request made before the other node was heard of may wait for
+			// it for ever: that is what the context is for.
+			short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+			defer cancel()
+			_, err := s.Lock(short, "name", EX)
+			return errors.Is(err, ErrMismatch)
+		})
+	}
+}
+
+// Asynchronous requests are bounded: what is too much fails and harms nothing.
+func TestAsyncLimit(t *testing.T) {
+	ctx := testContext(t)
+	node := startCluster(t, clusterOptions{nodes: 1, transport: "plain"})[0]
+	s, err := dialNode(t, node, "unix", "plain").Open(ctx, "flood")
+	expect(t, "Open", err, nil)
+	held, err := s.Lock(ctx, "one", EX)
+	expect(t, "Lock", err, nil)
+	const extra = 100
+	outcomes := make(chan error, maxRunning+extra)
+	for range maxRunning + extra {
+		s.LockAsync("one", EX, func(l *Lock, err error) {
+			if err == nil {
+				l.UnlockAsync(func(error) {})
+			}
+			outcomes <- err
+		})
+	}
+	refused := 0
+	for range extra {
+		if err := wait(t, ctx, "a refusal", outcomes); errors.Is(err, ErrLimit) {
+			refused++
+		}
+	}
+	if refused != extra {
+		t.Errorf("%d refused with ErrLimit, want %d", refused, extra)
+	}
+	expect(t, "Unlock", held.Unlock(ctx), nil)
+	for range maxRunning {
+		if err := wait(t, ctx, "a grant", outcomes); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -87,7 +87,7 @@ func (s *Shard) grantPending(r *resource) {
 			s.grantNow(r, l, nil)
 		}
 	}
-	for l := r.waiting.head; l != nil; l = l.next {
+	for l := r.waiting.head; l != nil && high != EX; l = l.next { // beside EX, CW says nothing more
 		high, cw = above(high, l.wanted), cw || l.wanted == CW
 	}
 	if high == NoMode {

@@ -246,16 +246,17 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 	s.maybeIdle(r)
 }
 
-// Cancel withdraws the running operation of a lock. The operation then
-// completes as Cancelled, or as granted if that came first. Returns OK,
-// NoLock, or Invalid when no operation is running.
-func (s *Shard) Cancel(now int64, id uint64) Status {
+// Cancel withdraws the running operation of a lock if it was begun with this
+// tag; 0: whatever its tag. The operation then completes as Cancelled, or as
+// granted if that came first. Returns OK, NoLock, or Invalid when no such
+// operation is running.
+func (s *Shard) Cancel(now int64, id, tag uint64) Status {
 	s.now = now
 	l := s.locks.find(s.cfg.Self, id)
 	if l == nil {
 		return wire.NoLock
 	}
-	if l.wanted == NoMode {
+	if l.wanted == NoMode || tag != 0 && tag != l.tag {
 		return wire.Invalid
 	}
 	s.cancelOp(l)

@@ -45,8 +45,8 @@ func TestBadInput(t *testing.T) {
 			{sh.Unlock(now, w, 0, nil), wire.Busy},
 			{sh.Unlock(now, a, NoQueue, nil), wire.Invalid},
 			{sh.Unlock(now, a, ValBlk, long), wire.Invalid},
-			{sh.Cancel(now, 99<<8), wire.NoLock},
-			{sh.Cancel(now, a), wire.Invalid},
+			{sh.Cancel(now, 99<<8, 0), wire.NoLock},
+			{sh.Cancel(now, a, 0), wire.Invalid},
 		} {
 			if c.got != c.want {
 				t.Errorf("case %d: %v, want %v", i, c.got, c.want)

@@ -91,7 +91,7 @@ func (l *tlock) unlock(flags uint32, value []byte) {
 func (l *tlock) cancel() {
 	l.n.c.t.Helper()
 	closed := l.n.closed
-	if st := l.n.shardOf(l.name).Cancel(l.n.now(), l.id); st != wire.OK {
+	if st := l.n.shardOf(l.name).Cancel(l.n.now(), l.id, 0); st != wire.OK {
 		l.n.c.fatalf("cancel %q: %v", l.name, st)
 	}
 	l.n.after(closed)

@@ -194,7 +194,7 @@
 //	130 REFUSED: status num text
 //	    node: why not; num: version range spoken here.
 //	131 OPEN_SPACE: num req text
-//	    client: open the lockspace named text; num: length of its value blocks, 0: as it is.
+//	    client: open the lockspace named text; num: length of its value blocks.
 //	132 SPACE_OPENED: status num req text
 //	    node: outcome of OPEN_SPACE; num: its number for frame headers; text: why not.
 //	133 CLOSE_SPACE: req

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
@@ -21,6 +22,9 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 	space := (*n.byID.Load())[h.Lockspace]
 	if space == nil {
 		n.cfg.Logger.Error("frame for a lockspace that its sender has not announced", "peer", id, "lockspace", h.Lockspace)
+		return
+	}
+	if space.broken.Load() {
 		return
 	}
 	d := dispatch{space: space, head: h, batch: &n.peers[n.peerIndex[id]].batch}
@@ -134,6 +138,9 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 	}
 	if _, err := n.Open(string(m.Text), int(m.Num)); err != nil {
 		n.cfg.Logger.Error("lockspace of a peer cannot be opened here", "peer", id, "lockspace", string(m.Text), "err", err)
+		if space := (*n.byID.Load())[h.Lockspace]; space != nil && errors.Is(err, ErrMismatch) {
+			space.broken.Store(true) // its frames would mean something else to us
+		}
 	}
 }
 

@@ -151,6 +151,9 @@ type clientAddr struct{ network, addr string }
 func (a clientAddr) Network() string { return a.network }
 func (a clientAddr) String() string  { return a.network + "://" + a.addr }
 
+// Congested says that a peer does not keep up with what is queued for it.
+func (n *Node) Congested() bool { return n.links.Congested() }
+
 // Wait blocks while the node takes no new work, because a peer does not keep
 // up with what is queued for it.
 func (n *Node) Wait(ctx context.Context) error {
@@ -320,15 +323,34 @@ func (n *Node) Close(ctx context.Context) error {
 }
 
 // drainClaims waits until no claim is open, so that releases held behind the
-// fence have left.
+// fence have left. A claim whose directory node has gone is not waited for.
 func (n *Node) drainClaims(ctx context.Context) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.common.issued.Load() != n.common.closed.Load() {
+	moved, closed := time.Now(), n.common.closed.Load()
+	for n.common.issued.Load() != closed {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		if c := n.common.closed.Load(); c != closed {
+			moved, closed = time.Now(), c
+		} else if n.peerDown() && time.Since(moved) > drainPatience {
+			return
+		}
 	}
+}
+
+// drainPatience is how long the end of a node waits for its claims while they
+// do not move and a peer is not connected.
+const drainPatience = 100 * time.Millisecond
+
+func (n *Node) peerDown() bool {
+	for _, p := range n.peers {
+		if !p.claims.Load() {
+			return true
+		}
+	}
+	return false
 }

@@ -173,7 +173,7 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 		}
 	case wire.CancelReq:
 		if id := sp.find(m); id != 0 {
-			sp.space.other(&Op{kind: opCancel, id: id, owner: sp}, &s.batch)
+			sp.space.other(&Op{kind: opCancel, id: id, tag: m.Req, owner: sp}, &s.batch)
 		}
 	case wire.CloseSpace:
 		sp.releaseAll()

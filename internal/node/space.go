@@ -1,6 +1,7 @@
 package node
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -27,6 +28,7 @@ type Space struct {
 	id       uint32
 	valueLen int
 	runners  []*runner
+	broken   atomic.Bool // nodes disagree about its name or properties: no new locks
 }
 
 // Name gives the lockspace's name.
@@ -87,11 +89,11 @@ func (s *Space) Unlock(owner Owner, id uint64, flags uint32, value []byte, tag u
 	s.other(&Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
 }
 
-// Cancel withdraws the running operation of a lock, which then completes as
+// Cancel withdraws operation tag of a lock if it is running (0: any), which then completes as
 // cancelled, or as it would have if that came first. Cancel itself has no
 // completion.
-func (s *Space) Cancel(owner Owner, id uint64) {
-	s.other(&Op{kind: opCancel, id: id, owner: owner}, nil)
+func (s *Space) Cancel(owner Owner, id, tag uint64) {
+	s.other(&Op{kind: opCancel, id: id, tag: tag, owner: owner}, nil)
 }
 
 // other routes an operation on an existing lock to its shard.
@@ -131,6 +133,10 @@ func (r *runner) exec(op *Op) {
 	var st lockspace.Status
 	switch op.kind {
 	case opLock:
+		if r.space.broken.Load() {
+			st = wire.Mismatch
+			break
+		}
 		_, st = r.shard.Lock(now, &lockspace.Request{
 			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, User: op.owner, Tag: op.tag,
 		})
@@ -141,7 +147,7 @@ func (r *runner) exec(op *Op) {
 			st = wire.Unlocked
 		}
 	case opCancel:
-		r.shard.Cancel(now, op.id)
+		r.shard.Cancel(now, op.id, op.tag)
 	}
 	if st != wire.OK {
 		r.Complete(op.owner, op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})

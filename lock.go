@@ -108,6 +108,7 @@ func (l *Lock) Confirmed() <-chan struct{} {
 	}
 	if l.confirmed == nil {
 		l.confirmed = make(chan struct{})
+		go l.space.be.hurry() // not under mu, which the backend may need
 	}
 	return l.confirmed
 }

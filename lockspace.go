@@ -21,6 +21,7 @@ type backend interface {
 	full() bool                     // new asynchronous requests would only lengthen a queue
 	wait(ctx context.Context) error // for room, where there is back-pressure
 	barrier(done func(error))
+	hurry() // somebody waits for a confirmation
 	close(ctx context.Context) error
 }
 

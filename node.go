@@ -194,6 +194,8 @@ func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) {
 
 func (e *embedded) cancel(id, req uint64) { e.space.Cancel(nil, id, req) }
 
+func (e *embedded) hurry() { e.node.n.Hurry() }
+
 // full says that another node does not keep up.
 func (e *embedded) full() bool { return e.node.n.Congested() }
 

@@ -29,11 +29,9 @@ type ResourceInfo struct {
 // Inspect calls f for each resource until f returns false. The shard must not
 // be entered meanwhile.
 func (s *Shard) Inspect(f func(ResourceInfo) bool) {
-	for _, r := range s.names.slots {
-		for ; r != nil; r = r.hashNext {
-			if !f(s.info(r)) {
-				return
-			}
+	for _, slot := range s.names.slots {
+		if slot.r != nil && !f(s.info(slot.r)) {
+			return
 		}
 	}
 }

@@ -51,10 +51,11 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 	if r.held != nil {
 		s.releaseHeld() // the claims may have closed since the last look
 	}
-	fence := s.common.LastClaim()
-	if gate == gated && !s.off(NoFence) && s.common.ClosedTo() < fence {
-		s.hold(r, to, m, fence)
-		return
+	if gate == gated && !s.off(NoFence) {
+		if fence := s.common.LastClaim(); s.common.ClosedTo() < fence {
+			s.hold(r, to, m, fence)
+			return
+		}
 	}
 	if h := r.lastHeld(to); h != nil && !s.off(NoOrder) {
 		h.msgs = append(h.msgs, keep(m, r))

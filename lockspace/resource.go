@@ -22,8 +22,8 @@ func (s state) String() string { return stateNames[s] }
 // resource is one name: its queues, and its directory entry where this node
 // is the name's directory.
 type resource struct {
-	hash     uint64
-	hashNext *resource
+	hash uint64
+	next *resource // in the list of free ones
 
 	life     wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
 	dirLife  wire.Life // directory entry: master and life; zero: absent

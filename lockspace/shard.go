@@ -53,7 +53,7 @@ type Shard struct {
 
 	names     resTable
 	locks     lockTable
-	freeRes   *resource // chained by hashNext
+	freeRes   *resource // chained by next
 	freeLock  *Lock     // chained by hashNext
 	freeClaim *claim    // chained by next
 
@@ -117,7 +117,7 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 	}
 	r := s.freeRes
 	if r != nil {
-		s.freeRes = r.hashNext
+		s.freeRes = r.next
 		*r = resource{value: r.value[:0], deferred: r.deferred[:0], early: r.early[:0]}
 	} else {
 		r = &resource{}
@@ -136,7 +136,7 @@ func (s *Shard) release(r *resource) {
 	s.idle.remove(r)
 	s.names.remove(r)
 	r.state = freed // a second call must not free it again
-	r.hashNext, s.freeRes = s.freeRes, r
+	r.next, s.freeRes = s.freeRes, r
 }
 
 // newLock makes a lock of owner on r, in no queue yet.

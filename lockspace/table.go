@@ -2,11 +2,18 @@ package lockspace
 
 import "bytes"
 
-// resTable finds resources by name. Chains run through the resources
-// themselves, so that an insert allocates only when the table doubles.
+// resTable finds resources by name: open addressing with linear probing. The
+// hash stands beside the pointer, so that looking for a name that is not there
+// touches no resource, which may lie in another core's cache. An insert
+// allocates only when the table doubles.
 type resTable struct {
-	slots []*resource
+	slots []resSlot // power of two long, at most 3/4 full
 	n     int
+}
+
+type resSlot struct {
+	hash uint64
+	r    *resource // nil: free
 }
 
 const tableMin = 64
@@ -15,47 +22,62 @@ func (t *resTable) find(hash uint64, name []byte) *resource {
 	if t.n == 0 {
 		return nil
 	}
-	for r := t.slots[hash&uint64(len(t.slots)-1)]; r != nil; r = r.hashNext {
-		if r.hash == hash && bytes.Equal(r.name(), name) {
-			return r
+	mask := uint64(len(t.slots) - 1)
+	for i := hash & mask; t.slots[i].r != nil; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.hash == hash && bytes.Equal(s.r.name(), name) {
+			return s.r
 		}
 	}
 	return nil
 }
 
 func (t *resTable) insert(r *resource) {
-	if t.n >= len(t.slots) {
+	if 4*(t.n+1) > 3*len(t.slots) {
 		t.grow()
 	}
-	slot := &t.slots[r.hash&uint64(len(t.slots)-1)]
-	r.hashNext, *slot = *slot, r
+	t.put(resSlot{r.hash, r})
 	t.n++
 }
 
+func (t *resTable) put(s resSlot) {
+	mask := uint64(len(t.slots) - 1)
+	i := s.hash & mask
+	for t.slots[i].r != nil {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = s
+}
+
+// remove frees r's slot and closes the gap: an entry behind it moves up unless
+// that would put it before the slot its hash asks for.
 func (t *resTable) remove(r *resource) {
-	for p := &t.slots[r.hash&uint64(len(t.slots)-1)]; *p != nil; p = &(*p).hashNext {
-		if *p == r {
-			*p, r.hashNext = r.hashNext, nil
-			t.n--
-			return
+	mask := uint64(len(t.slots) - 1)
+	gap := r.hash & mask
+	for t.slots[gap].r != r {
+		gap = (gap + 1) & mask
+	}
+	t.n--
+	for i := (gap + 1) & mask; t.slots[i].r != nil; i = (i + 1) & mask {
+		if home := t.slots[i].hash & mask; (i-home)&mask >= (i-gap)&mask {
+			t.slots[gap] = t.slots[i]
+			gap = i
 		}
 	}
+	t.slots[gap] = resSlot{}
 }
 
 func (t *resTable) grow() {
 	old := t.slots
-	t.slots = make([]*resource, max(tableMin, 2*len(old)))
-	for _, r := range old {
-		for r != nil {
-			next := r.hashNext
-			slot := &t.slots[r.hash&uint64(len(t.slots)-1)]
-			r.hashNext, *slot = *slot, r
-			r = next
+	t.slots = make([]resSlot, max(tableMin, 2*len(old)))
+	for _, s := range old {
+		if s.r != nil {
+			t.put(s)
 		}
 	}
 }
 
-// lockTable finds locks by owner and id, in the same way.
+// lockTable finds locks by owner and id. Chains run through the locks
+// themselves: a new lock is never looked for first.
 type lockTable struct {
 	slots []*Lock
 	n     int

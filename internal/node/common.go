@@ -17,7 +17,8 @@ const maxOpenClaims = 1 << 16
 // this one; so nothing needs to be cleared.
 type common struct {
 	issued atomic.Uint64
-	_      [56]byte
+	passed atomic.Uint64 // closed, as openClaim last saw it: it need not look each time
+	_      [48]byte
 	closed atomic.Uint64
 	_      [56]byte
 	done   [maxOpenClaims]atomic.Uint64
@@ -40,8 +41,12 @@ func newCommon(moved func()) *common {
 func (c *common) openClaim() (uint64, bool) {
 	for {
 		n := c.issued.Load()
-		if n-c.closed.Load() >= maxOpenClaims {
-			return 0, false
+		if n-c.passed.Load() >= maxOpenClaims {
+			closed := c.closed.Load()
+			c.passed.Store(closed)
+			if n-closed >= maxOpenClaims {
+				return 0, false
+			}
 		}
 		if c.issued.CompareAndSwap(n, n+1) {
 			return n + 1, true

@@ -3,8 +3,6 @@ package node
 import (
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // flusher is the node's only housekeeping goroutine beside the links' own. It
@@ -12,28 +10,35 @@ import (
 // shards whose fence another shard has opened, and lets time pass.
 //
 // The first NOTIFY of a quiet node leaves at once. While they keep coming, the
-// flusher looks every linger: a burst of creations travels in few frames, and
-// the creator is not interrupted by a wake-up for each.
+// flusher looks only every linger: a burst of creations travels in few frames,
+// the creator is not interrupted by a wake-up for each, and the other nodes
+// are woken seldom. That delays only confirmations that nobody waits for: who
+// does wait for one (a held message, Barrier, Confirmed) hurries the flusher.
 type flusher struct {
 	node  *Node
-	wake  chan struct{}
-	fence atomic.Bool // claims have closed while other shards held messages back
+	wake  chan struct{} // something may leave
+	hurry chan struct{} // somebody waits for it
+	fence atomic.Bool   // claims have closed while other shards held messages back
 	quit  chan struct{}
 	done  chan struct{}
 }
 
 const (
-	linger   = 200 * time.Microsecond
+	linger   = time.Millisecond
 	tickTime = 10 * time.Millisecond
 )
 
 func newFlusher(n *Node) *flusher {
-	return &flusher{node: n, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{})}
+	return &flusher{
+		node: n, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		quit: make(chan struct{}), done: make(chan struct{}),
+	}
 }
 
-func (f *flusher) signal() {
+// signal leaves a signal in a channel of capacity one.
+func signal(ch chan struct{}) {
 	select {
-	case f.wake <- struct{}{}:
+	case ch <- struct{}{}:
 	default:
 	}
 }
@@ -47,6 +52,9 @@ func (f *flusher) run() {
 	defer close(f.done)
 	tick := time.NewTicker(tickTime)
 	defer tick.Stop()
+	lingering := time.NewTimer(linger)
+	defer lingering.Stop()
+	wake := f.wake // nil while lingering
 	for {
 		select {
 		case <-f.quit:
@@ -55,11 +63,15 @@ func (f *flusher) run() {
 			for _, r := range f.node.allRunners() {
 				r.do((*runner).tick)
 			}
-		case <-f.wake:
-			if f.round() { // there may be more to come: look again soon
-				nap(linger)
-				f.signal()
+		case <-f.hurry:
+			f.round()
+		case <-wake:
+			if f.round() {
+				lingering.Reset(linger)
+				wake = nil
 			}
+		case <-lingering.C:
+			wake = f.wake
 		}
 	}
 }
@@ -80,13 +92,6 @@ func (f *flusher) round() bool {
 	}
 	f.node.checkBarriers()
 	return any
-}
-
-// nap sleeps with the kernel's precision; the runtime's timers have 1 ms when
-// the process is otherwise idle.
-func nap(d time.Duration) {
-	ts := unix.NsecToTimespec(int64(d))
-	unix.Nanosleep(&ts, nil)
 }
 
 func (r *runner) tick() {

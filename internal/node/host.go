@@ -57,7 +57,7 @@ func (r *runner) flush() {
 		r.flushAll()
 	case r.lazy && r.wake.Load() == 0:
 		r.wake.Store(1)
-		r.node.flusher.signal()
+		signal(r.node.flusher.wake)
 	}
 }
 

@@ -84,10 +84,13 @@ func (d *dispatch) run(payload []byte) error {
 			from = off
 			d.begin(r)
 		}
+		off += n
 		if d.inside {
 			r.message(d.head.Instance, d.head, hash, &m)
+			if from = off; r.askers.Load() > 0 {
+				d.inside = r.yield()
+			}
 		}
-		off += n
 	}
 	d.end(payload[from:off])
 	if off != len(payload) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,7 @@ type Node struct {
 	flusher   *flusher
 	base      time.Time
 	listeners []engine.Listener
+	spins     int // tries to enter a busy shard before the work goes to its inbox
 
 	mu       sync.Mutex // guards what follows; never taken on the grant path
 	spaces   map[uint32]*Space
@@ -87,6 +89,9 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	n := &Node{
 		cfg: cfg, view: members.View(), base: time.Now(),
 		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}),
+	}
+	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile
+		n.spins = maxSpins
 	}
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
@@ -177,6 +182,9 @@ func (n *Node) Open(name string, valueLen int) (*Space, error) {
 	return n.openLocked(name, valueLen)
 }
 
+// maxSpins is about a microsecond of looking at a word of memory.
+const maxSpins = 1000
+
 // Errors of Open.
 var (
 	ErrInvalid  = errors.New("node: invalid argument")
@@ -240,12 +248,12 @@ func (n *Node) allRunners() []*runner { return *n.runners.Load() }
 // fenceMoved is called when claims have closed, inside some shard.
 func (n *Node) fenceMoved() {
 	if n.waiting.Load() > 0 {
-		n.flusher.signal()
+		signal(n.flusher.hurry)
 	}
 	for _, r := range n.allRunners() {
 		if r.holding.Load() {
 			n.flusher.fence.Store(true)
-			n.flusher.signal()
+			signal(n.flusher.hurry)
 			return
 		}
 	}
@@ -266,7 +274,11 @@ func (n *Node) Barrier(done func(error)) {
 	n.waiting.Add(1)
 	n.mu.Unlock()
 	n.checkBarriers()
+	n.Hurry()
 }
+
+// Hurry sends what waits for company now: somebody waits for the answers.
+func (n *Node) Hurry() { signal(n.flusher.hurry) }
 
 func (n *Node) checkBarriers() {
 	if n.waiting.Load() == 0 {

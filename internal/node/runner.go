@@ -21,9 +21,10 @@ type runner struct {
 	running atomic.Uint32
 	wake    atomic.Uint32 // 1: the flusher has been told about this runner
 	holding atomic.Bool   // messages wait for the fence
+	askers  atomic.Int32  // callers that spin for the shard
 	inbox   atomic.Pointer[task]
 	ids     atomic.Uint64 // lock ids issued
-	_       [40]byte
+	_       [32]byte
 
 	node   *Node
 	space  *Space
@@ -53,6 +54,40 @@ var taskPool = sync.Pool{New: func() any { return new(task) }}
 
 func (r *runner) enter() bool { return r.running.CompareAndSwap(0, 1) }
 
+// spinEnter is enter for a caller who would like the answer on his own stack:
+// he tries for about a microsecond. One who works through many messages lets
+// such callers in between two of them (yield).
+func (r *runner) spinEnter() bool {
+	if r.enter() {
+		return true
+	}
+	if r.node.spins == 0 {
+		return false
+	}
+	r.askers.Add(1)
+	defer r.askers.Add(-1)
+	return r.spin()
+}
+
+func (r *runner) spin() bool {
+	for range r.node.spins {
+		if r.running.Load() == 0 && r.enter() {
+			return true
+		}
+	}
+	return false
+}
+
+// yield lets a caller in who spins for the shard, and takes the shard again
+// after him. false: somebody else has it for longer.
+func (r *runner) yield() bool {
+	r.running.Store(0)
+	for i := 0; i < r.node.spins && r.askers.Load() > 0; i++ {
+		// the asker is on its way in
+	}
+	return r.spin()
+}
+
 // leave does what has come into the inbox, flushes unless b will, and lets go.
 func (r *runner) leave(b *batch) {
 	for {
@@ -76,6 +111,9 @@ func (r *runner) checkFence() {
 	h := r.shard.Holding()
 	if h != r.holding.Load() {
 		r.holding.Store(h)
+		if h {
+			r.node.Hurry() // other shards' claims hold it up as well
+		}
 	}
 	if h {
 		r.shard.Release(r.node.now())

@@ -110,7 +110,7 @@ func (s *Space) other(op *Op, b *batch) {
 
 // submit does op now if the shard is free, else leaves it in the inbox.
 func (r *runner) submit(op *Op, b *batch) {
-	if r.enter() {
+	if r.spinEnter() {
 		r.drain() // what came before goes first
 		r.exec(op)
 		r.leave(b)

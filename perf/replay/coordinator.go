@@ -371,7 +371,7 @@ func (c *coordinator) snapshot(ctx context.Context) (nodeStats, error) {
 // goes on, which may keep the cluster from ever being quiet.
 const (
 	quiesceFor  = 2 * time.Second
-	quiesceBusy = 100 * time.Millisecond
+	quiesceBusy = 300 * time.Millisecond
 )
 
 // quiesce waits until all messages sent have been received and no claim is
@@ -380,6 +380,7 @@ const (
 func (c *coordinator) quiesce(ctx context.Context) (nodeStats, error) {
 	start := time.Now()
 	for {
+		waited := time.Since(start)
 		st, err := c.snapshot(ctx)
 		if err != nil {
 			return st, err
@@ -390,7 +391,7 @@ func (c *coordinator) quiesce(ctx context.Context) (nodeStats, error) {
 				limit = quiesceBusy
 			}
 		}
-		if st.Messages.NodeOut() == st.Messages.NodeIn() && st.Claims.Open == 0 || time.Since(start) > limit {
+		if st.Messages.NodeOut() == st.Messages.NodeIn() && st.Claims.Open == 0 || waited > limit {
 			return st, nil
 		}
 		select {

@@ -98,6 +98,7 @@ func (s *Shard) notify(c *claim) {
 func (s *Shard) closeClaim(r *resource) {
 	c := r.claim
 	r.claim = nil
+	s.answeredAt = s.now
 	s.claims.remove(c)
 	s.stats.ClaimNanos += uint64(max(0, s.now-c.start))
 	s.common.CloseClaim(c.num)
@@ -145,11 +146,13 @@ const (
 
 // resendClaims is the watchdog: over a transport that resumes, an answer is
 // late only because the other end is. NOTIFY is idempotent, so asking again
-// is harmless.
+// is harmless; but a burst of claims is best left alone while answers come, so
+// then a claim is not asked about again before resendCeil.
 func (s *Shard) resendClaims() {
 	for c := s.claims.head; c != nil; c = s.claims.head {
 		wait := min(max(resendFloor, 3*s.srtt)<<min(c.tries, 7), resendCeil)
-		if s.now-c.sentAt < wait {
+		silent := min(s.now-c.sentAt, s.now-s.answeredAt)
+		if silent < wait && s.now-c.sentAt < resendCeil {
 			return
 		}
 		s.claims.remove(c)

@@ -62,14 +62,15 @@ type Shard struct {
 	clock   uint64 // highest token this shard has issued or seen
 	now     int64
 
-	claims claimList
-	srtt   int64 // smoothed time from NOTIFY to its answer, ns; 0: none seen
-	outbox outbox
-	idle   idleList
-	doomed []uint64 // ids of granted locks whose owner is gone
-	stats  Stats
-	msg    wire.Msg   // handed to Host.Send
-	ast    Completion // handed to Host.Complete
+	claims     claimList
+	answeredAt int64 // when a claim was last closed
+	srtt       int64 // smoothed time from NOTIFY to its answer, ns; 0: none seen
+	outbox     outbox
+	idle       idleList
+	doomed     []uint64 // ids of granted locks whose owner is gone
+	stats      Stats
+	msg        wire.Msg   // handed to Host.Send
+	ast        Completion // handed to Host.Complete
 }
 
 // Stats counts what a shard has done since it was made. Gauges are marked.

@@ -175,7 +175,7 @@ func (c *Client) start(space uint32, m *wire.Msg, r running, later bool) {
 		r.lock.setReq(m.Req)
 	}
 	c.append(space, m)
-	c.sendOrWake(later)
+	c.sendOrWake(later && len(c.running) > 1) // alone it has no company to wait for
 	c.mu.Unlock()
 }
 

@@ -175,7 +175,7 @@ func (n *node) after(closed uint64) {
 
 func (n *node) Send(to uint16, m *wire.Msg) {
 	c := n.c
-	if to == n.id || int(to) > len(c.nodes) || to == 0 {
+	if to == n.id && m.Type.Named() || int(to) > len(c.nodes) || to == 0 {
 		c.fatalf("node %d sends %v about %q to node %d", n.id, m.Type, m.Name, to)
 	}
 	key := linkKey{n.id, to, string(m.Name)}
@@ -214,9 +214,14 @@ func (c *cluster) deliver(l *link) {
 	}
 	n := c.node(int(l.to))
 	closed := n.closed
-	s := n.shardOf(l.name)
-	s.Note(p.clock)
-	s.Deliver(n.now(), p.from, Hash(m.Name), &m)
+	shards := n.shards
+	if p.typ.Named() {
+		shards = []*Shard{n.shardOf(l.name)}
+	}
+	for _, s := range shards {
+		s.Note(p.clock)
+		s.Deliver(n.now(), p.from, Hash(m.Name), &m)
+	}
 	for i := range p.bytes { // nothing of a message may be kept
 		p.bytes[i] = 0xa5
 	}

@@ -7,7 +7,10 @@ import "github.com/lockify-dlm/lockify/wire"
 type Host interface {
 	// Send hands over a message for another node. m and all it points to are
 	// valid only during the call. Messages to one node that concern one name
-	// must arrive in the order of the calls, and exactly once.
+	// must arrive in the order of the calls, and exactly once. A message of a
+	// type without a name goes to every shard of the lockspace on that node,
+	// behind all that this shard has sent there before; it may also be for
+	// this node itself, whose shards then get it after the call.
 	Send(to uint16, m *wire.Msg)
 	// Complete reports the end of an operation of a local lock (AST). It may
 	// be called before the entry point that began the operation has returned.

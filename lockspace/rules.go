@@ -2,7 +2,7 @@ package lockspace
 
 // Rules is a set of protocol rules that a test has switched off, to show that
 // its scenario needs them. Production code leaves it zero.
-type Rules uint32
+type Rules uint64
 
 // One bit per rule; the findings are those of the protocol page (docs/protocol.md).
 const (

@@ -21,6 +21,10 @@ const frameTarget = 32 << 10
 
 // Send appends m to the open frame of its destination.
 func (r *runner) Send(to uint16, m *wire.Msg) {
+	if to == r.node.cfg.ID {
+		r.sendHome(m)
+		return
+	}
 	peer := r.node.peerIndex[to]
 	f := &r.open[peer]
 	if f.buf == nil {
@@ -36,6 +40,23 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	}
 	if len(f.buf) >= frameTarget {
 		r.sendFrame(peer)
+	}
+}
+
+// sendHome leaves m, which is for all shards of this lockspace on this node, in
+// their inboxes; this one's is looked at before its runner leaves.
+func (r *runner) sendHome(m *wire.Msg) {
+	payload := m.Append(nil)
+	h := wire.Header{Clock: r.node.common.clock()}
+	for _, to := range r.space.runners {
+		t := taskPool.Get().(*task)
+		t.from, t.head = r.node.cfg.Instance, h
+		t.buf = append(t.buf[:0], payload...)
+		if to == r {
+			r.push(t)
+		} else {
+			to.put(t, nil)
+		}
 	}
 }
 

@@ -77,6 +77,13 @@ func (d *dispatch) run(payload []byte) error {
 			d.end(payload[from:off])
 			return err
 		}
+		if !m.Type.Named() {
+			d.end(payload[from:off])
+			d.toAll(payload[off : off+n])
+			off += n
+			from = off
+			continue
+		}
 		hash := lockspace.Hash(m.Name)
 		r := d.space.runners[lockspace.ShardOf(hash, len(d.space.runners))]
 		if r != d.cur {
@@ -97,6 +104,17 @@ func (d *dispatch) run(payload []byte) error {
 		return wire.ErrTrailing
 	}
 	return nil
+}
+
+// toAll takes a message that is about no name to each shard.
+func (d *dispatch) toAll(message []byte) {
+	for _, r := range d.space.runners {
+		d.begin(r)
+		if d.inside {
+			r.deliver(d.head.Instance, d.head, message)
+		}
+		d.end(message)
+	}
 }
 
 func (d *dispatch) begin(r *runner) {

@@ -30,6 +30,17 @@ type cluster struct {
 	sent  [256]int     // messages by type
 	abort func(string) // takes failures in place of t.Fatal
 	seen  func(*tlock, *Completion)
+	ears  ears // hear all that happens; may be nil
+}
+
+// ears hear what nodes send and report, as it happens.
+type ears interface {
+	sent(n *node, to uint16, m *wire.Msg)
+	completed(l *tlock, c *Completion)
+	blocking(l *tlock, mode Mode)
+	confirmed(l *tlock)
+	lost(l *tlock)
+	conflict(n *node, name string, master wire.Life)
 }
 
 // linkKey is a lane in which messages keep their order.
@@ -189,12 +200,18 @@ func (n *node) Send(to uint16, m *wire.Msg) {
 	}
 	l.packets = append(l.packets, packet{m.Type, m.Append(nil), instanceOf(n.id), n.clock})
 	c.sent[m.Type]++
+	if c.ears != nil {
+		c.ears.sent(n, to, m)
+	}
 }
 
 func (n *node) MayClaim(uint16) bool { return !n.noClaims }
 
 func (n *node) Conflict(name []byte, master wire.Life) {
 	n.conflicts = append(n.conflicts, string(name))
+	if n.c.ears != nil {
+		n.c.ears.conflict(n, string(name), master)
+	}
 }
 
 // --- the network ---

@@ -31,46 +31,77 @@ type tlock struct {
 // lock asks for a new lock on node n.
 func (n *node) lock(name string, mode Mode, flags uint32) *tlock {
 	n.c.t.Helper()
-	l := &tlock{n: n, name: name, mode: NoMode, from: NoMode, wanted: mode, flags: flags, tag: 1}
-	n.c.locks = append(n.c.locks, l)
+	l := n.newTlock(name, mode, flags)
+	if st := l.ask(); st != wire.OK {
+		n.c.fatalf("lock %q: %v", name, st)
+	}
+	return l
+}
+
+func (n *node) newTlock(name string, mode Mode, flags uint32) *tlock {
+	return &tlock{n: n, name: name, mode: NoMode, from: NoMode, wanted: mode, flags: flags, tag: 1}
+}
+
+// ask requests l. A status other than OK means that nothing has begun.
+func (l *tlock) ask() Status {
+	n := l.n
+	n.c.t.Helper()
 	n.c.now++
 	closed := n.closed
-	q := Request{Name: []byte(name), Hash: Hash([]byte(name)), Mode: mode, Flags: flags, User: l, Tag: l.tag}
-	id, st := n.shardOf(name).Lock(n.now(), &q)
+	q := Request{Name: []byte(l.name), Hash: Hash([]byte(l.name)), Mode: l.wanted, Flags: l.flags, User: l, Tag: l.tag}
+	id, st := n.shardOf(l.name).Lock(n.now(), &q)
 	for i := range q.Name {
 		q.Name[i] = 0xa5 // it must have been copied
 	}
-	if st != wire.OK || l.id != 0 && l.id != id {
-		n.c.fatalf("lock %q: id %#x, then %#x, %v", name, l.id, id, st)
+	if st != wire.OK {
+		return st
+	}
+	if l.id != 0 && l.id != id {
+		n.c.fatalf("lock %q: id %#x, then %#x", l.name, l.id, id)
 	}
 	l.id = id
+	n.c.locks = append(n.c.locks, l)
 	n.after(closed)
-	return l
+	return st
 }
 
 // convert asks for another mode.
 func (l *tlock) convert(mode Mode, flags uint32, value []byte) *tlock {
-	n := l.n
-	n.c.t.Helper()
+	l.n.c.t.Helper()
+	if st := l.tryConvert(mode, flags, value); st != wire.OK {
+		l.n.c.fatalf("convert %q from %v to %v: %v", l.name, l.mode, mode, st)
+	}
+	return l
+}
+
+func (l *tlock) tryConvert(mode Mode, flags uint32, value []byte) Status {
+	n, before := l.n, *l
 	l.tag++
 	l.from, l.wanted, l.flags = l.mode, mode, flags
 	n.c.now++
 	closed := n.closed
 	value = bytes.Clone(value)
-	if st := n.shardOf(l.name).Convert(n.now(), l.id, mode, flags, value, l.tag); st != wire.OK {
-		n.c.fatalf("convert %q from %v to %v: %v", l.name, l.mode, mode, st)
+	st := n.shardOf(l.name).Convert(n.now(), l.id, mode, flags, value, l.tag)
+	if st != wire.OK {
+		*l = before
 	}
 	for i := range value {
 		value[i] = 0xa5
 	}
 	n.after(closed)
-	return l
+	return st
 }
 
 // unlock gives the lock up.
 func (l *tlock) unlock(flags uint32, value []byte) {
-	n := l.n
-	n.c.t.Helper()
+	l.n.c.t.Helper()
+	if st := l.tryUnlock(flags, value); st != wire.OK {
+		l.n.c.fatalf("unlock %q: %v", l.name, st)
+	}
+}
+
+func (l *tlock) tryUnlock(flags uint32, value []byte) Status {
+	n, before := l.n, *l
 	if l.wanted != NoMode {
 		l.dying = true
 	} else {
@@ -79,22 +110,29 @@ func (l *tlock) unlock(flags uint32, value []byte) {
 	n.c.now++
 	closed := n.closed
 	value = bytes.Clone(value)
-	if st := n.shardOf(l.name).Unlock(n.now(), l.id, flags, value); st != wire.OK {
-		n.c.fatalf("unlock %q: %v", l.name, st)
+	st := n.shardOf(l.name).Unlock(n.now(), l.id, flags, value)
+	if st != wire.OK {
+		*l = before
 	}
 	for i := range value {
 		value[i] = 0xa5
 	}
 	n.after(closed)
+	return st
 }
 
 func (l *tlock) cancel() {
 	l.n.c.t.Helper()
-	closed := l.n.closed
-	if st := l.n.shardOf(l.name).Cancel(l.n.now(), l.id, 0); st != wire.OK {
+	if st := l.tryCancel(0); st != wire.OK {
 		l.n.c.fatalf("cancel %q: %v", l.name, st)
 	}
+}
+
+func (l *tlock) tryCancel(tag uint64) Status {
+	closed := l.n.closed
+	st := l.n.shardOf(l.name).Cancel(l.n.now(), l.id, tag)
 	l.n.after(closed)
+	return st
 }
 
 // holds says that the lock holds mode, with no operation running.
@@ -121,6 +159,9 @@ func (n *node) Complete(user any, id, tag uint64, c *Completion) {
 	if n.c.seen != nil {
 		n.c.seen(l, &l.last)
 	}
+	if n.c.ears != nil {
+		n.c.ears.completed(l, &l.last)
+	}
 	l.wanted = NoMode
 	if l.mode == NoMode || l.dying {
 		l.gone, l.mode, l.open = true, NoMode, false
@@ -134,6 +175,9 @@ func (n *node) Blocking(user any, id uint64, mode Mode) {
 		n.c.fatalf("node %d: BAST for %#x, %q id %#x gone %v", n.id, id, l.name, l.id, l.gone)
 	}
 	l.basts = append(l.basts, mode)
+	if n.c.ears != nil {
+		n.c.ears.blocking(l, mode)
+	}
 }
 
 // Confirmed is part of Host.
@@ -144,6 +188,9 @@ func (n *node) Confirmed(user any, id uint64) {
 	}
 	l.open = false
 	l.confirmed++
+	if n.c.ears != nil {
+		n.c.ears.confirmed(l)
+	}
 }
 
 // Lost is part of Host.
@@ -156,4 +203,7 @@ func (n *node) Lost(user any, id uint64) {
 		n.c.fatalf("node %d: %q lost after it was unlocked", n.id, l.name)
 	}
 	l.lost, l.gone, l.mode, l.open = true, true, NoMode, false
+	if n.c.ears != nil {
+		n.c.ears.lost(l)
+	}
 }

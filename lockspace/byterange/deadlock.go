@@ -1,0 +1,52 @@
+package byterange
+
+// maxEdges bounds the search for a deadlock: edges of the wait-for graph that
+// one request looks at. A cycle that is longer to find stays.
+const maxEdges = 1 << 14
+
+// Deadlock says whether q, which does not wait yet, would wait for itself: a
+// lock in its way belongs to an owner that waits, for an owner that waits, ...
+// for q's owner. It gives the locks on the way, the one that blocks q first,
+// and the one of q's owner last; nil: there is no such way. (The kernel's
+// posix_locks_deadlock, for requests that wait for several owners.)
+func (t *Table) Deadlock(q *Request) []Held {
+	s := search{t: t, goal: q.Owner, seen: map[Owner]bool{}, edges: maxEdges}
+	if !s.from(q) {
+		return nil
+	}
+	return s.path
+}
+
+type search struct {
+	t     *Table
+	goal  Owner
+	seen  map[Owner]bool
+	path  []Held
+	edges int
+}
+
+// from looks for the goal behind a request.
+func (s *search) from(q *Request) bool {
+	for _, p := range s.t.owners {
+		if p.Owner == q.Owner || s.seen[p.Owner] || s.edges == 0 {
+			continue
+		}
+		s.edges--
+		l, ok := p.set.conflict(q.Type, q.Range)
+		if !ok {
+			continue
+		}
+		s.path = append(s.path, Held{p.Owner, l})
+		if p.Owner == s.goal {
+			return true
+		}
+		s.seen[p.Owner] = true
+		for _, w := range p.waits {
+			if s.from(w) {
+				return true
+			}
+		}
+		s.path = s.path[:len(s.path)-1]
+	}
+	return false
+}

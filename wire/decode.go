@@ -122,6 +122,9 @@ func (m *Msg) decodeRest(b []byte, f field) []byte {
 	if f&fIdle != 0 {
 		m.Idle, b = le.Uint64(b), b[8:]
 	}
+	if f&fWait != 0 {
+		m.Wait, b = le.Uint64(b), b[8:]
+	}
 	if f&fFeatures != 0 {
 		m.Features, b = le.Uint64(b), b[8:]
 	}

@@ -81,12 +81,12 @@
 //	life        16 u64 instance, u64 counter: the life of the name; LOOKUP: the one proposed
 //	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's
 //	claim        8 node-wide number of a claim
-//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session
+//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all
 //	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
 //	flags        4 request flags (LKF_... of the kernel's DLM)
-//	status       1 0 to 13, see Status; else refused
+//	status       1 0 to 22, see Status; else refused
 //	bits         1 see BitValue and following; others are sent as 0 and not looked at
 //	hops         1 one-way messages between nodes that the request has waited for
 //	since        1 set of modes granted since the claim, 1<<mode; bits 6 and 7: refused
@@ -95,6 +95,7 @@
 //	token        8 fencing token
 //	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received
 //	idle         8 nanoseconds since an incompatible mode was held
+//	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never
 //	features     8 feature bits
 //	value      2+n u16 n, n bytes; 0 to 256: lock value block
 //	text       2+n u16 n, n bytes; 0 to 1024
@@ -169,6 +170,8 @@
 //	    -> sender: I am not the directory of this name for your message of type num.
 //	 25 DELEGATE: name life claim token
 //	    directory -> owner: the range is yours.
+//	 40 PURGE: instance
+//	    -> each shard of a node: unlock the orphans that session instance has left, 0: all.
 //
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
@@ -201,9 +204,9 @@
 //	    client: release all locks in the lockspace of the header and close it.
 //	134 SPACE_CLOSED: status req text
 //	    node: outcome of CLOSE_SPACE.
-//	135 LOCK_REQ: name mode flags req
+//	135 LOCK_REQ: name mode flags req wait
 //	    client: new lock.
-//	136 CONVERT_REQ: lock mode flags bits req value
+//	136 CONVERT_REQ: lock mode flags bits req wait value
 //	    client: other mode, with a value if it is written back.
 //	137 UNLOCK_REQ: lock flags bits req value
 //	    client: the lock goes, with a value if it is written back.
@@ -225,6 +228,8 @@
 //	    client or node: asks for a PONG with the same num.
 //	146 PONG: num
 //	    answers a PING.
+//	150 PURGE_REQ: instance num req
+//	    client: unlock the orphans of node num that session instance (0: any) has left; answered with AST.
 //
 // # Versions and features
 //

@@ -120,7 +120,7 @@ func badMessages() map[string]badBytes {
 		"mode_none":        {patched(grant, modeAt, NoMode), ErrField},
 		"denied_mode_6":    {patched(denied, modeAt, 6), ErrField},
 		"denied_mode_254":  {patched(denied, modeAt, 254), ErrField},
-		"status_14":        {patched(denied, modeAt+1, byte(lastStatus)+1), ErrField},
+		"status_over":      {patched(denied, modeAt+1, byte(lastStatus)+1), ErrField},
 		"status_255":       {patched(denied, modeAt+1, 255), ErrField},
 		"since_bit_6":      {patched(adopt, sinceAt, 1<<6), ErrField},
 		"since_bit_7":      {patched(adopt, sinceAt, 1<<7), ErrField},
@@ -165,7 +165,7 @@ func TestCheckedFieldsAllValues(t *testing.T) {
 				ok  bool
 			}{
 				{fMode, func(m *Msg) { m.Mode = uint8(v) }, v <= 5 || v == 255 && (typ == Denied || typ == Ast)},
-				{fStatus, func(m *Msg) { m.Status = Status(v) }, v <= 13},
+				{fStatus, func(m *Msg) { m.Status = Status(v) }, v <= int(lastStatus)},
 				{fSince, func(m *Msg) { m.Since = uint8(v) }, v < 64},
 				{fBits, func(m *Msg) { m.Bits = uint8(v) }, true},
 			} {

@@ -28,6 +28,7 @@ type Msg struct {
 	Token    uint64 // fencing token
 	Seq      uint64 // version of the value; hello: last frame received
 	Idle     uint64 // ADOPTED: ns since an incompatible mode was held here
+	Wait     uint64 // client: ns after which a request that still waits is withdrawn; 0: never
 	Features uint64 // feature bits
 	Name     []byte
 	Value    []byte
@@ -59,6 +60,7 @@ const (
 	fToken
 	fSeq
 	fIdle
+	fWait
 	fFeatures
 	fValue
 	fText
@@ -66,7 +68,7 @@ const (
 
 	fNoMode // no field: Mode may also be NoMode
 
-	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fFeatures
+	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures
 	fTail        = fValue | fText | fLocks // own length in front, behind all others
 )
 
@@ -98,6 +100,7 @@ var fields = [256]field{
 	Stale:     fName | fLife | fClaim | fNum,
 	NotDir:    fName | fLife | fClaim | fNum,
 	Delegate:  fName | fLife | fClaim | fToken,
+	Purge:     fInstance,
 
 	LinkHello:   fInstance | fNum | fSeq | fFeatures | fText,
 	LinkWelcome: fInstance | fNum | fSeq | fFeatures | fText,
@@ -115,8 +118,8 @@ var fields = [256]field{
 	SpaceOpened: fStatus | fNum | fReq | fText,
 	CloseSpace:  fReq,
 	SpaceClosed: fStatus | fReq | fText,
-	LockReq:     fName | fMode | fFlags | fReq,
-	ConvertReq:  fLock | fMode | fFlags | fBits | fReq | fValue,
+	LockReq:     fName | fMode | fFlags | fReq | fWait,
+	ConvertReq:  fLock | fMode | fFlags | fBits | fReq | fWait | fValue,
 	UnlockReq:   fLock | fFlags | fBits | fReq | fValue,
 	CancelReq:   fLock | fReq,
 	Ast:         fLock | fMode | fStatus | fBits | fHops | fReq | fToken | fSeq | fValue | fText | fNoMode,
@@ -127,6 +130,7 @@ var fields = [256]field{
 	SessionLost: fStatus | fText,
 	Ping:        fNum,
 	Pong:        fNum,
+	PurgeReq:    fInstance | fNum | fReq,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but
@@ -238,6 +242,9 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 	}
 	if f&fIdle != 0 {
 		dst = le.AppendUint64(dst, m.Idle)
+	}
+	if f&fWait != 0 {
+		dst = le.AppendUint64(dst, m.Wait)
 	}
 	if f&fFeatures != 0 {
 		dst = le.AppendUint64(dst, m.Features)

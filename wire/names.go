@@ -9,7 +9,7 @@ var typeNames = [256]string{
 	Remove: "REMOVE", NotMaster: "NOTMASTER", Request: "REQUEST", Convert: "CONVERT",
 	Unlock: "UNLOCK", Cancel: "CANCEL", Queued: "QUEUED", Denied: "DENIED",
 	Grant: "GRANT", Bast: "BAST", Reg: "REG", Done: "DONE", Return: "RETURN",
-	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE",
+	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Purge: "PURGE",
 
 	LinkHello: "LINK_HELLO", LinkWelcome: "LINK_WELCOME", LinkRefuse: "LINK_REFUSE",
 	LinkAck: "LINK_ACK", LinkPing: "LINK_PING", LinkPong: "LINK_PONG",
@@ -20,7 +20,7 @@ var typeNames = [256]string{
 	LockReq: "LOCK_REQ", ConvertReq: "CONVERT_REQ", UnlockReq: "UNLOCK_REQ",
 	CancelReq: "CANCEL_REQ", Ast: "AST", BlockingAst: "BLOCKING_AST",
 	Confirmed: "CONFIRMED", Lost: "LOST", BarrierReq: "BARRIER_REQ",
-	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG",
+	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", PurgeReq: "PURGE_REQ",
 }
 
 var statusNames = [...]string{
@@ -28,6 +28,9 @@ var statusNames = [...]string{
 	Unlocked: "unlocked", LostLock: "lost", Invalid: "invalid", Busy: "busy",
 	NoLock: "no such lock", NoSpace: "no such lockspace", Limit: "limit reached",
 	ShuttingDown: "shutting down", BadVersion: "no common version", Mismatch: "mismatch",
+	TimedOut: "timed out", BadName: "bad name", BadMode: "bad mode", BadFlags: "bad flags",
+	BadValue: "bad value", NotOwner: "another session's lock", NoOrphan: "no orphan",
+	OrphanMode: "orphan in another mode", NoNode: "no such node",
 }
 
 // String gives the message's name in the documents, or TYPE_n for an unknown n.

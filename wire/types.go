@@ -30,6 +30,7 @@ const (
 	Stale     Type = 23 // -> sender: your message is of a view before mine
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
+	Purge     Type = 40 // -> node: unlock your orphans
 )
 
 // Messages of a link between nodes (KindLink).
@@ -65,6 +66,7 @@ const (
 	SessionLost Type = 144 // node: the session and all its locks are gone
 	Ping        Type = 145
 	Pong        Type = 146
+	PurgeReq    Type = 150 // client: unlock a node's orphans
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.
@@ -85,8 +87,17 @@ const (
 	ShuttingDown Status = 11
 	BadVersion   Status = 12
 	Mismatch     Status = 13 // properties differ from what the cluster uses
+	TimedOut     Status = 14 // not granted in the time that the request gave, and withdrawn (kernel: -ETIMEDOUT)
+	BadName      Status = 15 // a name has 1 to 64 bytes
+	BadMode      Status = 16 // no such mode
+	BadFlags     Status = 17 // an unknown flag, or flags that do not go together, or not with the operation
+	BadValue     Status = 18 // a lock value block longer than those of the lockspace
+	NotOwner     Status = 19 // the lock is another session's
+	NoOrphan     Status = 20 // ORPHAN: this node has no orphan of the name (kernel: -ENOENT)
+	OrphanMode   Status = 21 // ORPHAN: there is one, in another mode (kernel: -EAGAIN)
+	NoNode       Status = 22 // no such node in the cluster
 
-	lastStatus = Mismatch
+	lastStatus = NoNode
 )
 
 // Bits that travel with a lock value block or a completion.
@@ -98,6 +109,7 @@ const (
 	BitWritten    uint8 = 1 << 4 // ADOPT: the value was written since the claim
 	BitInvalidate uint8 = 1 << 5 // the value becomes not valid
 	BitNoReply    uint8 = 1 << 6 // CONVERT: the requester has completed it already
+	BitAltMode    uint8 = 1 << 7 // granted in the alternate mode, not the one asked for (SBF_ALTMODE)
 )
 
 // Life tells two lives of one resource name apart, and names the master:

@@ -15,10 +15,11 @@ import (
 // Client is a connection to a node, and the session that all its locks belong
 // to: when it ends, they are released.
 type Client struct {
-	conn  *engine.FrameConn
-	calls calls
-	gone  chan struct{} // closed when the session has ended
-	wake  chan struct{} // tells the sender that asynchronous requests wait
+	conn   *engine.FrameConn
+	calls  calls
+	owners owners
+	gone   chan struct{} // closed when the session has ended
+	wake   chan struct{} // tells the sender that asynchronous requests wait
 
 	mu      sync.Mutex
 	err     error // why the session has ended
@@ -255,8 +256,12 @@ type remote struct {
 	space uint32
 }
 
-func (r *remote) lock(l *Lock, mode Mode, flags uint32, later bool) {
-	r.c.start(r.space, &wire.Msg{Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: flags}, running{lock: l}, later)
+func (r *remote) newOwner() OwnerID { return r.c.owners.next() }
+
+func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) {
+	r.c.start(r.space, &wire.Msg{
+		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner),
+	}, running{lock: l}, later)
 }
 
 func (r *remote) convert(l *Lock, mode Mode, flags uint32, value []byte, later bool) {

@@ -14,7 +14,8 @@ import (
 // process, or to a node over a connection. Outcomes come back through the
 // Lock's Complete, Blocking, Confirmed and Lost.
 type backend interface {
-	lock(l *Lock, mode Mode, flags uint32, later bool)
+	newOwner() OwnerID
+	lock(l *Lock, mode Mode, o Option, later bool)
 	convert(l *Lock, mode Mode, flags uint32, value []byte, later bool)
 	unlock(l *Lock, flags uint32, value []byte, later bool)
 	cancel(id, req uint64)          // the operation numbered req of lock id; 0: not known yet
@@ -81,7 +82,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if err != nil {
 		return nil, err
 	}
-	s.be.lock(l, mode, o.flags, false)
+	s.be.lock(l, mode, o, false)
 	giveBack := func() { l.UnlockAsync(func(error) {}) }
 	if err := l.await(ctx, giveBack); err != nil {
 		return nil, err
@@ -110,7 +111,7 @@ func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), o
 		done(nil, err)
 		return nil
 	}
-	s.be.lock(l, mode, o.flags, true)
+	s.be.lock(l, mode, o, true)
 	l.later(func(err error) {
 		if err != nil {
 			done(nil, err)

@@ -42,6 +42,7 @@ type Config struct {
 type Node struct {
 	n      *node.Node
 	calls  calls
+	owners owners
 	closed atomic.Bool
 }
 
@@ -161,12 +162,14 @@ func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
 func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
 
-func (e *embedded) lock(l *Lock, mode Mode, flags uint32, _ bool) {
+func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
+
+func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
 	if e.node.closed.Load() {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
 		return
 	}
-	id := e.space.LockString((*owner)(l), l.name, mode, flags, l.req)
+	id := e.space.LockString((*owner)(l), l.name, mode, o.flags, uint64(o.owner), l.req)
 	l.mu.Lock()
 	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id

@@ -25,6 +25,7 @@ type Option struct {
 	flags    uint32
 	value    []byte
 	blocking func(*Lock, Mode)
+	owner    OwnerID
 }
 
 // New says that the caller has just created what the name stands for, so that
@@ -93,6 +94,9 @@ func merge(opts []Option) Option {
 		if opts[i].blocking != nil {
 			o.blocking = opts[i].blocking
 		}
+		if opts[i].owner != 0 {
+			o.owner = opts[i].owner
+		}
 	}
 	return o
 }
@@ -135,6 +139,8 @@ func (o *Option) check(what opKind, name string, valueSize int) error {
 	switch {
 	case what == opLock && o.value != nil:
 		return bad("takes no option WithValue")
+	case what != opLock && o.owner != 0:
+		return bad("takes no option Owner: the lock keeps the one it was asked for with")
 	case len(o.value) > valueSize:
 		return bad("value of %d bytes, at most %d", len(o.value), valueSize)
 	case o.value != nil && o.flags&lockspace.IvValBlk != 0:

@@ -43,7 +43,7 @@ func (r *resource) lockList() wire.LockList {
 				flags |= WantBast // an earlier operation has said so
 			}
 			list = list.Append(wire.LockRec{
-				Lock: l.id, Op: l.op, Flags: flags, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
+				Lock: l.id, Op: l.op, Flags: flags, Owner: l.xid, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
 			})
 		}
 	}
@@ -222,10 +222,14 @@ func (s *Shard) runDeferred(r *resource) {
 			s.start(r, l)
 			continue
 		}
+		var value []byte
+		if l.more != nil {
+			value, l.more.value = l.more.value, nil
+		}
 		if r.state == remote {
-			s.convertRemote(r, l, l.value)
+			s.convertRemote(r, l, value)
 		} else {
-			s.convertHere(r, l, l.value)
+			s.convertHere(r, l, value)
 		}
 	}
 }
@@ -307,7 +311,7 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 	}
 	l := s.newLock(r, owner, rec.Lock)
 	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&^bitSilent, rec.Flags&WantBast != 0
-	l.granted, l.wanted = Mode(rec.Granted), Mode(rec.Wanted)
+	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
 	l.token = r.lastToken
 	switch {
 	case l.granted == NoMode:

@@ -128,7 +128,7 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	l := s.newLock(r, owner, m.Lock)
-	l.op, l.hops, l.wanted = m.Op, m.Hops, Mode(m.Mode)
+	l.op, l.hops, l.wanted, l.xid = m.Op, m.Hops, Mode(m.Mode), m.Owner
 	l.flags, l.wantBast = m.Flags&lockFlags, m.Flags&WantBast != 0
 	s.requestHere(r, l)
 }

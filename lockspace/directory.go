@@ -30,7 +30,7 @@ func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
 	case node:
 		s.send(r, node, &wire.Msg{
 			Type: wire.You, Life: r.dirLife, Lock: m.Lock, Op: m.Op, Hops: m.Hops + 1,
-			Mode: m.Mode, Flags: m.Flags, // these do not travel: see reassign
+			Mode: m.Mode, Flags: m.Flags, Owner: m.Owner, // these do not travel: see reassign
 		}, s.unless(NoGateYou))
 	case s.self:
 		m.Life = r.dirLife
@@ -38,7 +38,7 @@ func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
 	default:
 		s.send(r, r.dirLife.Node(), &wire.Msg{
 			Type: wire.Fwd, Life: r.dirLife, Instance: from,
-			Lock: m.Lock, Op: m.Op, Mode: m.Mode, Flags: m.Flags, Hops: m.Hops + 1,
+			Lock: m.Lock, Op: m.Op, Mode: m.Mode, Flags: m.Flags, Hops: m.Hops + 1, Owner: m.Owner,
 		}, ungated)
 	}
 }

@@ -5,7 +5,8 @@ import "github.com/lockify-dlm/lockify/wire"
 // LockInfo describes a lock for people.
 type LockInfo struct {
 	ID      uint64 `json:"id"`
-	Node    uint16 `json:"node"` // the owner's
+	Node    uint16 `json:"node"`            // the owner's
+	Owner   uint64 `json:"owner,omitempty"` // who waits as a whole, unique at Node; 0: nobody
 	Granted string `json:"granted"`
 	Wanted  string `json:"wanted,omitempty"`
 	Token   uint64 `json:"token,omitempty"`
@@ -66,7 +67,7 @@ func (s *Shard) Own(f func(user any, id uint64)) {
 func list(q *queue) []LockInfo {
 	var out []LockInfo
 	for l := q.head; l != nil; l = l.next {
-		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Granted: l.granted.String(), Token: l.token}
+		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid, Granted: l.granted.String(), Token: l.token}
 		if l.wanted != NoMode {
 			i.Wanted = l.wanted.String()
 		}

@@ -13,7 +13,8 @@ type Lock struct {
 	user     any    // local locks: the caller's handle
 	tag      uint64 // local locks: the caller's number of the running operation
 	token    uint64
-	value    []byte // value of a conversion that waits for an adoption
+	xid      uint64 // Request.Owner, the kernel's xid: who waits as a whole; 0: none
+	more     *more  // what few locks have; nil: none of it
 	flags    uint32 // of the running or last operation
 	op       uint32 // counts operations; an answer names the one it answers
 	granted  Mode
@@ -24,6 +25,19 @@ type Lock struct {
 	cancel   bool  // a cancel waits until the master is known
 	dying    bool  // unlock as soon as the running operation ends
 	wantBast bool
+}
+
+// more is what few locks have.
+type more struct {
+	value []byte // of a conversion that waits for an adoption
+}
+
+// rare gives l's rare state, to be written.
+func (l *Lock) rare() *more {
+	if l.more == nil {
+		l.more = &more{}
+	}
+	return l.more
 }
 
 // queue is a list of locks in order.

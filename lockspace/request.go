@@ -15,6 +15,7 @@ type Request struct {
 	Hash  uint64 // Hash(Name)
 	Mode  Mode
 	Flags uint32
+	Owner uint64 // who waits as a whole, for deadlock detection; unique within the node instance; 0: nobody
 	User  any    // given back with each event of the lock
 	Tag   uint64 // given back with the completion of this operation
 }
@@ -37,7 +38,7 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 		id = s.newLockID()
 	}
 	l := s.newLock(r, s.cfg.Self, id)
-	l.user, l.tag = q.User, q.Tag
+	l.user, l.tag, l.xid = q.User, q.Tag, q.Owner
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
 	s.start(r, l)
 	s.finish()
@@ -96,7 +97,7 @@ func (s *Shard) sendLookup(r *resource, l *Lock, gone wire.Life) {
 	l.hops++
 	s.send(r, s.view.Directory(r.hash), &wire.Msg{
 		Type: wire.Lookup, Life: r.life, Other: gone,
-		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid,
 	}, ungated)
 }
 
@@ -104,7 +105,7 @@ func (s *Shard) sendRequest(r *resource, l *Lock) {
 	l.hops++
 	s.send(r, r.life.Node(), &wire.Msg{
 		Type: wire.Request, Life: r.life,
-		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid,
 	}, ungated)
 }
 
@@ -133,7 +134,9 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 	r := l.res
 	switch r.state {
 	case adopting:
-		l.value = slices.Clone(value) // nil stays nil: nothing to write
+		if value != nil {
+			l.rare().value = slices.Clone(value)
+		}
 		r.deferred = append(r.deferred, l)
 	case remote:
 		s.convertRemote(r, l, value)

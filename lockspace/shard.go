@@ -145,7 +145,7 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 	l := s.freeLock
 	if l != nil {
 		s.freeLock = l.hashNext
-		*l = Lock{value: l.value[:0]}
+		*l = Lock{}
 	} else {
 		l = &Lock{}
 	}
@@ -160,7 +160,7 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 func (s *Shard) freeLockOf(l *Lock) {
 	l.unqueue()
 	s.locks.remove(l)
-	l.user, l.res = nil, nil
+	l.user, l.res, l.more = nil, nil, nil
 	l.hashNext, s.freeLock = s.freeLock, l
 }
 

@@ -128,6 +128,9 @@ func (m *Msg) decodeRest(b []byte, f field) []byte {
 	if f&fFeatures != 0 {
 		m.Features, b = le.Uint64(b), b[8:]
 	}
+	if f&fOwner != 0 {
+		m.Owner, b = le.Uint64(b), b[8:]
+	}
 	return b
 }
 

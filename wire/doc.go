@@ -97,9 +97,10 @@
 //	idle         8 nanoseconds since an incompatible mode was held
 //	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never
 //	features     8 feature bits
+//	owner        8 who waits as a whole, for deadlock detection, unique at the requester; 0: none; from a client: below 1<<32
 //	value      2+n u16 n, n bytes; 0 to 256: lock value block
 //	text       2+n u16 n, n bytes; 0 to 1024
-//	locks   2+18*n u16 n, n lock records; n from 0 to 512
+//	locks   2+26*n u16 n, n lock records; n from 0 to 512
 //
 // A lock record has no holes:
 //
@@ -107,8 +108,9 @@
 //	     0    8 lock     lock id at its owner
 //	     8    4 op
 //	    12    4 flags
-//	    16    1 granted  mode held, 255: none
-//	    17    1 wanted   mode requested, 255: nothing is waiting
+//	    16    8 owner
+//	    24    1 granted  mode held, 255: none
+//	    25    1 wanted   mode requested, 255: nothing is waiting
 //
 // As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
 //
@@ -120,11 +122,11 @@
 // Number, name, fields; below, direction and meaning. A number is never used
 // again for something else.
 //
-//	  1 LOOKUP: name life other lock op mode flags hops
+//	  1 LOOKUP: name life other lock op mode flags hops owner
 //	    requester -> directory: who masters this name? Carries the request itself.
 //	  2 YOU: name life lock op hops
 //	    directory -> requester: nobody did; now you do, with the life you proposed.
-//	  3 FWD: name life instance lock op mode flags hops
+//	  3 FWD: name life instance lock op mode flags hops owner
 //	    directory -> master: this request is for you; answer its requester (instance).
 //	  4 NOTIFY: name life other claim
 //	    claimant -> directory: I have made myself master; other: a master I know to be gone.
@@ -142,7 +144,7 @@
 //	    master -> directory: this life of the name has ended.
 //	 11 NOTMASTER: name life lock op hops
 //	    -> requester or claimant: I am not, or no more, the master of that life.
-//	 12 REQUEST: name life lock op mode flags hops
+//	 12 REQUEST: name life lock op mode flags hops owner
 //	    requester -> master: new lock.
 //	 13 CONVERT: name life lock op mode flags bits hops seq value
 //	    requester -> master: other mode, with a value if it is written back.
@@ -204,7 +206,7 @@
 //	    client: release all locks in the lockspace of the header and close it.
 //	134 SPACE_CLOSED: status req text
 //	    node: outcome of CLOSE_SPACE.
-//	135 LOCK_REQ: name mode flags req wait
+//	135 LOCK_REQ: name mode flags req wait owner
 //	    client: new lock.
 //	136 CONVERT_REQ: lock mode flags bits req wait value
 //	    client: other mode, with a value if it is written back.

@@ -124,10 +124,10 @@ func badMessages() map[string]badBytes {
 		"status_255":       {patched(denied, modeAt+1, 255), ErrField},
 		"since_bit_6":      {patched(adopt, sinceAt, 1<<6), ErrField},
 		"since_bit_7":      {patched(adopt, sinceAt, 1<<7), ErrField},
-		"lock_granted_6":   {patched(adopt, locksAt+2+16, 6), ErrField},
-		"lock_wanted_254":  {patched(adopt, locksAt+2+17, 254), ErrField},
-		"lock2_granted_64": {patched(adopt, lastLock+16, 64), ErrField},
-		"lock2_wanted_6":   {patched(adopt, lastLock+17, 6), ErrField},
+		"lock_granted_6":   {patched(adopt, locksAt+2+24, 6), ErrField},
+		"lock_wanted_254":  {patched(adopt, locksAt+2+25, 254), ErrField},
+		"lock2_granted_64": {patched(adopt, lastLock+24, 64), ErrField},
+		"lock2_wanted_6":   {patched(adopt, lastLock+25, 6), ErrField},
 	}
 }
 

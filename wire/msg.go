@@ -30,6 +30,7 @@ type Msg struct {
 	Idle     uint64 // ADOPTED: ns since an incompatible mode was held here
 	Wait     uint64 // client: ns after which a request that still waits is withdrawn; 0: never
 	Features uint64 // feature bits
+	Owner    uint64 // who waits as a whole, for deadlock detection; 0: none
 	Name     []byte
 	Value    []byte
 	Text     []byte
@@ -62,22 +63,23 @@ const (
 	fIdle
 	fWait
 	fFeatures
+	fOwner
 	fValue
 	fText
 	fLocks
 
 	fNoMode // no field: Mode may also be NoMode
 
-	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures
+	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures | fOwner
 	fTail        = fValue | fText | fLocks // own length in front, behind all others
 )
 
 // fields gives each message its content. Fields travel in the order of the
 // constants above.
 var fields = [256]field{
-	Lookup:    fName | fLife | fOther | fLock | fOp | fMode | fFlags | fHops,
+	Lookup:    fName | fLife | fOther | fLock | fOp | fMode | fFlags | fHops | fOwner,
 	You:       fName | fLife | fLock | fOp | fHops,
-	Fwd:       fName | fLife | fInstance | fLock | fOp | fMode | fFlags | fHops,
+	Fwd:       fName | fLife | fInstance | fLock | fOp | fMode | fFlags | fHops | fOwner,
 	Notify:    fName | fLife | fOther | fClaim,
 	Confirm:   fName | fLife | fClaim,
 	Reject:    fName | fLife | fOther | fClaim,
@@ -86,7 +88,7 @@ var fields = [256]field{
 	Conflict:  fName | fLife | fOther | fClaim | fToken | fIdle,
 	Remove:    fName | fLife,
 	NotMaster: fName | fLife | fLock | fOp | fHops,
-	Request:   fName | fLife | fLock | fOp | fMode | fFlags | fHops,
+	Request:   fName | fLife | fLock | fOp | fMode | fFlags | fHops | fOwner,
 	Convert:   fName | fLife | fLock | fOp | fMode | fFlags | fBits | fHops | fSeq | fValue,
 	Unlock:    fName | fLife | fLock | fOp | fFlags | fBits | fSeq | fValue,
 	Cancel:    fName | fLife | fLock | fOp,
@@ -118,7 +120,7 @@ var fields = [256]field{
 	SpaceOpened: fStatus | fNum | fReq | fText,
 	CloseSpace:  fReq,
 	SpaceClosed: fStatus | fReq | fText,
-	LockReq:     fName | fMode | fFlags | fReq | fWait,
+	LockReq:     fName | fMode | fFlags | fReq | fWait | fOwner,
 	ConvertReq:  fLock | fMode | fFlags | fBits | fReq | fWait | fValue,
 	UnlockReq:   fLock | fFlags | fBits | fReq | fValue,
 	CancelReq:   fLock | fReq,
@@ -248,6 +250,9 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 	}
 	if f&fFeatures != 0 {
 		dst = le.AppendUint64(dst, m.Features)
+	}
+	if f&fOwner != 0 {
+		dst = le.AppendUint64(dst, m.Owner)
 	}
 	if f&fValue != 0 {
 		mustFit("value", len(m.Value), MaxValue)

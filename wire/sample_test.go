@@ -20,8 +20,8 @@ var fieldInfo = []struct {
 	{fInstance, "instance", "8"}, {fLock, "lock", "8"}, {fOp, "op", "4"}, {fMode, "mode", "1"},
 	{fFlags, "flags", "4"}, {fStatus, "status", "1"}, {fBits, "bits", "1"}, {fHops, "hops", "1"},
 	{fSince, "since", "1"}, {fNum, "num", "4"}, {fReq, "req", "8"}, {fToken, "token", "8"},
-	{fSeq, "seq", "8"}, {fIdle, "idle", "8"}, {fWait, "wait", "8"}, {fFeatures, "features", "8"}, {fValue, "value", "2+n"},
-	{fText, "text", "2+n"}, {fLocks, "locks", "2+18*n"},
+	{fSeq, "seq", "8"}, {fIdle, "idle", "8"}, {fWait, "wait", "8"}, {fFeatures, "features", "8"}, {fOwner, "owner", "8"}, {fValue, "value", "2+n"},
+	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"},
 }
 
 // allTypes lists the known types in rising order.
@@ -57,7 +57,7 @@ func pruned(m Msg, t Type, f field) Msg {
 		fSince: func() { out.Since = m.Since }, fNum: func() { out.Num = m.Num },
 		fReq: func() { out.Req = m.Req }, fToken: func() { out.Token = m.Token },
 		fSeq: func() { out.Seq = m.Seq }, fIdle: func() { out.Idle = m.Idle }, fWait: func() { out.Wait = m.Wait },
-		fFeatures: func() { out.Features = m.Features }, fValue: func() { out.Value = m.Value },
+		fFeatures: func() { out.Features = m.Features }, fOwner: func() { out.Owner = m.Owner }, fValue: func() { out.Value = m.Value },
 		fText: func() { out.Text = m.Text }, fLocks: func() { out.Locks = m.Locks },
 	}
 	for bit, copyField := range set {
@@ -72,15 +72,15 @@ func pruned(m Msg, t Type, f field) Msg {
 // value that no other field has.
 func sample(t Type) Msg {
 	locks := LockList(nil).
-		Append(LockRec{Lock: 0xe1e2e3e4e5e6e7e8, Op: 0xf1f2f3f4, Flags: 0xd1d2d3d4, Granted: 5, Wanted: NoMode}).
-		Append(LockRec{Lock: 0xc1c2c3c4c5c6c7c8, Op: 0xb1b2b3b4, Flags: 0xa1a2a3a4, Granted: NoMode, Wanted: 1})
+		Append(LockRec{Lock: 0xe1e2e3e4e5e6e7e8, Op: 0xf1f2f3f4, Flags: 0xd1d2d3d4, Owner: 0xd5d6d7d8d9dadbdc, Granted: 5, Wanted: NoMode}).
+		Append(LockRec{Lock: 0xc1c2c3c4c5c6c7c8, Op: 0xb1b2b3b4, Flags: 0xa1a2a3a4, Owner: 0xa5a6a7a8a9aaabac, Granted: NoMode, Wanted: 1})
 	return pruned(Msg{
 		Status: 12, Mode: 3, Bits: 0x15, Hops: 0x16, Since: 0x2a,
 		Flags: 0x21222324, Op: 0x31323334, Num: 0x41424344, Claim: 0x5152535455565758,
 		Life: Life{0x6162636465666768, 0x7172737475767778}, Other: Life{0x8182838485868788, 0x9192939495969798},
 		Instance: 0x0102030405060708, Lock: 0x1112131415161718, Req: 0x191a1b1c1d1e1f20,
 		Token: 0x292a2b2c2d2e2f30, Seq: 0x393a3b3c3d3e3f40, Idle: 0x494a4b4c4d4e4f50,
-		Wait: 0x9a9b9c9d9e9fa0a1, Features: 0x595a5b5c5d5e5f60, Name: []byte("a/name"), Value: pattern(0xf0, 8),
+		Wait: 0x9a9b9c9d9e9fa0a1, Features: 0x595a5b5c5d5e5f60, Owner: 0x696a6b6c6d6e6f70, Name: []byte("a/name"), Value: pattern(0xf0, 8),
 		Text: []byte("some text"), Locks: locks,
 	}, t, fields[t])
 }
@@ -109,14 +109,14 @@ func random(r *rand.Rand, t Type) Msg {
 		Hops: uint8(r.Uint32()), Since: uint8(r.IntN(1 << 6)), Flags: r.Uint32(), Op: r.Uint32(), Num: r.Uint32(),
 		Claim: r.Uint64(), Life: Life{r.Uint64(), r.Uint64()}, Other: Life{r.Uint64(), r.Uint64()},
 		Instance: r.Uint64(), Lock: r.Uint64(), Req: r.Uint64(), Token: r.Uint64(), Seq: r.Uint64(),
-		Idle: r.Uint64(), Wait: r.Uint64(), Features: r.Uint64(),
+		Idle: r.Uint64(), Wait: r.Uint64(), Features: r.Uint64(), Owner: r.Uint64(),
 		Name: block(1, MaxName), Value: block(0, MaxValue), Text: block(0, MaxText),
 	}
 	if fields[t]&fNoMode != 0 {
 		m.Mode = mode()
 	}
 	for range r.IntN(20) {
-		m.Locks = m.Locks.Append(LockRec{r.Uint64(), r.Uint32(), r.Uint32(), mode(), mode()})
+		m.Locks = m.Locks.Append(LockRec{r.Uint64(), r.Uint32(), r.Uint32(), r.Uint64(), mode(), mode()})
 	}
 	return pruned(m, t, fields[t])
 }

@@ -223,6 +223,11 @@ func value(m *wire.Msg) []byte {
 // heard of it.
 func (sp *sessionSpace) lock(m *wire.Msg) {
 	s := sp.session
+	xid, ok := s.xid(m.Owner)
+	if !ok {
+		s.fail(sp.space.id, m, wire.Invalid)
+		return
+	}
 	r, hash, id := sp.space.route(m.Name)
 	s.mu.Lock()
 	if s.locks >= s.node.cfg.MaxLocks {
@@ -235,13 +240,22 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	s.mu.Unlock()
 	req := m.Req
 	r.submit(&Op{
-		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, hash: hash, owner: sp, name: m.Name,
+		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, xid: xid, hash: hash, owner: sp, name: m.Name,
 	}, &s.batch)
 	s.mu.Lock()
 	if l, ok := sp.locks[id]; ok && l.waiting {
 		sp.waiting[req] = id
 	}
 	s.mu.Unlock()
+}
+
+// xid makes an owner id of the node of one of the client: those of embedded
+// programs and of the sessions do not meet.
+func (s *session) xid(owner uint64) (xid uint64, ok bool) {
+	if owner == 0 {
+		return 0, true
+	}
+	return s.id<<32 | owner, owner < 1<<32
 }
 
 // Complete answers an operation (Owner).

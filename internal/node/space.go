@@ -56,6 +56,7 @@ type Op struct {
 	flags uint32
 	id    uint64
 	tag   uint64
+	xid   uint64 // lockspace.Request.Owner
 	hash  uint64
 	owner Owner
 	name  []byte
@@ -63,12 +64,13 @@ type Op struct {
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
-// owner.Complete, perhaps before Lock returns. name is not kept. Lock does not
-// block. The same holds for the other operations; whatever is wrong with them
+// owner.Complete, perhaps before Lock returns. name is not kept. xid, below
+// 1<<32, tells for whom the lock is (lockspace.Request.Owner); 0: nobody. Lock
+// does not block. The same holds for the other operations; whatever is wrong with them
 // is said by Complete too.
-func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, tag uint64) uint64 {
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, xid, tag uint64) uint64 {
 	r, hash, id := s.route(name)
-	r.submit(&Op{kind: opLock, mode: mode, flags: flags, id: id, tag: tag, hash: hash, owner: owner, name: name}, nil)
+	r.submit(&Op{kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, hash: hash, owner: owner, name: name}, nil)
 	return id
 }
 
@@ -138,7 +140,7 @@ func (r *runner) exec(op *Op) {
 			break
 		}
 		_, st = r.shard.Lock(now, &lockspace.Request{
-			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, User: op.owner, Tag: op.tag,
+			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag,
 		})
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
@@ -177,6 +179,6 @@ func (s *Space) ReleaseAll(accept func(Owner) bool) {
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // LockString is Lock for a name that is a string.
-func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, tag uint64) uint64 {
-	return s.Lock(owner, bytesOf(name), mode, flags, tag)
+func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, xid, tag uint64) uint64 {
+	return s.Lock(owner, bytesOf(name), mode, flags, xid, tag)
 }

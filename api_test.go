@@ -340,13 +340,19 @@ func testMismatch(t *testing.T, e *env) {
 	l := e.must(t, small, e.name(), EX)
 	expect(t, "value over the size", l.Unlock(e.ctx, WithValue(make([]byte, 9))), ErrInvalid)
 	e.unlock(t, l, WithValue(make([]byte, 8)))
-	var err error
-	if e.dial == nil {
-		_, err = e.nodes[0].Open(e.ctx, "small")
-	} else {
-		_, err = e.dial(t, 0).Open(e.ctx, "small")
+	open := e.nodes[0].Open
+	if e.dial != nil {
+		open = e.dial(t, 0).Open
 	}
+	_, err := open(e.ctx, "small")
 	expect(t, "Open with another value size", err, ErrMismatch)
+	e.open(t, 0, "ranges", RangeSeparator('/'))
+	for _, opts := range [][]SpaceOption{nil, {RangeFirstSeparator('/')}, {RangeSeparator(0)}, {RangePrefix('/')}} {
+		_, err = open(e.ctx, "ranges", opts...)
+		expect(t, "Open with other range keys", err, ErrMismatch)
+	}
+	_, err = open(e.ctx, "ranges", RangeSeparator('/'))
+	expect(t, "Open with the same range keys", err, nil)
 }
 
 func testNew(t *testing.T, e *env) {

@@ -113,18 +113,20 @@ func orString(v, def string) string {
 // Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has. Errors:
 // ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
-	size, err := spaceArgs(name, opts)
+	props, err := spaceArgs(name, opts)
 	if err != nil {
 		return nil, err
 	}
-	m, err := c.ask(ctx, 0, &wire.Msg{Type: wire.OpenSpace, Num: uint32(size), Text: []byte(name)})
+	m, err := c.ask(ctx, 0, &wire.Msg{
+		Type: wire.OpenSpace, Flags: uint32(props.Range), Num: uint32(props.ValueLen), Text: []byte(name),
+	})
 	if err != nil {
 		return nil, err
 	}
 	if err := statusError(m.Status, m.Text); err != nil {
 		return nil, err
 	}
-	return &Lockspace{name: name, value: size, be: &remote{c: c, space: m.Num}, calls: &c.calls}, nil
+	return &Lockspace{name: name, props: props, be: &remote{c: c, space: m.Num}, calls: &c.calls}, nil
 }
 
 // Lost gives a channel that is closed when the session has ended, with all

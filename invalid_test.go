@@ -85,6 +85,8 @@ func TestOpenArguments(t *testing.T) {
 		{"name of 65 bytes", strings.Repeat("x", 65), nil},
 		{"value size -1", "s", []SpaceOption{ValueSize(-1)}},
 		{"value size 257", "s", []SpaceOption{ValueSize(257)}},
+		{"range keys", "s", []SpaceOption{RangePrefix(0)}},
+		{"range keys", "s", []SpaceOption{RangePrefix(64)}},
 	} {
 		for way, open := range map[string]func() error{
 			"embedded": func() error { _, err := nodes[0].Open(ctx, c.name, c.opts...); return err },

@@ -213,7 +213,7 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	case l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
 	}
-	if err := o.check(what, l.name, l.space.value); err != nil {
+	if err := o.check(what, l.name, l.space.props.ValueLen); err != nil {
 		return err
 	}
 	if what == opConvert {

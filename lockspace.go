@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -30,14 +31,17 @@ type backend interface {
 // several goroutines at once.
 type Lockspace struct {
 	name   string
-	value  int
+	props  node.Props
 	be     backend
 	calls  *calls
 	closed atomic.Bool
 }
 
 // SpaceOption changes how a lockspace is opened.
-type SpaceOption struct{ valueSize *int }
+type SpaceOption struct {
+	valueSize *int
+	ranges    lockspace.RangeRule
+}
 
 // DefaultValueSize is the size of lock value blocks in bytes, the kernel's
 // for user programs, unless ValueSize says otherwise.
@@ -47,28 +51,49 @@ const DefaultValueSize = 32
 // open the lockspace must say the same.
 func ValueSize(bytes int) SpaceOption { return SpaceOption{valueSize: &bytes} }
 
+// RangePrefix makes the first bytes of a name, 1 to 63, its range key: names with
+// the same key are a range, which Delegate can hand to a node. All who open the
+// lockspace must say the same; without a rule there are no ranges.
+func RangePrefix(bytes int) SpaceOption { return SpaceOption{ranges: lockspace.RangePrefix(bytes)} }
+
+// RangeSeparator makes a name's range key what stands up to the last separator,
+// that one included: with '/' the directory part of a path. See RangePrefix.
+func RangeSeparator(separator byte) SpaceOption {
+	return SpaceOption{ranges: lockspace.RangeLast(separator)}
+}
+
+// RangeFirstSeparator is RangeSeparator with the first separator of a name.
+func RangeFirstSeparator(separator byte) SpaceOption {
+	return SpaceOption{ranges: lockspace.RangeFirst(separator)}
+}
+
 // spaceArgs checks what both kinds of Open are asked for.
-func spaceArgs(name string, opts []SpaceOption) (valueSize int, err error) {
-	valueSize = DefaultValueSize
+func spaceArgs(name string, opts []SpaceOption) (props node.Props, err error) {
+	props.ValueLen = DefaultValueSize
 	for _, o := range opts {
 		if o.valueSize != nil {
-			valueSize = *o.valueSize
+			props.ValueLen = *o.valueSize
+		}
+		if o.ranges != 0 {
+			props.Range = o.ranges
 		}
 	}
 	switch {
 	case len(name) == 0 || len(name) > wire.MaxName:
-		return 0, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
-	case valueSize < 0 || valueSize > wire.MaxValue:
-		return 0, fmt.Errorf("%w: value size %d of lockspace %q, must be 0 to %d bytes", ErrInvalid, valueSize, name, wire.MaxValue)
+		return props, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+	case props.ValueLen < 0 || props.ValueLen > wire.MaxValue:
+		return props, fmt.Errorf("%w: value size %d of lockspace %q, must be 0 to %d bytes", ErrInvalid, props.ValueLen, name, wire.MaxValue)
+	case !props.Range.Valid():
+		return props, fmt.Errorf("%w: range keys of lockspace %q, must be of 1 to %d bytes", ErrInvalid, name, wire.MaxName-1)
 	}
-	return valueSize, nil
+	return props, nil
 }
 
 // Name gives the lockspace's name.
 func (s *Lockspace) Name() string { return s.name }
 
 // ValueSize gives the size of the lock value blocks in bytes.
-func (s *Lockspace) ValueSize() int { return s.value }
+func (s *Lockspace) ValueSize() int { return s.props.ValueLen }
 
 // Lock waits until name, 1 to 64 bytes of any kind, is locked in mode. If ctx
 // ends first, the request is withdrawn in the cluster and ctx's error is
@@ -164,7 +189,7 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	case !mode.Valid():
 		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrInvalid, name, mode)
 	}
-	if err := o.check(opLock, name, s.value); err != nil {
+	if err := o.check(opLock, name, s.props.ValueLen); err != nil {
 		return nil, o, err
 	}
 	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true, req: 1}, o, nil

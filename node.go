@@ -96,15 +96,15 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	size, err := spaceArgs(name, opts)
+	props, err := spaceArgs(name, opts)
 	if err != nil {
 		return nil, err
 	}
-	sp, err := n.n.Open(name, size)
+	sp, err := n.n.Open(name, props)
 	if err != nil {
 		return nil, rootError(err)
 	}
-	s := &Lockspace{name: name, value: size, calls: &n.calls}
+	s := &Lockspace{name: name, props: props, calls: &n.calls}
 	s.be = &embedded{node: n, space: sp, owner: s}
 	return s, nil
 }

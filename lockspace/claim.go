@@ -89,7 +89,7 @@ func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 func (s *Shard) notify(c *claim) {
 	c.sentAt = s.now
 	r := c.res
-	s.send(r, s.view.Directory(r.hash), &wire.Msg{
+	s.send(r, s.dirOf(r), &wire.Msg{
 		Type: wire.Notify, Claim: c.num, Life: r.life, Other: c.gone,
 	}, ungated)
 }

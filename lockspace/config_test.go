@@ -31,6 +31,7 @@ func TestConfig(t *testing.T) {
 		"before": func(c *Config) { c.Shard = -1 },
 		"value":  func(c *Config) { c.ValueLen = wire.MaxValue + 1 },
 		"length": func(c *Config) { c.ValueLen = -1 },
+		"range":  func(c *Config) { c.Range = RangePrefix(wire.MaxName) },
 		"idle":   func(c *Config) { c.IdleAfter = -1 },
 		"drift":  func(c *Config) { c.Drift = -1 },
 		"locks":  func(c *Config) { c.MaxLocks = -1 },

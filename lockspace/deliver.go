@@ -343,7 +343,7 @@ func (s *Shard) lookupAgain(r *resource, m *wire.Msg) {
 	case l == nil:
 		s.idle.remove(r)
 		s.removed(r)
-	case s.view.Directory(r.hash) != s.self:
+	case s.dirOf(r) != s.self:
 		s.sendLookup(r, l, m.Life)
 	default: // we are the directory: its entry, and so our copy, was out of date
 		r.state, r.life = unused, wire.Life{}

@@ -54,7 +54,7 @@ func (s *Shard) expireIdle() {
 
 // remove ends this node's part in an unused resource.
 func (s *Shard) remove(r *resource) {
-	dir := s.view.Directory(r.hash)
+	dir := s.dirOf(r)
 	switch {
 	case r.state == remote:
 		s.removed(r)

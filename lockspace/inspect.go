@@ -40,7 +40,7 @@ func (s *Shard) Inspect(f func(ResourceInfo) bool) {
 func (s *Shard) info(r *resource) ResourceInfo {
 	i := ResourceInfo{
 		Name: append([]byte(nil), r.name()...), Role: r.state.String(),
-		Directory: s.view.Directory(r.hash), Entry: r.dirLife.Node(),
+		Directory: s.dirOf(r), Entry: r.dirLife.Node(),
 		Granted: list(&r.granted), Convert: list(&r.convert), Waiting: list(&r.waiting),
 	}
 	if r.state != unused && r.state != lookup {

@@ -69,7 +69,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 
 // startUnused is the first lock of a name on this node.
 func (s *Shard) startUnused(r *resource, l *Lock) {
-	dir := s.view.Directory(r.hash)
+	dir := s.dirOf(r)
 	switch {
 	case dir == s.self && r.dirLife.IsZero():
 		r.dirLife = s.newLife()
@@ -95,7 +95,7 @@ func (s *Shard) sendLookup(r *resource, l *Lock, gone wire.Life) {
 	}
 	r.carrier = l
 	l.hops++
-	s.send(r, s.view.Directory(r.hash), &wire.Msg{
+	s.send(r, s.dirOf(r), &wire.Msg{
 		Type: wire.Lookup, Life: r.life, Other: gone,
 		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid,
 	}, ungated)

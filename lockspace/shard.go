@@ -9,10 +9,11 @@ import (
 
 // Config fixes a shard.
 type Config struct {
-	Self      uint64 // this node's instance; its low 16 bits are the node id
-	Shard     int    // number of this shard, 0 to Shards-1
-	Shards    int    // shards of this lockspace on this node, 1 to 256
-	ValueLen  int    // bytes of a lock value block, 0 to 256
+	Self      uint64    // this node's instance; its low 16 bits are the node id
+	Shard     int       // number of this shard, 0 to Shards-1
+	Shards    int       // shards of this lockspace on this node, 1 to 256
+	ValueLen  int       // bytes of a lock value block, 0 to 256
+	Range     RangeRule // what a name's range key is, the same on all nodes
 	View      *View
 	Host      Host
 	Common    Common
@@ -32,6 +33,8 @@ func (c *Config) validate() error {
 		return fmt.Errorf("lockspace: shard %d of %d, must be one of 1 to 256", c.Shard, c.Shards)
 	case c.ValueLen < 0 || c.ValueLen > wire.MaxValue:
 		return fmt.Errorf("lockspace: value length %d, must be 0 to %d", c.ValueLen, wire.MaxValue)
+	case !c.Range.Valid():
+		return fmt.Errorf("lockspace: range rule %#x", uint32(c.Range))
 	case c.IdleAfter < 0 || c.Drift < 0 || c.MaxLocks < 0:
 		return errors.New("lockspace: negative time or limit")
 	}
@@ -107,6 +110,11 @@ func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow = s.names.n, s.locks.n, s.claims.n, s.outbox.n
 	return st
+}
+
+// dirOf gives the directory node of a name.
+func (s *Shard) dirOf(r *resource) uint16 {
+	return s.view.Directory(s.cfg.Range.Route(r.name(), r.hash))
 }
 
 func (s *Shard) off(r Rules) bool { return s.without&r != 0 }

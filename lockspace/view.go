@@ -8,7 +8,8 @@ import (
 )
 
 // Hash is the hash of a resource name. All nodes use the same: it chooses the
-// directory node (top bits), the shard (middle) and the table slot (low).
+// table slot (low bits), and that of a name's range key (RangeRule.Route; without
+// a rule it is the same hash) the directory node (top) and the shard (middle).
 func Hash(name []byte) uint64 { return xxhash.Sum64(name) }
 
 const (
@@ -16,7 +17,7 @@ const (
 	dirSlots    = 1 << dirSlotBits
 )
 
-// ShardOf gives the shard, 0 to shards-1, of a name with this hash.
+// ShardOf gives the shard, 0 to shards-1, of a name with this routing hash.
 func ShardOf(hash uint64, shards int) int { return int(uint32(hash>>20) % uint32(shards)) }
 
 // Member is one node of a view.
@@ -61,7 +62,8 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 	return v, nil
 }
 
-// Directory gives the node that is the directory of a name with this hash.
+// Directory gives the node that is the directory of a name with this routing
+// hash.
 func (v *View) Directory(hash uint64) uint16 { return v.slots[hash>>(64-dirSlotBits)] }
 
 // mix is the finaliser of splitmix64.

@@ -85,7 +85,7 @@
 //	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
-//	flags        4 request flags (LKF_... of the kernel's DLM)
+//	flags        4 request flags (LKF_... of the kernel's DLM); OPEN_SPACE, LINK_SPACE: the range rule
 //	status       1 0 to 22, see Status; else refused
 //	bits         1 see BitValue and following; others are sent as 0 and not looked at
 //	hops         1 one-way messages between nodes that the request has waited for
@@ -187,8 +187,8 @@
 //	    asks for a LINK_PONG with the same num.
 //	 69 LINK_PONG: num
 //	    answers a LINK_PING.
-//	 70 LINK_SPACE: num text
-//	    the lockspace of the header exists here; num: length of its value blocks; text: its name.
+//	 70 LINK_SPACE: flags num text
+//	    the lockspace of the header exists here; flags: range rule; num: length of its value blocks; text: its name.
 //	 71 LINK_CLOSE: text
 //	    orderly end, and why.
 //
@@ -198,8 +198,8 @@
 //	    node: instance: the session, num: version chosen; text: who it is, for logs.
 //	130 REFUSED: status num text
 //	    node: why not; num: version range spoken here.
-//	131 OPEN_SPACE: num req text
-//	    client: open the lockspace named text; num: length of its value blocks.
+//	131 OPEN_SPACE: flags num req text
+//	    client: open the lockspace named text; flags: range rule; num: length of its value blocks.
 //	132 SPACE_OPENED: status num req text
 //	    node: outcome of OPEN_SPACE; num: its number for frame headers; text: why not.
 //	133 CLOSE_SPACE: req

@@ -16,7 +16,7 @@ type Msg struct {
 	Hops   uint8 // one-way messages between nodes that this request has waited for
 	Since  uint8 // ADOPT: set of modes granted since the claim, 1<<mode
 
-	Flags    uint32 // request flags (kernel: LKF_...)
+	Flags    uint32 // request flags (kernel: LKF_...); OPEN_SPACE, LINK_SPACE: the range rule
 	Op       uint32 // counts the operations of a lock, so that answers find theirs
 	Num      uint32 // a small number: lockspace id, value length, version
 	Claim    uint64 // node-wide number of a claim
@@ -110,13 +110,13 @@ var fields = [256]field{
 	LinkAck:     fNum,
 	LinkPing:    fNum,
 	LinkPong:    fNum,
-	LinkSpace:   fNum | fText,
+	LinkSpace:   fFlags | fNum | fText,
 	LinkClose:   fText,
 
 	Hello:       fNum | fFeatures | fText,
 	Welcome:     fInstance | fNum | fFeatures | fText,
 	Refused:     fStatus | fNum | fText,
-	OpenSpace:   fNum | fReq | fText,
+	OpenSpace:   fFlags | fNum | fReq | fText,
 	SpaceOpened: fStatus | fNum | fReq | fText,
 	CloseSpace:  fReq,
 	SpaceClosed: fStatus | fReq | fText,

@@ -85,7 +85,7 @@ func (d *dispatch) run(payload []byte) error {
 			continue
 		}
 		hash := lockspace.Hash(m.Name)
-		r := d.space.runners[lockspace.ShardOf(hash, len(d.space.runners))]
+		r := d.space.runnerOf(m.Name, hash)
 		if r != d.cur {
 			d.end(payload[from:off])
 			from = off
@@ -141,7 +141,9 @@ func (d *dispatch) end(messages []byte) {
 // announce tells all peers of a lockspace, before any of its frames.
 func (n *Node) announce(s *Space) {
 	for _, p := range n.peers {
-		m := wire.Msg{Type: wire.LinkSpace, Num: uint32(s.valueLen), Text: []byte(s.name)}
+		m := wire.Msg{
+			Type: wire.LinkSpace, Flags: uint32(s.props.Range), Num: uint32(s.props.ValueLen), Text: []byte(s.name),
+		}
 		h := wire.Header{
 			Kind: wire.KindLink, Count: 1, Lockspace: s.id,
 			Epoch: n.view.Epoch, Instance: n.cfg.Instance, Clock: n.common.clock(),
@@ -157,7 +159,7 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 		n.cfg.Logger.Error("bad link message dropped", "peer", id, "type", m.Type, "err", err)
 		return
 	}
-	if _, err := n.Open(string(m.Text), int(m.Num)); err != nil {
+	if _, err := n.Open(string(m.Text), propsOf(&m)); err != nil {
 		n.cfg.Logger.Error("lockspace of a peer cannot be opened here", "peer", id, "lockspace", string(m.Text), "err", err)
 		if space := (*n.byID.Load())[h.Lockspace]; space != nil && errors.Is(err, ErrMismatch) {
 			space.broken.Store(true) // its frames would mean something else to us

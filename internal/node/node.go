@@ -168,18 +168,18 @@ func (n *Node) Wait(ctx context.Context) error {
 	return n.links.WaitUncongested(ctx)
 }
 
-// Open opens a lockspace, making it on all nodes if it is new. valueLen is
-// the size of its lock value blocks, 0 to 256 bytes, the same for everybody.
-func (n *Node) Open(name string, valueLen int) (*Space, error) {
+// Open opens a lockspace, making it on all nodes if it is new. props are the
+// same for everybody.
+func (n *Node) Open(name string, props Props) (*Space, error) {
 	if len(name) == 0 || len(name) > wire.MaxName {
 		return nil, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
 	}
-	if valueLen < 0 || valueLen > wire.MaxValue {
-		return nil, fmt.Errorf("%w: value length %d, must be 0 to %d", ErrInvalid, valueLen, wire.MaxValue)
+	if err := props.check(); err != nil {
+		return nil, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.openLocked(name, valueLen)
+	return n.openLocked(name, props)
 }
 
 // maxSpins is about a microsecond of looking at a word of memory.
@@ -192,7 +192,7 @@ var (
 	ErrLimit    = errors.New("node: limit reached")
 )
 
-func (n *Node) openLocked(name string, valueLen int) (*Space, error) {
+func (n *Node) openLocked(name string, props Props) (*Space, error) {
 	if n.closed {
 		return nil, ErrClosed
 	}
@@ -201,20 +201,22 @@ func (n *Node) openLocked(name string, valueLen int) (*Space, error) {
 		switch {
 		case s.name != name:
 			return nil, fmt.Errorf("%w: %q and %q have the same number %#x; rename one", ErrMismatch, name, s.name, id)
-		case s.valueLen != valueLen:
-			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.valueLen, valueLen)
+		case s.props.ValueLen != props.ValueLen:
+			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.props.ValueLen, props.ValueLen)
+		case s.props.Range != props.Range:
+			return nil, fmt.Errorf("%w: %q has range keys %v, asked for %v", ErrMismatch, name, s.props.Range, props.Range)
 		}
 		return s, nil
 	}
 	if len(n.spaces) >= maxSpaces {
 		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))
 	}
-	s := &Space{node: n, name: name, id: id, valueLen: valueLen}
+	s := &Space{node: n, name: name, id: id, props: props}
 	for i := range n.cfg.Shards {
 		r := &runner{node: n, space: s, number: i, open: make([]openFrame, len(n.peers))}
 		shard, err := lockspace.New(lockspace.Config{
-			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: valueLen, View: n.view,
-			Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
+			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: props.ValueLen, Range: props.Range,
+			View: n.view, Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
 		})
 		if err != nil {
 			return nil, err

@@ -127,7 +127,7 @@ func (s *session) hello(m *wire.Msg) error {
 
 func (s *session) openSpace(m *wire.Msg) {
 	answer := wire.Msg{Type: wire.SpaceOpened, Req: m.Req}
-	sp, err := s.node.Open(string(m.Text), int(m.Num))
+	sp, err := s.node.Open(string(m.Text), propsOf(m))
 	switch {
 	case errors.Is(err, ErrMismatch):
 		answer.Status = wire.Mismatch

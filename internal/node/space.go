@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"sync/atomic"
 	"unsafe"
 
@@ -21,14 +22,35 @@ type Owner interface {
 	Lost(id uint64)
 }
 
+// Props are the properties of a lockspace that all who open it must agree on.
+type Props struct {
+	ValueLen int                 // bytes of its lock value blocks, 0 to 256
+	Range    lockspace.RangeRule // what a name's range key is
+}
+
+// propsOf reads the properties in an OPEN_SPACE or LINK_SPACE.
+func propsOf(m *wire.Msg) Props {
+	return Props{ValueLen: int(m.Num), Range: lockspace.RangeRule(m.Flags)}
+}
+
+func (p Props) check() error {
+	switch {
+	case p.ValueLen < 0 || p.ValueLen > wire.MaxValue:
+		return fmt.Errorf("%w: value length %d, must be 0 to %d", ErrInvalid, p.ValueLen, wire.MaxValue)
+	case !p.Range.Valid():
+		return fmt.Errorf("%w: range rule %#x", ErrInvalid, uint32(p.Range))
+	}
+	return nil
+}
+
 // Space is a lockspace on this node.
 type Space struct {
-	node     *Node
-	name     string
-	id       uint32
-	valueLen int
-	runners  []*runner
-	broken   atomic.Bool // nodes disagree about its name or properties: no new locks
+	node    *Node
+	name    string
+	id      uint32
+	props   Props
+	runners []*runner
+	broken  atomic.Bool // nodes disagree about its name or properties: no new locks
 }
 
 // Name gives the lockspace's name.
@@ -37,8 +59,8 @@ func (s *Space) Name() string { return s.name }
 // ID gives the number of the lockspace in frames.
 func (s *Space) ID() uint32 { return s.id }
 
-// ValueLen gives the bytes of its lock value blocks.
-func (s *Space) ValueLen() int { return s.valueLen }
+// Props gives its properties.
+func (s *Space) Props() Props { return s.props }
 
 type opKind uint8
 
@@ -77,8 +99,13 @@ func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32
 // route gives the runner and the hash of a name, and an id for a new lock.
 func (s *Space) route(name []byte) (r *runner, hash, id uint64) {
 	hash = lockspace.Hash(name)
-	r = s.runners[lockspace.ShardOf(hash, len(s.runners))]
+	r = s.runnerOf(name, hash)
 	return r, hash, r.ids.Add(1)<<8 | uint64(r.number)
+}
+
+// runnerOf gives the runner of a name with this hash.
+func (s *Space) runnerOf(name []byte, hash uint64) *runner {
+	return s.runners[lockspace.ShardOf(s.props.Range.Route(name, hash), len(s.runners))]
 }
 
 // Convert changes a granted lock's mode; see lockspace.Shard.Convert.

@@ -12,6 +12,7 @@ type SpaceStats struct {
 	Name     string
 	ID       uint32
 	ValueLen int
+	Range    lockspace.RangeRule
 	Shards   []lockspace.Stats
 	Sent     [256]uint64 // messages to other nodes by type
 	Received [256]uint64 // messages from other nodes by type
@@ -62,7 +63,7 @@ func (n *Node) Stats() Stats {
 
 // Stats collects the counters of one lockspace.
 func (s *Space) Stats() SpaceStats {
-	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.valueLen}
+	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.props.ValueLen, Range: s.props.Range}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			st.Shards = append(st.Shards, r.shard.Stats())

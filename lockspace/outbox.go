@@ -98,6 +98,7 @@ func keep(m *wire.Msg, r *resource) wire.Msg {
 	c.Name = r.name()
 	c.Value = slices.Clone(m.Value)
 	c.Locks = slices.Clone(m.Locks)
+	c.Ranges = slices.Clone(m.Ranges)
 	return c
 }
 

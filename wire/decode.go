@@ -134,7 +134,7 @@ func (m *Msg) decodeRest(b []byte, f field) []byte {
 	return b
 }
 
-// decodeTail takes value, text and lock list off b and returns the rest.
+// decodeTail takes value, text and the lists off b and returns the rest.
 func (m *Msg) decodeTail(b []byte, f field) (rest []byte, err error) {
 	if f&fValue != 0 {
 		if m.Value, b, err = takeBlock(b, 1, MaxValue); err != nil {
@@ -153,6 +153,16 @@ func (m *Msg) decodeTail(b []byte, f field) (rest []byte, err error) {
 		}
 		m.Locks = list
 		if err = m.Locks.check(); err != nil {
+			return nil, err
+		}
+	}
+	if f&fRanges != 0 {
+		var list []byte
+		if list, b, err = takeBlock(b, RangeRecSize, MaxRanges); err != nil {
+			return nil, fmt.Errorf("range list: %w", err)
+		}
+		m.Ranges = list
+		if err = m.Ranges.check(); err != nil {
 			return nil, err
 		}
 	}

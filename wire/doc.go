@@ -17,7 +17,7 @@
 //   - Hot paths (Append into enough room, SealFrame, ParseHeader, CheckCRC,
 //     Decode, Messages, and Decompress with enough scratch) allocate nothing.
 //   - A decoded Msg points into the buffer that it was read from: Name, Value,
-//     Text and Locks are valid as long as that buffer keeps its content. Copy
+//     Text, Locks and Ranges are valid as long as that buffer keeps its content. Copy
 //     what must live longer.
 //   - Received bytes never cause a panic, and no limit is judged after memory
 //     was spent on it. Each error is fatal for the connection: there is no way
@@ -101,6 +101,7 @@
 //	value      2+n u16 n, n bytes; 0 to 256: lock value block
 //	text       2+n u16 n, n bytes; 0 to 1024
 //	locks   2+26*n u16 n, n lock records; n from 0 to 512
+//	ranges  2+25*n u16 n, n range records; n from 0 to 1024
 //
 // A lock record has no holes:
 //
@@ -111,6 +112,14 @@
 //	    16    8 owner
 //	    24    1 granted  mode held, 255: none
 //	    25    1 wanted   mode requested, 255: nothing is waiting
+//
+// A range record has no holes:
+//
+//	offset size field
+//	     0    8 owner    the program's number of the owner, not 0
+//	     8    8 start    first byte, at most 1<<63 - 1
+//	    16    8 end      last byte, from start to 1<<63 - 1; else refused
+//	    24    1 type     0 none, 1 read, 2 write; else refused
 //
 // As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
 //
@@ -175,6 +184,13 @@
 //	 40 PURGE: instance
 //	    -> each shard of a node: unlock the orphans that session instance has left, 0: all.
 //
+//	 45 RANGE: name life lock flags bits hops req ranges
+//	    owner -> master: one byte range for the handle lock: to lock, to unlock (type 0) or to test.
+//	 46 RANGE_CANCEL: name life lock req
+//	    owner -> master: withdraw the waiting request req.
+//	 47 RANGE_DONE: name life instance lock status hops req text ranges
+//	    master -> owner: outcome of req; instance, ranges: who is in the way, and with what.
+//
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
 //	 65 LINK_WELCOME: instance num seq features text
@@ -232,6 +248,13 @@
 //	    answers a PING.
 //	150 PURGE_REQ: instance num req
 //	    client: unlock the orphans of node num that session instance (0: any) has left; answered with AST.
+//
+//	158 RANGE_REQ: lock flags req ranges
+//	    client: one byte range for the handle lock: to lock, to unlock (type 0) or to test.
+//	159 RANGE_AST: instance lock status hops req text ranges
+//	    node: outcome of RANGE_REQ req; instance, ranges: who is in the way, and with what.
+//	160 RANGE_CANCEL_REQ: lock req
+//	    client: withdraw the RANGE_REQ req.
 //
 // # Versions and features
 //

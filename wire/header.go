@@ -16,6 +16,7 @@ const (
 	MaxValue    = 256     // bytes of a lock value block
 	MaxText     = 1024    // bytes of a text field
 	MaxLocks    = 512     // lock records in one message
+	MaxRanges   = 1024    // range records in one message
 )
 
 // Version of the frame format. A HELLO offers a range; a frame carries the

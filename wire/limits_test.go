@@ -14,6 +14,9 @@ func largest(t Type) Msg {
 	for range MaxLocks {
 		m.Locks = m.Locks.Append(LockRec{Lock: 7, Granted: 5, Wanted: NoMode})
 	}
+	for range MaxRanges {
+		m.Ranges = m.Ranges.Append(RangeRec{Owner: 7, End: 1<<63 - 1, Type: 2})
+	}
 	return pruned(m, t, fields[t])
 }
 
@@ -42,6 +45,8 @@ func TestAppendOverLimit(t *testing.T) {
 		{"text", Msg{Type: Hello, Text: make([]byte, MaxText+1)}, "text of 1025"},
 		{"locks", Msg{Type: Adopt, Locks: make([]byte, (MaxLocks+1)*LockRecSize)}, "lock list of 513"},
 		{"half lock", Msg{Type: Adopt, Locks: make([]byte, LockRecSize+1)}, "piece of a lock record of 1"},
+		{"ranges", Msg{Type: RangeOp, Ranges: make([]byte, (MaxRanges+1)*RangeRecSize)}, "range list of 1025"},
+		{"half range", Msg{Type: RangeOp, Ranges: make([]byte, RangeRecSize+1)}, "piece of a range record of 1"},
 		{"type", Msg{Type: 63}, "no message type 63"},
 		{"type 0", Msg{}, "no message type 0"},
 	} {
@@ -95,6 +100,11 @@ func badMessages() map[string]badBytes {
 	binary.LittleEndian.PutUint16(longText[textAt:], MaxText+1)
 	longLocks := append(adopt.Append(nil)[:locksAt], make([]byte, 2+(MaxLocks+1)*LockRecSize)...)
 	binary.LittleEndian.PutUint16(longLocks[locksAt:], MaxLocks+1)
+	rangeReq := sample(RangeReq)
+	rangesAt := msgHeaderSize + 8 + 4 + 8  // lock, flags, req
+	rangeAt := rangesAt + 2 + RangeRecSize // the second of two
+	longRanges := append(rangeReq.Append(nil)[:rangesAt], make([]byte, 2+(MaxRanges+1)*RangeRecSize)...)
+	binary.LittleEndian.PutUint16(longRanges[rangesAt:], MaxRanges+1)
 	lastLock := locksAt + 2 + LockRecSize // adopt has two
 
 	return map[string]badBytes{
@@ -128,6 +138,12 @@ func badMessages() map[string]badBytes {
 		"lock_wanted_254":  {patched(adopt, locksAt+2+25, 254), ErrField},
 		"lock2_granted_64": {patched(adopt, lastLock+24, 64), ErrField},
 		"lock2_wanted_6":   {patched(adopt, lastLock+25, 6), ErrField},
+		"ranges_1025":      {withLength(longRanges), ErrTooLarge},
+		"ranges_over":      {patched(rangeReq, rangesAt, 3, 0), ErrTruncated},
+		"range_start_neg":  {patched(rangeReq, rangeAt+15, 0x80), ErrField},
+		"range_end_neg":    {patched(rangeReq, rangeAt+23, 0x80), ErrField},
+		"range_end_before": {patched(rangeReq, rangeAt+23, 0x00), ErrField},
+		"range_type_3":     {patched(rangeReq, rangeAt+24, 3), ErrField},
 	}
 }
 

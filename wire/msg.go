@@ -7,7 +7,7 @@ import (
 
 // Msg is any message: the union of all fields. Which of them travel is fixed
 // by Type (see fields). A decoded Msg points into the buffer it was read
-// from: Name, Value, Text and Locks live as long as that buffer.
+// from: Name, Value, Text, Locks and Ranges live as long as that buffer.
 type Msg struct {
 	Type   Type
 	Status Status
@@ -35,6 +35,7 @@ type Msg struct {
 	Value    []byte
 	Text     []byte
 	Locks    LockList
+	Ranges   RangeList
 }
 
 // msgHeaderSize is the bytes in front of a message's fields.
@@ -67,11 +68,12 @@ const (
 	fValue
 	fText
 	fLocks
+	fRanges
 
 	fNoMode // no field: Mode may also be NoMode
 
 	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures | fOwner
-	fTail        = fValue | fText | fLocks // own length in front, behind all others
+	fTail        = fValue | fText | fLocks | fRanges // own length in front, behind all others
 )
 
 // fields gives each message its content. Fields travel in the order of the
@@ -104,6 +106,10 @@ var fields = [256]field{
 	Delegate:  fName | fLife | fClaim | fToken,
 	Purge:     fInstance,
 
+	RangeOp:     fName | fLife | fLock | fFlags | fBits | fHops | fReq | fRanges,
+	RangeCancel: fName | fLife | fLock | fReq,
+	RangeDone:   fName | fLife | fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
+
 	LinkHello:   fInstance | fNum | fSeq | fFeatures | fText,
 	LinkWelcome: fInstance | fNum | fSeq | fFeatures | fText,
 	LinkRefuse:  fStatus | fNum | fText,
@@ -133,10 +139,14 @@ var fields = [256]field{
 	Ping:        fNum,
 	Pong:        fNum,
 	PurgeReq:    fInstance | fNum | fReq,
+
+	RangeReq:       fLock | fFlags | fReq | fRanges,
+	RangeAst:       fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
+	RangeCancelReq: fLock | fReq,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but
-// Name, Value, Text and Locks. Decode checks their presence at once.
+// Name, Value, Text, Locks and Ranges. Decode checks their presence at once.
 var fixedSizes = func() (sizes [256]uint8) {
 	for t, f := range fields {
 		for bit := fLife; bit < fValue; bit <<= 1 {
@@ -266,6 +276,11 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 		mustFit("lock list", m.Locks.Len(), MaxLocks)
 		mustFit("piece of a lock record", len(m.Locks)%LockRecSize, 0)
 		dst = append(le.AppendUint16(dst, uint16(m.Locks.Len())), m.Locks...)
+	}
+	if f&fRanges != 0 {
+		mustFit("range list", m.Ranges.Len(), MaxRanges)
+		mustFit("piece of a range record", len(m.Ranges)%RangeRecSize, 0)
+		dst = append(le.AppendUint16(dst, uint16(m.Ranges.Len())), m.Ranges...)
 	}
 	return dst
 }

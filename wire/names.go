@@ -11,6 +11,8 @@ var typeNames = [256]string{
 	Grant: "GRANT", Bast: "BAST", Reg: "REG", Done: "DONE", Return: "RETURN",
 	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Purge: "PURGE",
 
+	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE",
+
 	LinkHello: "LINK_HELLO", LinkWelcome: "LINK_WELCOME", LinkRefuse: "LINK_REFUSE",
 	LinkAck: "LINK_ACK", LinkPing: "LINK_PING", LinkPong: "LINK_PONG",
 	LinkSpace: "LINK_SPACE", LinkClose: "LINK_CLOSE",
@@ -21,6 +23,8 @@ var typeNames = [256]string{
 	CancelReq: "CANCEL_REQ", Ast: "AST", BlockingAst: "BLOCKING_AST",
 	Confirmed: "CONFIRMED", Lost: "LOST", BarrierReq: "BARRIER_REQ",
 	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", PurgeReq: "PURGE_REQ",
+
+	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
 }
 
 var statusNames = [...]string{

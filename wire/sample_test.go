@@ -21,7 +21,7 @@ var fieldInfo = []struct {
 	{fFlags, "flags", "4"}, {fStatus, "status", "1"}, {fBits, "bits", "1"}, {fHops, "hops", "1"},
 	{fSince, "since", "1"}, {fNum, "num", "4"}, {fReq, "req", "8"}, {fToken, "token", "8"},
 	{fSeq, "seq", "8"}, {fIdle, "idle", "8"}, {fWait, "wait", "8"}, {fFeatures, "features", "8"}, {fOwner, "owner", "8"}, {fValue, "value", "2+n"},
-	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"},
+	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"}, {fRanges, "ranges", "2+25*n"},
 }
 
 // allTypes lists the known types in rising order.
@@ -59,6 +59,7 @@ func pruned(m Msg, t Type, f field) Msg {
 		fSeq: func() { out.Seq = m.Seq }, fIdle: func() { out.Idle = m.Idle }, fWait: func() { out.Wait = m.Wait },
 		fFeatures: func() { out.Features = m.Features }, fOwner: func() { out.Owner = m.Owner }, fValue: func() { out.Value = m.Value },
 		fText: func() { out.Text = m.Text }, fLocks: func() { out.Locks = m.Locks },
+		fRanges: func() { out.Ranges = m.Ranges },
 	}
 	for bit, copyField := range set {
 		if f&bit != 0 {
@@ -74,6 +75,9 @@ func sample(t Type) Msg {
 	locks := LockList(nil).
 		Append(LockRec{Lock: 0xe1e2e3e4e5e6e7e8, Op: 0xf1f2f3f4, Flags: 0xd1d2d3d4, Owner: 0xd5d6d7d8d9dadbdc, Granted: 5, Wanted: NoMode}).
 		Append(LockRec{Lock: 0xc1c2c3c4c5c6c7c8, Op: 0xb1b2b3b4, Flags: 0xa1a2a3a4, Owner: 0xa5a6a7a8a9aaabac, Granted: NoMode, Wanted: 1})
+	ranges := RangeList(nil).
+		Append(RangeRec{Owner: 0x2223242526272829, Start: 0x3233343536373839, End: 0x4243444546474849, Type: 2}).
+		Append(RangeRec{Owner: 0x5253545556575859, Start: 0x6263646566676869, End: 1<<63 - 1, Type: 1})
 	return pruned(Msg{
 		Status: 12, Mode: 3, Bits: 0x15, Hops: 0x16, Since: 0x2a,
 		Flags: 0x21222324, Op: 0x31323334, Num: 0x41424344, Claim: 0x5152535455565758,
@@ -81,7 +85,7 @@ func sample(t Type) Msg {
 		Instance: 0x0102030405060708, Lock: 0x1112131415161718, Req: 0x191a1b1c1d1e1f20,
 		Token: 0x292a2b2c2d2e2f30, Seq: 0x393a3b3c3d3e3f40, Idle: 0x494a4b4c4d4e4f50,
 		Wait: 0x9a9b9c9d9e9fa0a1, Features: 0x595a5b5c5d5e5f60, Owner: 0x696a6b6c6d6e6f70, Name: []byte("a/name"), Value: pattern(0xf0, 8),
-		Text: []byte("some text"), Locks: locks,
+		Text: []byte("some text"), Locks: locks, Ranges: ranges,
 	}, t, fields[t])
 }
 
@@ -117,6 +121,10 @@ func random(r *rand.Rand, t Type) Msg {
 	}
 	for range r.IntN(20) {
 		m.Locks = m.Locks.Append(LockRec{r.Uint64(), r.Uint32(), r.Uint32(), r.Uint64(), mode(), mode()})
+	}
+	for range r.IntN(20) {
+		start := r.Int64()
+		m.Ranges = m.Ranges.Append(RangeRec{r.Uint64(), start, start | r.Int64(), uint8(r.IntN(maxRangeType + 1))})
 	}
 	return pruned(m, t, fields[t])
 }

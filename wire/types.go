@@ -31,6 +31,10 @@ const (
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
 	Purge     Type = 40 // -> node: unlock your orphans
+
+	RangeOp     Type = 45 // owner -> master: lock, unlock or test a byte range
+	RangeCancel Type = 46 // owner -> master: withdraw the waiting request Req
+	RangeDone   Type = 47 // master -> owner: outcome of request Req
 )
 
 // Messages of a link between nodes (KindLink).
@@ -67,6 +71,10 @@ const (
 	Ping        Type = 145
 	Pong        Type = 146
 	PurgeReq    Type = 150 // client: unlock a node's orphans
+
+	RangeReq       Type = 158 // client: lock, unlock or test a byte range
+	RangeAst       Type = 159 // node: outcome of a RangeReq
+	RangeCancelReq Type = 160 // client: withdraw the RangeReq Req
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.

@@ -166,6 +166,16 @@ func (m *Msg) decodeTail(b []byte, f field) (rest []byte, err error) {
 			return nil, err
 		}
 	}
+	if f&fEntries != 0 {
+		var list []byte
+		if list, b, err = takeBlock(b, 1, MaxEntries); err != nil {
+			return nil, fmt.Errorf("entries: %w", err)
+		}
+		m.Entries = list
+		if err = m.Entries.check(); err != nil {
+			return nil, err
+		}
+	}
 	return b, nil
 }
 

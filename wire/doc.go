@@ -17,7 +17,7 @@
 //   - Hot paths (Append into enough room, SealFrame, ParseHeader, CheckCRC,
 //     Decode, Messages, and Decompress with enough scratch) allocate nothing.
 //   - A decoded Msg points into the buffer that it was read from: Name, Value,
-//     Text, Locks and Ranges are valid as long as that buffer keeps its content. Copy
+//     Text, Locks, Ranges and Entries are valid as long as that buffer keeps its content. Copy
 //     what must live longer.
 //   - Received bytes never cause a panic, and no limit is judged after memory
 //     was spent on it. Each error is fatal for the connection: there is no way
@@ -81,19 +81,19 @@
 //	life        16 u64 instance, u64 counter: the life of the name; LOOKUP: the one proposed
 //	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's
 //	claim        8 node-wide number of a claim
-//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all
+//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all; NO_RANGE: the owner's; RELAY: the first sender's
 //	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
 //	flags        4 request flags (LKF_... of the kernel's DLM); OPEN_SPACE, LINK_SPACE: the range rule
-//	status       1 0 to 22, see Status; else refused
+//	status       1 0 to 25, see Status; else refused
 //	bits         1 see BitValue and following; others are sent as 0 and not looked at
 //	hops         1 one-way messages between nodes that the request has waited for
 //	since        1 set of modes granted since the claim, 1<<mode; bits 6 and 7: refused
 //	num          4 a small number; the message says which
 //	req          8 correlates an answer with its request
 //	token        8 fencing token
-//	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received
+//	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received; DELEGATE, RETURN: generation of the delegation
 //	idle         8 nanoseconds since an incompatible mode was held
 //	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never
 //	features     8 feature bits
@@ -102,6 +102,7 @@
 //	text       2+n u16 n, n bytes; 0 to 1024
 //	locks   2+26*n u16 n, n lock records; n from 0 to 512
 //	ranges  2+25*n u16 n, n range records; n from 0 to 1024
+//	entries    2+n u16 n, n bytes of directory entries; n from 0 to 16384
 //
 // A lock record has no holes:
 //
@@ -120,6 +121,12 @@
 //	     8    8 start    first byte, at most 1<<63 - 1
 //	    16    8 end      last byte, from start to 1<<63 - 1; else refused
 //	    24    1 type     0 none, 1 read, 2 write; else refused
+//
+// A directory entry is a name as above and the life of its master as above:
+//
+//	offset size field
+//	     0  1+n name
+//	   1+n   16 life
 //
 // As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
 //
@@ -173,14 +180,20 @@
 //	    -> new directory: I master this name; claim 0: confirmed. With locks: orphans to rebuild.
 //	 21 DONE: num
 //	    -> each member: all my registrations of this view have been sent.
-//	 22 RETURN: name life claim token locks
-//	    owner -> directory: a delegated range and its entries go back.
+//	 22 RETURN: name num seq entries
+//	    owner -> directory: the range with this key goes back, and its entries; num: messages still to come.
 //	 23 STALE: name life claim num
 //	    -> sender: your message of type num is of a view before mine; send it again.
 //	 24 NOTDIR: name life claim num
 //	    -> sender: I am not the directory of this name for your message of type num.
-//	 25 DELEGATE: name life claim token
-//	    directory -> owner: the range is yours.
+//	 25 DELEGATE: name num seq entries
+//	    directory -> owner: the range with this key is yours, and its entries; num: messages still to come.
+//	 36 ASK_RANGE: name
+//	    -> directory: delegate the range with this key to me.
+//	 37 NO_RANGE: name instance status
+//	    directory -> who has asked: no, and why; instance: the present owner's, if there is one.
+//	 38 RELAY: name life other claim instance lock op mode flags hops num owner
+//	    -> owner or directory of the name's range: a LOOKUP, NOTIFY or REMOVE (num: its type) that reached another node.
 //	 40 PURGE: instance
 //	    -> each shard of a node: unlock the orphans that session instance has left, 0: all.
 //
@@ -255,6 +268,10 @@
 //	    node: outcome of RANGE_REQ req; instance, ranges: who is in the way, and with what.
 //	160 RANGE_CANCEL_REQ: lock req
 //	    client: withdraw the RANGE_REQ req.
+//	163 DELEGATE_REQ: name req
+//	    client: have the range with this key handed to the node; answered with AST (token: the owner's node id, if there is another).
+//	164 RETURN_REQ: name req
+//	    client: have the node give the range back; answered with AST.
 //
 // # Versions and features
 //

@@ -141,6 +141,7 @@ func TestDocLimits(t *testing.T) {
 		fmt.Sprintf("n lock records; n from 0 to %d\n", MaxLocks),
 		fmt.Sprintf("n range records; n from 0 to %d\n", MaxRanges),
 		fmt.Sprintf("2+%d*n u16 n", RangeRecSize),
+		fmt.Sprintf("n bytes of directory entries; n from 0 to %d\n", MaxEntries),
 		fmt.Sprintf("0 to %d, see Status", lastStatus),
 		fmt.Sprintf("payloads above %d bytes", CompressAbove),
 		fmt.Sprintf("2+%d*n u16 n", LockRecSize),

@@ -17,6 +17,7 @@ const (
 	MaxText     = 1024    // bytes of a text field
 	MaxLocks    = 512     // lock records in one message
 	MaxRanges   = 1024    // range records in one message
+	MaxEntries  = 16384   // bytes of directory entries in one message
 )
 
 // Version of the frame format. A HELLO offers a range; a frame carries the

@@ -17,6 +17,9 @@ func largest(t Type) Msg {
 	for range MaxRanges {
 		m.Ranges = m.Ranges.Append(RangeRec{Owner: 7, End: 1<<63 - 1, Type: 2})
 	}
+	for range MaxEntries / (1 + MaxName + lifeSize) {
+		m.Entries = m.Entries.Append(pattern(1, MaxName), Life{1, 2})
+	}
 	return pruned(m, t, fields[t])
 }
 
@@ -47,6 +50,7 @@ func TestAppendOverLimit(t *testing.T) {
 		{"half lock", Msg{Type: Adopt, Locks: make([]byte, LockRecSize+1)}, "piece of a lock record of 1"},
 		{"ranges", Msg{Type: RangeOp, Ranges: make([]byte, (MaxRanges+1)*RangeRecSize)}, "range list of 1025"},
 		{"half range", Msg{Type: RangeOp, Ranges: make([]byte, RangeRecSize+1)}, "piece of a range record of 1"},
+		{"entries", Msg{Type: Return, Entries: make([]byte, MaxEntries+1)}, "list of entries of 16385"},
 		{"type", Msg{Type: 63}, "no message type 63"},
 		{"type 0", Msg{}, "no message type 0"},
 	} {
@@ -105,6 +109,10 @@ func badMessages() map[string]badBytes {
 	rangeAt := rangesAt + 2 + RangeRecSize // the second of two
 	longRanges := append(rangeReq.Append(nil)[:rangesAt], make([]byte, 2+(MaxRanges+1)*RangeRecSize)...)
 	binary.LittleEndian.PutUint16(longRanges[rangesAt:], MaxRanges+1)
+	ret := Msg{Type: Return, Name: []byte("k"), Entries: EntryList(nil).Append([]byte("k1"), Life{1, 2})}
+	entryAt := msgHeaderSize + 2 + 4 + 8 + 2 // name, num, seq, length
+	longEntries := append(ret.Append(nil)[:entryAt-2], make([]byte, 2+MaxEntries+1)...)
+	binary.LittleEndian.PutUint16(longEntries[entryAt-2:], MaxEntries+1)
 	lastLock := locksAt + 2 + LockRecSize // adopt has two
 
 	return map[string]badBytes{
@@ -126,6 +134,10 @@ func badMessages() map[string]badBytes {
 		"text_1025":        {withLength(longText), ErrTooLarge},
 		"locks_513":        {withLength(longLocks), ErrTooLarge},
 		"locks_over":       {patched(adopt, locksAt, 3, 0), ErrTruncated},
+		"entries_16385":    {withLength(longEntries), ErrTooLarge},
+		"entry_name_empty": {patched(ret, entryAt, 0), ErrField},
+		"entry_name_65":    {patched(ret, entryAt, 65), ErrField},
+		"entry_short":      {patched(ret, entryAt, 3), ErrTruncated},
 		"mode_6":           {patched(grant, modeAt, 6), ErrField},
 		"mode_none":        {patched(grant, modeAt, NoMode), ErrField},
 		"denied_mode_6":    {patched(denied, modeAt, 6), ErrField},

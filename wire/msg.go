@@ -7,7 +7,8 @@ import (
 
 // Msg is any message: the union of all fields. Which of them travel is fixed
 // by Type (see fields). A decoded Msg points into the buffer it was read
-// from: Name, Value, Text, Locks and Ranges live as long as that buffer.
+// from: Name, Value, Text, Locks, Ranges and Entries live as long as that
+// buffer.
 type Msg struct {
 	Type   Type
 	Status Status
@@ -36,6 +37,7 @@ type Msg struct {
 	Text     []byte
 	Locks    LockList
 	Ranges   RangeList
+	Entries  EntryList
 }
 
 // msgHeaderSize is the bytes in front of a message's fields.
@@ -69,11 +71,12 @@ const (
 	fText
 	fLocks
 	fRanges
+	fEntries
 
 	fNoMode // no field: Mode may also be NoMode
 
 	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures | fOwner
-	fTail        = fValue | fText | fLocks | fRanges // own length in front, behind all others
+	fTail        = fValue | fText | fLocks | fRanges | fEntries // own length in front, behind all others
 )
 
 // fields gives each message its content. Fields travel in the order of the
@@ -100,11 +103,15 @@ var fields = [256]field{
 	Bast:      fName | fLife | fLock | fMode,
 	Reg:       fName | fLife | fClaim | fToken | fBits | fSeq | fValue | fLocks,
 	Done:      fNum,
-	Return:    fName | fLife | fClaim | fToken | fLocks,
+	Return:    fName | fNum | fSeq | fEntries,
 	Stale:     fName | fLife | fClaim | fNum,
 	NotDir:    fName | fLife | fClaim | fNum,
-	Delegate:  fName | fLife | fClaim | fToken,
-	Purge:     fInstance,
+	Delegate:  fName | fNum | fSeq | fEntries,
+	AskRange:  fName,
+	NoRange:   fName | fInstance | fStatus,
+	Relay: fName | fLife | fOther | fClaim | fInstance | fLock | fOp | fMode | fFlags | fHops | fNum |
+		fOwner, // all that LOOKUP, NOTIFY and REMOVE carry
+	Purge: fInstance,
 
 	RangeOp:     fName | fLife | fLock | fFlags | fBits | fHops | fReq | fRanges,
 	RangeCancel: fName | fLife | fLock | fReq,
@@ -143,10 +150,13 @@ var fields = [256]field{
 	RangeReq:       fLock | fFlags | fReq | fRanges,
 	RangeAst:       fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
 	RangeCancelReq: fLock | fReq,
+
+	DelegateReq: fName | fReq,
+	ReturnReq:   fName | fReq,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but
-// Name, Value, Text, Locks and Ranges. Decode checks their presence at once.
+// Name, Value, Text and the lists. Decode checks their presence at once.
 var fixedSizes = func() (sizes [256]uint8) {
 	for t, f := range fields {
 		for bit := fLife; bit < fValue; bit <<= 1 {
@@ -281,6 +291,10 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 		mustFit("range list", m.Ranges.Len(), MaxRanges)
 		mustFit("piece of a range record", len(m.Ranges)%RangeRecSize, 0)
 		dst = append(le.AppendUint16(dst, uint16(m.Ranges.Len())), m.Ranges...)
+	}
+	if f&fEntries != 0 {
+		mustFit("list of entries", len(m.Entries), MaxEntries)
+		dst = append(le.AppendUint16(dst, uint16(len(m.Entries))), m.Entries...)
 	}
 	return dst
 }

@@ -9,7 +9,8 @@ var typeNames = [256]string{
 	Remove: "REMOVE", NotMaster: "NOTMASTER", Request: "REQUEST", Convert: "CONVERT",
 	Unlock: "UNLOCK", Cancel: "CANCEL", Queued: "QUEUED", Denied: "DENIED",
 	Grant: "GRANT", Bast: "BAST", Reg: "REG", Done: "DONE", Return: "RETURN",
-	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Purge: "PURGE",
+	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE",
+	AskRange: "ASK_RANGE", NoRange: "NO_RANGE", Relay: "RELAY", Purge: "PURGE",
 
 	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE",
 
@@ -25,6 +26,7 @@ var typeNames = [256]string{
 	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", PurgeReq: "PURGE_REQ",
 
 	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
+	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ",
 }
 
 var statusNames = [...]string{
@@ -34,7 +36,8 @@ var statusNames = [...]string{
 	ShuttingDown: "shutting down", BadVersion: "no common version", Mismatch: "mismatch",
 	TimedOut: "timed out", BadName: "bad name", BadMode: "bad mode", BadFlags: "bad flags",
 	BadValue: "bad value", NotOwner: "another session's lock", NoOrphan: "no orphan",
-	OrphanMode: "orphan in another mode", NoNode: "no such node",
+	OrphanMode: "orphan in another mode", NoNode: "no such node", InUse: "in use",
+	RangeTaken: "range of another node", NoSuchRange: "not this node's range",
 }
 
 // String gives the message's name in the documents, or TYPE_n for an unknown n.

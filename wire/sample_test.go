@@ -21,7 +21,7 @@ var fieldInfo = []struct {
 	{fFlags, "flags", "4"}, {fStatus, "status", "1"}, {fBits, "bits", "1"}, {fHops, "hops", "1"},
 	{fSince, "since", "1"}, {fNum, "num", "4"}, {fReq, "req", "8"}, {fToken, "token", "8"},
 	{fSeq, "seq", "8"}, {fIdle, "idle", "8"}, {fWait, "wait", "8"}, {fFeatures, "features", "8"}, {fOwner, "owner", "8"}, {fValue, "value", "2+n"},
-	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"}, {fRanges, "ranges", "2+25*n"},
+	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"}, {fRanges, "ranges", "2+25*n"}, {fEntries, "entries", "2+n"},
 }
 
 // allTypes lists the known types in rising order.
@@ -59,7 +59,8 @@ func pruned(m Msg, t Type, f field) Msg {
 		fSeq: func() { out.Seq = m.Seq }, fIdle: func() { out.Idle = m.Idle }, fWait: func() { out.Wait = m.Wait },
 		fFeatures: func() { out.Features = m.Features }, fOwner: func() { out.Owner = m.Owner }, fValue: func() { out.Value = m.Value },
 		fText: func() { out.Text = m.Text }, fLocks: func() { out.Locks = m.Locks },
-		fRanges: func() { out.Ranges = m.Ranges },
+		fRanges:  func() { out.Ranges = m.Ranges },
+		fEntries: func() { out.Entries = m.Entries },
 	}
 	for bit, copyField := range set {
 		if f&bit != 0 {
@@ -86,6 +87,7 @@ func sample(t Type) Msg {
 		Token: 0x292a2b2c2d2e2f30, Seq: 0x393a3b3c3d3e3f40, Idle: 0x494a4b4c4d4e4f50,
 		Wait: 0x9a9b9c9d9e9fa0a1, Features: 0x595a5b5c5d5e5f60, Owner: 0x696a6b6c6d6e6f70, Name: []byte("a/name"), Value: pattern(0xf0, 8),
 		Text: []byte("some text"), Locks: locks, Ranges: ranges,
+		Entries: EntryList(nil).Append([]byte("an/entry"), Life{0xa5a6a7a8, 0xb5b6b7b8}).Append([]byte("b"), Life{1, 2}),
 	}, t, fields[t])
 }
 
@@ -125,6 +127,9 @@ func random(r *rand.Rand, t Type) Msg {
 	for range r.IntN(20) {
 		start := r.Int64()
 		m.Ranges = m.Ranges.Append(RangeRec{r.Uint64(), start, start | r.Int64(), uint8(r.IntN(maxRangeType + 1))})
+	}
+	for range r.IntN(4) {
+		m.Entries = m.Entries.Append(block(1, MaxName), Life{r.Uint64(), r.Uint64()})
 	}
 	return pruned(m, t, fields[t])
 }

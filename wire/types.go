@@ -30,6 +30,9 @@ const (
 	Stale     Type = 23 // -> sender: your message is of a view before mine
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
+	AskRange  Type = 36 // delegation: a node asks for a range
+	NoRange   Type = 37 // delegation: it does not get it
+	Relay     Type = 38 // delegation: a message for the directory, passed on to the range's owner or back
 	Purge     Type = 40 // -> node: unlock your orphans
 
 	RangeOp     Type = 45 // owner -> master: lock, unlock or test a byte range
@@ -75,6 +78,8 @@ const (
 	RangeReq       Type = 158 // client: lock, unlock or test a byte range
 	RangeAst       Type = 159 // node: outcome of a RangeReq
 	RangeCancelReq Type = 160 // client: withdraw the RangeReq Req
+	DelegateReq    Type = 163 // client: have a range handed to the node
+	ReturnReq      Type = 164 // client: give it back
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.
@@ -104,8 +109,11 @@ const (
 	NoOrphan     Status = 20 // ORPHAN: this node has no orphan of the name (kernel: -ENOENT)
 	OrphanMode   Status = 21 // ORPHAN: there is one, in another mode (kernel: -EAGAIN)
 	NoNode       Status = 22 // no such node in the cluster
+	InUse        Status = 23 // the name is in use
+	RangeTaken   Status = 24 // the range belongs to another node
+	NoSuchRange  Status = 25 // the range does not belong to this node
 
-	lastStatus = NoNode
+	lastStatus = NoSuchRange
 )
 
 // Bits that travel with a lock value block or a completion.

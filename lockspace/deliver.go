@@ -261,6 +261,10 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	if m.Type == wire.Bast {
+		if Compatible(l.granted, Mode(m.Mode)) {
+			s.stats.Ignored++ // a conversion down has crossed it
+			return
+		}
 		s.host.Blocking(l.user, l.id, Mode(m.Mode))
 		return
 	}

@@ -10,7 +10,7 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 	r.state, r.life = master, life
 	r.busyUntil = s.now
 	r.valueOK, r.valueSeq = false, 0
-	r.lastToken = max(r.lastToken, s.clock)
+	r.lastToken = max(r.lastToken, s.clock, s.view.Epoch<<tokenCounterBits) // never 0: shared grants carry it
 }
 
 // requestHere runs a new lock on the master's queues (do_request).

@@ -176,6 +176,16 @@ func (m *Msg) decodeTail(b []byte, f field) (rest []byte, err error) {
 			return nil, err
 		}
 	}
+	if f&fPath != 0 {
+		var path []byte
+		if path, b, err = takeBlock(b, 1, maxPathBytes); err != nil {
+			return nil, fmt.Errorf("path: %w", err)
+		}
+		m.Path = path
+		if err = m.Path.check(); err != nil {
+			return nil, err
+		}
+	}
 	return b, nil
 }
 

@@ -103,6 +103,7 @@
 //	locks   2+26*n u16 n, n lock records; n from 0 to 512
 //	ranges  2+25*n u16 n, n range records; n from 0 to 1024
 //	entries    2+n u16 n, n bytes of directory entries; n from 0 to 16384
+//	path       2+n u16 n, n bytes: 0 to 32 edges of a wait-for graph
 //
 // A lock record has no holes:
 //
@@ -127,6 +128,15 @@
 //	offset size field
 //	     0  1+n name
 //	   1+n   16 life
+//
+// An edge of a wait-for graph, which says that the waiter waits for the blocker:
+//
+//	offset size field
+//	     0    1 ahead    1: the blocker stands ahead in the queue, 0: it holds; else refused
+//	     1   16 life     of the name at its master
+//	    17   29 waiter   instance, lock, op (4), owner, mode (1) wanted
+//	    46   29 blocker  instance, lock, op (4), owner, mode (1) held, or wanted if it is ahead
+//	    75  1+n name     u8 n, n bytes; 1 to 64
 //
 // As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
 //
@@ -170,8 +180,8 @@
 //	    requester -> master: withdraw the waiting operation op.
 //	 16 QUEUED: name life lock op hops
 //	    master -> requester: your request waits here.
-//	 17 DENIED: name life lock op mode status bits hops
-//	    master -> requester: not granted, and why; mode: what the lock holds now, 255 nothing.
+//	 17 DENIED: name life lock op mode status bits hops path
+//	    master -> requester: not granted, and why (path: the deadlock); mode: what the lock holds now, 255 nothing.
 //	 18 GRANT: name life lock op mode bits hops token seq value
 //	    master -> requester: granted.
 //	 19 BAST: name life lock mode
@@ -188,6 +198,12 @@
 //	    -> sender: I am not the directory of this name for your message of type num.
 //	 25 DELEGATE: name num seq entries
 //	    directory -> owner: the range with this key is yours, and its entries; num: messages still to come.
+//	 28 PROBE: name life lock op num path
+//	    requester -> master: does what my waiting request waits for wait for me? num: round; path: so far.
+//	 29 CHASE: num path
+//	    master -> node of the last edge's blocker: go on with all that its owner waits for.
+//	 30 VERIFY: num path
+//	    -> master of edge num: if it still stands, pass on to the edge before; behind edge 0, end its waiter.
 //	 36 ASK_RANGE: name
 //	    -> directory: delegate the range with this key to me.
 //	 37 NO_RANGE: name instance status
@@ -261,6 +277,9 @@
 //	    answers a PING.
 //	150 PURGE_REQ: instance num req
 //	    client: unlock the orphans of node num that session instance (0: any) has left; answered with AST.
+//
+//	155 DEADLOCK_AST: lock mode status bits hops req path
+//	    node: in place of AST: the operation req has ended in the deadlock path.
 //
 //	158 RANGE_REQ: lock flags req ranges
 //	    client: one byte range for the handle lock: to lock, to unlock (type 0) or to test.

@@ -14,6 +14,9 @@ func largest(t Type) Msg {
 	for range MaxLocks {
 		m.Locks = m.Locks.Append(LockRec{Lock: 7, Granted: 5, Wanted: NoMode})
 	}
+	for range MaxEdges {
+		m.Path = m.Path.Append(&Edge{Name: pattern(1, MaxName), Waiter: Party{Mode: 5}})
+	}
 	for range MaxRanges {
 		m.Ranges = m.Ranges.Append(RangeRec{Owner: 7, End: 1<<63 - 1, Type: 2})
 	}
@@ -49,6 +52,7 @@ func TestAppendOverLimit(t *testing.T) {
 		{"locks", Msg{Type: Adopt, Locks: make([]byte, (MaxLocks+1)*LockRecSize)}, "lock list of 513"},
 		{"half lock", Msg{Type: Adopt, Locks: make([]byte, LockRecSize+1)}, "piece of a lock record of 1"},
 		{"ranges", Msg{Type: RangeOp, Ranges: make([]byte, (MaxRanges+1)*RangeRecSize)}, "range list of 1025"},
+		{"path", Msg{Type: Chase, Path: make([]byte, maxPathBytes+1)}, "path of 4481"},
 		{"half range", Msg{Type: RangeOp, Ranges: make([]byte, RangeRecSize+1)}, "piece of a range record of 1"},
 		{"entries", Msg{Type: Return, Entries: make([]byte, MaxEntries+1)}, "list of entries of 16385"},
 		{"type", Msg{Type: 63}, "no message type 63"},
@@ -115,6 +119,18 @@ func badMessages() map[string]badBytes {
 	binary.LittleEndian.PutUint16(longEntries[entryAt-2:], MaxEntries+1)
 	lastLock := locksAt + 2 + LockRecSize // adopt has two
 
+	chase := Msg{Type: Chase, Path: samplePath()[:edgeSize+3]}
+	pathAt := msgHeaderSize + 4 + 2
+	shortPath := append(chase.Append(nil), make([]byte, edgeSize-1)...)
+	binary.LittleEndian.PutUint16(shortPath[pathAt-2:], uint16(2*edgeSize+2))
+	longPath := chase.Append(nil)
+	for range MaxEdges {
+		longPath = append(longPath, chase.Path...)
+	}
+	binary.LittleEndian.PutUint16(longPath[pathAt-2:], uint16((MaxEdges+1)*len(chase.Path)))
+	hugePath := append(chase.Append(nil)[:pathAt], make([]byte, maxPathBytes+1)...)
+	binary.LittleEndian.PutUint16(hugePath[pathAt-2:], maxPathBytes+1)
+
 	return map[string]badBytes{
 		"nothing":          {nil, ErrTruncated},
 		"half_header":      {[]byte{4, 0, 4}, ErrTruncated},
@@ -150,6 +166,16 @@ func badMessages() map[string]badBytes {
 		"lock_wanted_254":  {patched(adopt, locksAt+2+25, 254), ErrField},
 		"lock2_granted_64": {patched(adopt, lastLock+24, 64), ErrField},
 		"lock2_wanted_6":   {patched(adopt, lastLock+25, 6), ErrField},
+		"path_name_65":     {patched(chase, pathAt+edgeSize-1, 65), ErrTooLarge},
+		"path_name_empty":  {patched(chase, pathAt+edgeSize-1, 0), ErrField},
+		"path_name_over":   {patched(chase, pathAt+edgeSize-1, 64, 0), ErrTruncated},
+		"path_ahead_2":     {patched(chase, pathAt, 2), ErrField},
+		"path_wanted_6":    {patched(chase, pathAt+16+partySize, 6), ErrField},
+		"path_blocker_255": {patched(chase, pathAt+16+2*partySize, 255), ErrField},
+		"path_half_edge":   {withLength(shortPath), ErrTruncated},
+		"path_33":          {withLength(longPath), ErrTooLarge},
+		"path_over":        {patched(chase, pathAt-2, 255, 0), ErrTruncated},
+		"path_4481":        {withLength(hugePath), ErrTooLarge},
 		"ranges_1025":      {withLength(longRanges), ErrTooLarge},
 		"ranges_over":      {patched(rangeReq, rangesAt, 3, 0), ErrTruncated},
 		"range_start_neg":  {patched(rangeReq, rangeAt+15, 0x80), ErrField},
@@ -173,7 +199,7 @@ func TestNoModeWhereLegal(t *testing.T) {
 		if fields[typ]&fMode == 0 {
 			continue
 		}
-		legal := typ == Denied || typ == Ast
+		legal := typ == Denied || typ == Ast || typ == DeadlockAst
 		m := sample(typ)
 		m.Mode = NoMode
 		var got Msg
@@ -192,7 +218,7 @@ func TestCheckedFieldsAllValues(t *testing.T) {
 				set func(m *Msg)
 				ok  bool
 			}{
-				{fMode, func(m *Msg) { m.Mode = uint8(v) }, v <= 5 || v == 255 && (typ == Denied || typ == Ast)},
+				{fMode, func(m *Msg) { m.Mode = uint8(v) }, v <= 5 || v == 255 && (typ == Denied || typ == Ast || typ == DeadlockAst)},
 				{fStatus, func(m *Msg) { m.Status = Status(v) }, v <= int(lastStatus)},
 				{fSince, func(m *Msg) { m.Since = uint8(v) }, v < 64},
 				{fBits, func(m *Msg) { m.Bits = uint8(v) }, true},

@@ -7,7 +7,7 @@ import (
 
 // Msg is any message: the union of all fields. Which of them travel is fixed
 // by Type (see fields). A decoded Msg points into the buffer it was read
-// from: Name, Value, Text, Locks, Ranges and Entries live as long as that
+// from: Name, Value, Text, Locks, Ranges, Entries and Path live as long as that
 // buffer.
 type Msg struct {
 	Type   Type
@@ -38,6 +38,7 @@ type Msg struct {
 	Locks    LockList
 	Ranges   RangeList
 	Entries  EntryList
+	Path     Path
 }
 
 // msgHeaderSize is the bytes in front of a message's fields.
@@ -72,11 +73,12 @@ const (
 	fLocks
 	fRanges
 	fEntries
+	fPath
 
 	fNoMode // no field: Mode may also be NoMode
 
 	fBehindFlags = fStatus | fBits | fHops | fSince | fNum | fReq | fToken | fSeq | fIdle | fWait | fFeatures | fOwner
-	fTail        = fValue | fText | fLocks | fRanges | fEntries // own length in front, behind all others
+	fTail        = fValue | fText | fLocks | fRanges | fEntries | fPath // own length in front, behind all others
 )
 
 // fields gives each message its content. Fields travel in the order of the
@@ -98,7 +100,7 @@ var fields = [256]field{
 	Unlock:    fName | fLife | fLock | fOp | fFlags | fBits | fSeq | fValue,
 	Cancel:    fName | fLife | fLock | fOp,
 	Queued:    fName | fLife | fLock | fOp | fHops,
-	Denied:    fName | fLife | fLock | fOp | fMode | fStatus | fBits | fHops | fNoMode,
+	Denied:    fName | fLife | fLock | fOp | fMode | fStatus | fBits | fHops | fPath | fNoMode,
 	Grant:     fName | fLife | fLock | fOp | fMode | fToken | fBits | fHops | fSeq | fValue,
 	Bast:      fName | fLife | fLock | fMode,
 	Reg:       fName | fLife | fClaim | fToken | fBits | fSeq | fValue | fLocks,
@@ -112,6 +114,10 @@ var fields = [256]field{
 	Relay: fName | fLife | fOther | fClaim | fInstance | fLock | fOp | fMode | fFlags | fHops | fNum |
 		fOwner, // all that LOOKUP, NOTIFY and REMOVE carry
 	Purge: fInstance,
+
+	Probe:  fName | fLife | fLock | fOp | fNum | fPath,
+	Chase:  fNum | fPath,
+	Verify: fNum | fPath,
 
 	RangeOp:     fName | fLife | fLock | fFlags | fBits | fHops | fReq | fRanges,
 	RangeCancel: fName | fLife | fLock | fReq,
@@ -146,6 +152,8 @@ var fields = [256]field{
 	Ping:        fNum,
 	Pong:        fNum,
 	PurgeReq:    fInstance | fNum | fReq,
+
+	DeadlockAst: fLock | fMode | fStatus | fBits | fHops | fReq | fPath | fNoMode,
 
 	RangeReq:       fLock | fFlags | fReq | fRanges,
 	RangeAst:       fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
@@ -295,6 +303,10 @@ func (m *Msg) appendRest(dst []byte, f field) []byte {
 	if f&fEntries != 0 {
 		mustFit("list of entries", len(m.Entries), MaxEntries)
 		dst = append(le.AppendUint16(dst, uint16(len(m.Entries))), m.Entries...)
+	}
+	if f&fPath != 0 {
+		mustFit("path", len(m.Path), maxPathBytes)
+		dst = append(le.AppendUint16(dst, uint16(len(m.Path))), m.Path...)
 	}
 	return dst
 }

@@ -12,6 +12,8 @@ var typeNames = [256]string{
 	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE",
 	AskRange: "ASK_RANGE", NoRange: "NO_RANGE", Relay: "RELAY", Purge: "PURGE",
 
+	Probe: "PROBE", Chase: "CHASE", Verify: "VERIFY",
+
 	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE",
 
 	LinkHello: "LINK_HELLO", LinkWelcome: "LINK_WELCOME", LinkRefuse: "LINK_REFUSE",
@@ -24,6 +26,8 @@ var typeNames = [256]string{
 	CancelReq: "CANCEL_REQ", Ast: "AST", BlockingAst: "BLOCKING_AST",
 	Confirmed: "CONFIRMED", Lost: "LOST", BarrierReq: "BARRIER_REQ",
 	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", PurgeReq: "PURGE_REQ",
+
+	DeadlockAst: "DEADLOCK_AST",
 
 	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
 	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ",

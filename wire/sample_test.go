@@ -22,6 +22,7 @@ var fieldInfo = []struct {
 	{fSince, "since", "1"}, {fNum, "num", "4"}, {fReq, "req", "8"}, {fToken, "token", "8"},
 	{fSeq, "seq", "8"}, {fIdle, "idle", "8"}, {fWait, "wait", "8"}, {fFeatures, "features", "8"}, {fOwner, "owner", "8"}, {fValue, "value", "2+n"},
 	{fText, "text", "2+n"}, {fLocks, "locks", "2+26*n"}, {fRanges, "ranges", "2+25*n"}, {fEntries, "entries", "2+n"},
+	{fPath, "path", "2+n"},
 }
 
 // allTypes lists the known types in rising order.
@@ -61,6 +62,7 @@ func pruned(m Msg, t Type, f field) Msg {
 		fText: func() { out.Text = m.Text }, fLocks: func() { out.Locks = m.Locks },
 		fRanges:  func() { out.Ranges = m.Ranges },
 		fEntries: func() { out.Entries = m.Entries },
+		fPath:    func() { out.Path = m.Path },
 	}
 	for bit, copyField := range set {
 		if f&bit != 0 {
@@ -86,7 +88,7 @@ func sample(t Type) Msg {
 		Instance: 0x0102030405060708, Lock: 0x1112131415161718, Req: 0x191a1b1c1d1e1f20,
 		Token: 0x292a2b2c2d2e2f30, Seq: 0x393a3b3c3d3e3f40, Idle: 0x494a4b4c4d4e4f50,
 		Wait: 0x9a9b9c9d9e9fa0a1, Features: 0x595a5b5c5d5e5f60, Owner: 0x696a6b6c6d6e6f70, Name: []byte("a/name"), Value: pattern(0xf0, 8),
-		Text: []byte("some text"), Locks: locks, Ranges: ranges,
+		Text: []byte("some text"), Locks: locks, Ranges: ranges, Path: samplePath(),
 		Entries: EntryList(nil).Append([]byte("an/entry"), Life{0xa5a6a7a8, 0xb5b6b7b8}).Append([]byte("b"), Life{1, 2}),
 	}, t, fields[t])
 }
@@ -126,12 +128,37 @@ func random(r *rand.Rand, t Type) Msg {
 	}
 	for range r.IntN(20) {
 		start := r.Int64()
+		m.Path = appendRandomEdge(r, m.Path)
 		m.Ranges = m.Ranges.Append(RangeRec{r.Uint64(), start, start | r.Int64(), uint8(r.IntN(maxRangeType + 1))})
 	}
 	for range r.IntN(4) {
 		m.Entries = m.Entries.Append(block(1, MaxName), Life{r.Uint64(), r.Uint64()})
 	}
 	return pruned(m, t, fields[t])
+}
+
+func samplePath() Path {
+	return Path(nil).Append(&Edge{
+		Name: []byte("one"), Life: Life{0x0f0e0d0c0b0a0908, 0x1f1e1d1c1b1a1918},
+		Waiter:  Party{0x2f2e2d2c2b2a2928, 0x3f3e3d3c3b3a3938, 0x43424140, 0x4f4e4d4c4b4a4948, 5},
+		Blocker: Party{0x5f5e5d5c5b5a5958, 0x6f6e6d6c6b6a6968, 0x73727170, 0x7f7e7d7c7b7a7978, 3}, Ahead: true,
+	}).Append(&Edge{
+		Name: []byte("the other"), Life: Life{0x8f8e8d8c8b8a8988, 0x9f9e9d9c9b9a9998},
+		Waiter: Party{1, 2, 3, 4, 0}, Blocker: Party{5, 6, 7, 8, 1},
+	})
+}
+
+func appendRandomEdge(r *rand.Rand, p Path) Path {
+	party := func() Party {
+		return Party{r.Uint64(), r.Uint64(), r.Uint32(), r.Uint64(), uint8(r.IntN(maxMode + 1))}
+	}
+	name := make([]byte, 1+r.IntN(MaxName))
+	for i := range name {
+		name[i] = byte(r.Uint32())
+	}
+	return p.Append(&Edge{
+		Name: name, Life: Life{r.Uint64(), r.Uint64()}, Waiter: party(), Blocker: party(), Ahead: r.IntN(2) == 1,
+	})
 }
 
 // sampleHeader has a distinct value in each field.

@@ -35,6 +35,10 @@ const (
 	Relay     Type = 38 // delegation: a message for the directory, passed on to the range's owner or back
 	Purge     Type = 40 // -> node: unlock your orphans
 
+	Probe  Type = 28 // requester -> master: does what my request waits for wait for me?
+	Chase  Type = 29 // master -> node of a blocker: the same, of all that its owner waits for
+	Verify Type = 30 // -> master: does edge num of this cycle still stand?
+
 	RangeOp     Type = 45 // owner -> master: lock, unlock or test a byte range
 	RangeCancel Type = 46 // owner -> master: withdraw the waiting request Req
 	RangeDone   Type = 47 // master -> owner: outcome of request Req
@@ -74,6 +78,8 @@ const (
 	Ping        Type = 145
 	Pong        Type = 146
 	PurgeReq    Type = 150 // client: unlock a node's orphans
+
+	DeadlockAst Type = 155 // node: operation Req has ended in a deadlock, and which
 
 	RangeReq       Type = 158 // client: lock, unlock or test a byte range
 	RangeAst       Type = 159 // node: outcome of a RangeReq

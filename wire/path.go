@@ -1,0 +1,128 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"iter"
+)
+
+// MaxEdges bounds the edges of a Path.
+const MaxEdges = 32
+
+const (
+	partySize    = 29
+	edgeSize     = 1 + 16 + 2*partySize + 1 // without the name's bytes
+	maxPathBytes = MaxEdges * (edgeSize + MaxName)
+)
+
+// Party is one end of an Edge: a lock, and for whom it is.
+type Party struct {
+	Instance uint64 // of the lock's node
+	Lock     uint64
+	Op       uint32
+	Owner    uint64 // unique at Instance; 0: nobody
+	Mode     uint8
+}
+
+// Edge says that one lock waits for another on the same name.
+type Edge struct {
+	Name    []byte
+	Life    Life  // of the name; its node is where they were seen
+	Waiter  Party // Mode: wanted
+	Blocker Party // Mode: held, or, if Ahead, wanted
+	Ahead   bool  // Blocker stands before Waiter in the queue; else it holds a mode that excludes Waiter's
+}
+
+// Path is a list of edges in encoded form; it is read in place.
+type Path []byte
+
+// Append encodes an edge behind p. A name over its limit is a programming
+// error and panics.
+func (p Path) Append(e *Edge) Path {
+	mustFit("name", len(e.Name), MaxName)
+	le := binary.LittleEndian
+	bits := byte(0)
+	if e.Ahead {
+		bits = 1
+	}
+	p = append(p, bits)
+	p = le.AppendUint64(le.AppendUint64(p, e.Life.Instance), e.Life.Counter)
+	for _, q := range []*Party{&e.Waiter, &e.Blocker} {
+		p = le.AppendUint64(le.AppendUint64(p, q.Instance), q.Lock)
+		p = append(le.AppendUint64(le.AppendUint32(p, q.Op), q.Owner), q.Mode)
+	}
+	return append(append(p, byte(len(e.Name))), e.Name...)
+}
+
+// next decodes the first edge of a path that check has accepted.
+func (p Path) next() (e Edge, rest Path) {
+	le := binary.LittleEndian
+	e.Ahead = p[0] == 1
+	e.Life = Life{le.Uint64(p[1:]), le.Uint64(p[9:])}
+	e.Waiter, e.Blocker = party(p[17:]), party(p[17+partySize:])
+	end := edgeSize + int(p[edgeSize-1])
+	e.Name = p[edgeSize:end:end]
+	return e, p[end:]
+}
+
+func party(b []byte) Party {
+	le := binary.LittleEndian
+	return Party{
+		Instance: le.Uint64(b), Lock: le.Uint64(b[8:]), Op: le.Uint32(b[16:]), Owner: le.Uint64(b[20:]), Mode: b[28],
+	}
+}
+
+// Edges gives the edges with their numbers, from 0. An edge's name points into
+// the path.
+func (p Path) Edges() iter.Seq2[int, Edge] {
+	return func(yield func(int, Edge) bool) {
+		var e Edge
+		for i := 0; len(p) != 0; i++ {
+			if e, p = p.next(); !yield(i, e) {
+				return
+			}
+		}
+	}
+}
+
+// Len gives the number of edges.
+func (p Path) Len() (n int) {
+	for range p.Edges() {
+		n++
+	}
+	return n
+}
+
+// At decodes edge i, 0 <= i < Len().
+func (p Path) At(i int) Edge {
+	for j, e := range p.Edges() {
+		if j == i {
+			return e
+		}
+	}
+	panic(fmt.Sprintf("wire: path has no edge %d", i))
+}
+
+// check judges a path's form, that is all but who waits for whom.
+func (p Path) check() error {
+	for n := 0; len(p) != 0; n++ {
+		switch {
+		case n == MaxEdges:
+			return fmt.Errorf("%w: path of more than %d edges", ErrTooLarge, MaxEdges)
+		case len(p) < edgeSize:
+			return fmt.Errorf("%w: edge %d of a path", ErrTruncated, n)
+		}
+		size := int(p[edgeSize-1])
+		switch {
+		case size > MaxName:
+			return fmt.Errorf("%w: name of %d bytes in edge %d of a path", ErrTooLarge, size, n)
+		case size == 0, p[0] > 1, p[16+partySize] > maxMode, p[16+2*partySize] > maxMode:
+			return fmt.Errorf("%w: bits %d, modes %d and %d, name of %d bytes in edge %d of a path",
+				ErrField, p[0], p[16+partySize], p[16+2*partySize], size, n)
+		case len(p) < edgeSize+size:
+			return fmt.Errorf("%w: name in edge %d of a path", ErrTruncated, n)
+		}
+		p = p[edgeSize+size:]
+	}
+	return nil
+}

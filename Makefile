@@ -4,11 +4,12 @@ GO       ?= go
 FUZZTIME ?= 10s
 BENCH    ?= .
 COUNT    ?= 1
+BUDGET   ?= 50s
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz bench lint tidy-check clean
+.PHONY: help build demo test race sim fuzz bench lint tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +28,9 @@ test: ## go vet, gofmt, and all tests
 
 race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./...
+
+sim: build ## simulated clusters for BUDGET=50s: deliberate bugs are found, no invariant fails
+	@bin/lockbench sim --budget $(BUDGET)
 
 fuzz: ## each fuzz target for FUZZTIME=10s
 	@grep -l '^func Fuzz' --include='*_test.go' -r . | while read -r file; do \

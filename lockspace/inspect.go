@@ -75,3 +75,77 @@ func list(q *queue) []LockInfo {
 	}
 	return out
 }
+
+// ResourceState is all that a shard keeps of a name, as it is, for tests and
+// tools.
+type ResourceState struct {
+	Role      string    // as in ResourceInfo
+	Life      wire.Life // the master's, or the one proposed
+	Entry     wire.Life // directory entry; zero: absent
+	Held      int       // messages about the name that wait for the fence
+	Early     int       // messages kept until a LOOKUP is answered
+	Deferred  int       // operations kept until an adoption is answered
+	ClaimedAt int64     // when the open claim was made, this node's ns; 0: none is open
+	Value     []byte    // points into the shard
+	ValueOK   bool
+	Granted   []LockState
+	Convert   []LockState
+	Waiting   []LockState
+}
+
+// LockState is a lock, or a copy of one, as it is.
+type LockState struct {
+	Owner, ID uint64
+	Flags     uint32 // of the running or last operation
+	Op        uint32 // its number
+	Granted   Mode
+	Wanted    Mode // NoMode: no operation is running
+	High      Mode // highest mode for which a BAST was sent since the grant; NoMode: none
+	WantBast  bool
+	Demoted   bool
+}
+
+// State fills st for a name with the given hash and says whether the shard
+// keeps anything of it. It uses st's slices again. The shard must not be
+// entered meanwhile.
+func (s *Shard) State(st *ResourceState, hash uint64, name []byte) bool {
+	*st = ResourceState{Granted: st.Granted[:0], Convert: st.Convert[:0], Waiting: st.Waiting[:0]}
+	r := s.names.find(hash, name)
+	if r == nil {
+		st.Role = unused.String()
+		return false
+	}
+	st.Role, st.Life, st.Entry = r.state.String(), r.life, r.dirLife
+	st.Early, st.Deferred = len(r.early), len(r.deferred)
+	st.Value, st.ValueOK = r.value, r.valueOK
+	for h := r.held; h != nil; h = h.resNext {
+		st.Held += len(h.msgs)
+	}
+	if r.claim != nil {
+		st.ClaimedAt = r.claim.start
+	}
+	st.Granted = states(st.Granted, &r.granted)
+	st.Convert = states(st.Convert, &r.convert)
+	st.Waiting = states(st.Waiting, &r.waiting)
+	return true
+}
+
+func states(out []LockState, q *queue) []LockState {
+	for l := q.head; l != nil; l = l.next {
+		out = append(out, LockState{
+			Owner: l.owner, ID: l.id, Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
+			High: l.high, WantBast: l.wantBast, Demoted: l.demoted,
+		})
+	}
+	return out
+}
+
+// HeldBack calls f for each message that waits for the fence, or behind one
+// that does. The shard must not be entered meanwhile.
+func (s *Shard) HeldBack(f func(to uint16, m *wire.Msg)) {
+	for h := s.outbox.head; h != nil; h = h.next {
+		for i := range h.msgs {
+			f(h.to, &h.msgs[i])
+		}
+	}
+}

@@ -157,11 +157,16 @@ func newProgress(w io.Writer, quiet bool) *progress {
 }
 
 func (p *progress) show(protocol, phase string, ops, of int) {
+	p.line(fmt.Sprintf("%s: %s %d of %d", protocol, phase, ops, of))
+}
+
+// line replaces the line, if the last one has been there for a while.
+func (p *progress) line(text string) {
 	if p.quiet || time.Since(p.last) < 100*time.Millisecond {
 		return
 	}
 	p.last, p.shown = time.Now(), true
-	fmt.Fprintf(p.w, "\r\x1b[K%s: %s %d of %d", protocol, phase, ops, of)
+	fmt.Fprint(p.w, "\r\x1b[K"+text)
 }
 
 func (p *progress) done() {

@@ -1,0 +1,215 @@
+package sim
+
+import (
+	"math"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// lane carries the messages of one node to another about one name, in order.
+// Messages of different lanes overtake each other. A message without a name
+// has a lane of its shard's, and stays behind all that its shard's node has
+// sent to that node before.
+type lane struct {
+	pair    *pair
+	name    *name // nil: for messages without one
+	key     uint64
+	packets []packet
+	sent    uint64 // packets so far
+	ready   int64  // when the last one comes out
+}
+
+// pair is the link from one node to another. Cut, it loses nothing: what was
+// under way arrives when the link is back, as with package engine.
+type pair struct {
+	from, to int // node ids
+	upAt     int64
+	ready    int64 // when the last packet of all lanes comes out
+	bare     []*lane
+}
+
+// packet is a message under way.
+type packet struct {
+	typ      wire.Type
+	bytes    []byte   // encoded
+	msg      wire.Msg // else: a copy
+	instance uint64   // of the sender
+	to       uint64   // instance that it is for
+	clock    uint64
+	ready    int64
+	seq      uint64
+}
+
+// mix is the finaliser of splitmix64.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// delay gives the time that packet number k of a lane takes. It follows from
+// the seed and the lane alone, so that leaving out operations on other names
+// changes nothing here.
+func (r *run) delay(l *lane, k uint64) int64 {
+	h := mix(l.key + k*0x9e3779b97f4a7c15)
+	u := float64(h>>11+1) / (1 << 53)
+	d := -math.Log(u) * float64(r.p.Delay)
+	switch tail := h & 0x3ff; {
+	case tail < uint64(r.p.Tail):
+		d *= 300
+	case tail < 4*uint64(r.p.Tail):
+		d *= 20
+	}
+	// For a while some lanes are slow altogether.
+	if window := uint64(r.now >> 24); r.p.Slow > 0 && mix(l.key^window)%100 < uint64(r.p.Slow) {
+		d *= 100
+	}
+	return int64(d) + 1
+}
+
+func (r *run) pair(from, to int) *pair { return &r.pairs[from*(len(r.nodes)+1)+to] }
+
+// laneOf finds the lane of a message.
+func (r *run) laneOf(from, to int, shard int, nm *name) *lane {
+	p := r.pair(from, to)
+	list, i := &p.bare, shard
+	if nm != nil {
+		list, i = &nm.lanes, from*(len(r.nodes)+1)+to
+	}
+	for len(*list) <= i {
+		*list = append(*list, nil)
+	}
+	l := (*list)[i]
+	if l == nil {
+		l = &lane{pair: p, name: nm, key: mix(r.cfg.Seed ^ uint64(from)<<40 ^ uint64(to)<<48 ^ uint64(shard)<<56)}
+		if nm != nil {
+			l.key = mix(l.key ^ nm.hash)
+		}
+		(*list)[i] = l
+	}
+	return l
+}
+
+// post puts a message on its lane. m is copied.
+func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
+	if to == 0 || int(to) > len(r.nodes) || to == n.id && m.Type.Named() {
+		r.fail(inOnce, nil, "node %d sends %v about %q to node %d", n.id, m.Type, m.Name, to)
+		return
+	}
+	var nm *name
+	if m.Type.Named() {
+		nm = r.nameOf(string(m.Name))
+	}
+	dest := r.nodes[to-1]
+	l := r.laneOf(int(n.id), int(to), shard, nm)
+	r.seq++
+	p := packet{typ: m.Type, instance: n.instance, to: dest.instance, clock: n.clock(), seq: r.seq}
+	if r.wire {
+		p.bytes = m.Append(r.buffer())
+	} else {
+		p.msg = *m
+		p.msg.Name, p.msg.Value = slices.Clone(m.Name), slices.Clone(m.Value)
+		p.msg.Text, p.msg.Locks = slices.Clone(m.Text), slices.Clone(m.Locks)
+	}
+	p.ready = max(l.ready, r.now+r.delay(l, l.sent))
+	if nm == nil {
+		p.ready = max(p.ready, l.pair.ready)
+	}
+	l.ready, l.pair.ready = p.ready, max(l.pair.ready, p.ready)
+	l.sent++
+	l.packets = append(l.packets, p)
+	if len(l.packets) == 1 {
+		r.net.push(event{at: p.ready, seq: p.seq, lane: l})
+	}
+	r.sends(n, to, nm, m)
+}
+
+func (r *run) buffer() []byte {
+	if n := len(r.free); n > 0 {
+		b := r.free[n-1]
+		r.free = r.free[:n-1]
+		return b[:0]
+	}
+	return make([]byte, 0, 256)
+}
+
+// poison spoils what has carried a message: nothing of it may be kept.
+func (r *run) poison(p *packet) {
+	for _, b := range [][]byte{p.bytes, p.msg.Name, p.msg.Value, p.msg.Text, p.msg.Locks} {
+		for i := range b {
+			b[i] = 0xa5
+		}
+	}
+	if p.bytes != nil {
+		r.free = append(r.free, p.bytes)
+	}
+}
+
+// arrive hands over the first packet of a lane, or says that the link is cut.
+func (r *run) arrive(l *lane) (delivered bool) {
+	if l.pair.upAt > r.now {
+		r.net.push(event{at: l.pair.upAt, seq: l.packets[0].seq, lane: l})
+		return false
+	}
+	p := l.packets[0]
+	l.packets[0] = packet{}
+	l.packets = l.packets[1:]
+	if len(l.packets) > 0 {
+		next := &l.packets[0]
+		r.net.push(event{at: max(next.ready, r.now), seq: next.seq, lane: l})
+	}
+	m := &p.msg
+	if r.wire {
+		m = &r.msg
+		if _, err := m.Decode(p.bytes); err != nil {
+			r.fail(inOnce, l.name, "%v from node %d: %v", p.typ, l.pair.from, err)
+			return true
+		}
+	}
+	r.traceArrival(l, m)
+	r.nodes[l.pair.to-1].deliver(l, &p, m)
+	r.poison(&p)
+	return true
+}
+
+// deliver enters the shard, or all shards, that a message is for.
+func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
+	n.r.mixIn(uint64(p.typ)<<32 | uint64(l.pair.from)<<16 | uint64(l.pair.to))
+	closed := n.closed
+	if l.name == nil {
+		for _, s := range n.shards {
+			s.Note(p.clock)
+			s.Deliver(n.now(), p.instance, 0, m)
+		}
+		n.after(closed)
+		return
+	}
+	s := n.shards[lockspace.ShardOf(l.name.hash, len(n.shards))]
+	n.r.before(n, l.name)
+	s.Note(p.clock)
+	s.Deliver(n.now(), p.instance, l.name.hash, m)
+	n.r.afterDelivery(n, l.name, p.instance, m)
+	n.after(closed)
+}
+
+// busy says that messages are under way.
+func (r *run) busy() bool { return len(r.net.list) > 0 }
+
+// cut breaks the link from one node to another for a time; with both, the
+// way back too.
+func (r *run) cut(from, to int, ns int64, both bool) {
+	r.pair(from, to).upAt = r.now + ns
+	if both {
+		r.pair(to, from).upAt = r.now + ns
+	}
+}
+
+// heal ends all cuts.
+func (r *run) heal() {
+	for i := range r.pairs {
+		r.pairs[i].upAt = 0
+	}
+}

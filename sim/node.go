@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// node is one node with its shards.
+type node struct {
+	common
+	id       uint16
+	instance uint64
+	offset   int64 // ns, of its clock
+	drift    int64 // parts per million that its clock is fast
+	shards   []*lockspace.Shard
+	live     []*lock // what its programs hold or want
+	known    []*name // what its programs have heard of, the latest last
+	curious  *name   // the latest of them that came from somebody else
+	hurry    *lock   // of a directory below which a program has just created something
+}
+
+// host is a node towards one of its shards; it implements lockspace.Host.
+type host struct {
+	*node
+	shard int
+}
+
+// roots are the names that all programs know from the start.
+const roots = 3
+
+func (n *node) now() int64 { return n.offset + n.r.now + n.r.now/1_000_000*n.drift }
+
+func (n *node) shardOf(nm *name) *lockspace.Shard {
+	return n.shards[lockspace.ShardOf(nm.hash, len(n.shards))]
+}
+
+// start gives the node its shards.
+func (n *node) start(view *lockspace.View) error {
+	r := n.r
+	n.clocks = make([]uint64, r.shards)
+	n.shards = nil
+	for k := range r.shards {
+		s, err := lockspace.New(lockspace.Config{
+			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view,
+			Host: host{n, k}, Common: &shardCommon{&n.common, k},
+			IdleAfter: r.p.IdleAfter, Drift: r.driftAllowed, Without: r.without,
+		})
+		if err != nil {
+			return err
+		}
+		n.shards = append(n.shards, s)
+	}
+	return nil
+}
+
+// after lets the other shards of a node see that claims have closed.
+func (n *node) after(closed uint64) {
+	for closed != n.closed {
+		closed = n.closed
+		for _, s := range n.shards {
+			s.Release(n.now())
+		}
+	}
+}
+
+func (n *node) tick() {
+	closed := n.closed
+	for _, s := range n.shards {
+		s.Tick(n.now())
+	}
+	n.after(closed)
+}
+
+// knows says whether programs on the node have heard of a name.
+func (n *node) knows(nm *name) bool { return nm.knownBy>>n.id&1 == 1 }
+
+// learn tells the node's programs of a name.
+func (n *node) learn(nm *name) (isNew bool) {
+	if n.knows(nm) {
+		return false
+	}
+	nm.knownBy |= 1 << n.id
+	n.known = append(n.known, nm)
+	n.curious = nm
+	return true
+}
+
+// --- lockspace.Host ---
+
+// Send is part of lockspace.Host.
+func (h host) Send(to uint16, m *wire.Msg) { h.r.post(h.node, h.shard, to, m) }
+
+// MayClaim is part of lockspace.Host: not towards a node that does not answer.
+func (h host) MayClaim(directory uint16) bool {
+	return h.r.pair(int(h.id), int(directory)).upAt <= h.r.now &&
+		h.r.pair(int(directory), int(h.id)).upAt <= h.r.now
+}
+
+// Conflict is part of lockspace.Host.
+func (h host) Conflict(name []byte, _ wire.Life) {
+	nm := h.r.nameOf(string(name))
+	h.r.tracef(nm, "node %d: CONFLICT", h.id)
+	for _, c := range h.r.checks {
+		c.conflict(h.node, nm)
+	}
+}
+
+// Complete is part of lockspace.Host.
+func (h host) Complete(user any, id, tag uint64, c *lockspace.Completion) {
+	l := user.(*lock)
+	h.r.touch(l.name)
+	l.complete(h.node, id, tag, c)
+}
+
+// Blocking is part of lockspace.Host.
+func (h host) Blocking(user any, id uint64, mode lockspace.Mode) {
+	l := user.(*lock)
+	h.r.tracef(l.name, "node %d: BAST %v for lock %d in %v", h.id, mode, l.num, l.mode)
+	if l.id != id || l.gone {
+		h.r.fail(inOnce, l.name, "node %d: BAST for lock %d, which is gone", h.id, l.num)
+		return
+	}
+	l.told |= 1 << mode
+	h.r.basts(l, mode)
+}
+
+// Confirmed is part of lockspace.Host.
+func (h host) Confirmed(user any, id uint64) {
+	l := user.(*lock)
+	h.r.touch(l.name)
+	if l.id != id || l.gone || !l.open {
+		h.r.fail(inOnce, l.name, "node %d: lock %d confirmed: gone %v, open %v", h.id, l.num, l.gone, l.open)
+		return
+	}
+	l.open = false
+}
+
+// Lost is part of lockspace.Host.
+func (h host) Lost(user any, id uint64) {
+	l := user.(*lock)
+	h.r.touch(l.name)
+	h.r.tracef(l.name, "node %d: LOST lock %d in %v", h.id, l.num, l.mode)
+	if l.id != id || l.lost || l.gone && l.last.Status != wire.LostLock {
+		h.r.fail(inOnce, l.name, "node %d: lock %d lost: gone %v, lost before %v", h.id, l.num, l.gone, l.lost)
+		return
+	}
+	l.lost, l.gone, l.mode, l.open = true, true, lockspace.NoMode, false
+}

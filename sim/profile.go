@@ -1,0 +1,100 @@
+package sim
+
+import ls "github.com/lockify-dlm/lockify/lockspace"
+
+// Profile is a kind of runs: the cluster, its network and clocks, and what the
+// programs do.
+type Profile struct {
+	Name      string
+	About     string
+	MinNodes  int
+	MaxNodes  int
+	MaxShards int
+	Delay     int64 // ns, the mean of a message's way
+	Tail      int   // of 1024 messages, how many take 300 times as long; three times as many take 20 times
+	Slow      int   // percent of lanes that are slow, for 17 ms at a time
+	Cuts      int64 // ns between cuts of links, on average; 0: none
+	Pauses    int64 // ns between pauses that are longer than IdleAfter, on average; 0: none
+	Rests     int64 // ns between looks at a cluster at rest, on average; 0: none
+	Think     int64 // ns between operations on one node, on average
+	Tick      int64 // ns between ticks of a node
+	IdleAfter int64 // ns, see lockspace.Config
+	Drift     int64 // parts per million that clocks may run fast or slow
+	Reuse     bool  // New is also used for names that exist
+	Roots     int   // names that all know from the start
+	Locks     int   // of one node, at the same time
+	Release   int   // percent of held locks that are given up once they are in somebody's way, per turn
+	Weights   map[string]int
+	Modes     []ls.Mode // chosen with equal chances
+}
+
+var (
+	manyModes = []ls.Mode{ls.NL, ls.CR, ls.CW, ls.PR, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX}
+	allModes  = []ls.Mode{ls.NL, ls.CR, ls.CW, ls.PR, ls.PW, ls.EX}
+)
+
+const (
+	us = int64(1e3)
+	ms = int64(1e6)
+)
+
+// profiles are all kinds of runs.
+var profiles = []Profile{
+	{
+		Name: "fresh", About: "files are created in directories; New is used rightly",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes,
+	},
+	{
+		Name: "gate", About: "as fresh, in haste: directories are let go at once, answers to claims are slow, unused names go at once",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 60 * us, Tail: 8, Slow: 15, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 60 * us, Tick: 300 * us, IdleAfter: 100 * us, Drift: 100, Roots: 3, Locks: 8, Modes: allModes,
+		Weights: map[string]int{"create": 4},
+	},
+	{
+		Name: "reuse", About: "New is also used for names that exist, at other nodes too",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes, Reuse: true,
+	},
+	{
+		Name: "hot", About: "many locks on few names, all modes and flags: queues, conversions, values",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 1, Delay: 50 * us, Tail: 2, Slow: 2, Pauses: 100 * ms, Rests: 30 * ms,
+		Think: 60 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 6, Modes: allModes,
+		Weights: map[string]int{"read": 1, "create": 0, "convert": 8, "unlock": 3},
+	},
+	{
+		Name: "cold", About: "many names, used seldom: lookups, removals, masters that come and go",
+		MinNodes: 2, MaxNodes: 5, MaxShards: 4, Delay: 300 * us, Tail: 16, Slow: 10, Pauses: 10 * ms, Rests: 50 * ms,
+		Think: 300 * us, Tick: 1 * ms, IdleAfter: 2 * ms, Drift: 100, Roots: 12, Locks: 4, Modes: manyModes,
+		Weights: map[string]int{"unlock": 12, "create": 1},
+	},
+	{
+		Name: "lazy", About: "locks are kept until they are in somebody's way",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 2, Delay: 100 * us, Tail: 4, Slow: 5, Pauses: 100 * ms, Rests: 30 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 4, Locks: 12, Modes: manyModes, Release: 60,
+		Weights: map[string]int{"unlock": 0, "convert": 1, "create": 1},
+	},
+	{
+		Name: "links", About: "links are cut, one way or both, and come back without loss",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 200 * us, Tail: 16, Slow: 10, Cuts: 4 * ms, Pauses: 80 * ms, Rests: 60 * ms,
+		Think: 100 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 3, Locks: 8, Modes: manyModes, Reuse: true,
+	},
+}
+
+// Profiles gives the names of all profiles, and what each is about.
+func Profiles() (names, abouts []string) {
+	for i := range profiles {
+		names, abouts = append(names, profiles[i].Name), append(abouts, profiles[i].About)
+	}
+	return names, abouts
+}
+
+// profileOf finds a profile, nil if there is none of that name.
+func profileOf(name string) *Profile {
+	for i := range profiles {
+		if profiles[i].Name == name {
+			return &profiles[i]
+		}
+	}
+	return nil
+}

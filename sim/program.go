@@ -1,0 +1,133 @@
+package sim
+
+import (
+	ls "github.com/lockify-dlm/lockify/lockspace"
+)
+
+// program lets a program on a node do something random, or nothing.
+func (r *run) program(n *node) (happened bool) {
+	keep := n.live[:0]
+	for _, l := range n.live {
+		if !l.gone {
+			keep = append(keep, l)
+		}
+	}
+	clear(n.live[len(keep):])
+	n.live = keep
+	a := action{at: r.now, node: int(n.id) - 1, lock: len(r.locks)}
+	if len(n.live) == 0 || len(n.live) < r.p.Locks && (n.curious != nil || r.prog.IntN(3) == 0) {
+		return r.choose(n, nil, onNothing, &a)
+	}
+	if h := n.hurry; h != nil {
+		n.hurry = nil
+		if h.idle() {
+			a.lock = h.num
+			return r.choose(n, h, onIdle, &a)
+		}
+	}
+	l := n.live[r.prog.IntN(len(n.live))]
+	for i := 0; i < 2 && l.wanted != ls.NoMode; i++ {
+		l = n.live[r.prog.IntN(len(n.live))]
+	}
+	a.lock = l.num
+	switch {
+	case l.wanted != ls.NoMode:
+		return r.choose(n, l, onBusy, &a)
+	case l.told != 0 && r.p.Release > 0 && r.prog.IntN(100) < r.p.Release:
+		a.op = opOf("unlock")
+		return chooseUnlock(r, n, l, &a) && r.do(&a)
+	}
+	return r.choose(n, l, onIdle, &a)
+}
+
+// choose picks one of the operations with a target, by weight, and does it.
+func (r *run) choose(n *node, l *lock, on target, a *action) bool {
+	total := 0
+	for i := range ops {
+		if ops[i].on == on {
+			total += r.weights[i]
+		}
+	}
+	if total == 0 {
+		return false
+	}
+	k := r.prog.IntN(total)
+	for i := range ops {
+		if ops[i].on != on {
+			continue
+		}
+		if k -= r.weights[i]; k < 0 {
+			a.op = i
+			return ops[i].choose(r, n, l, a) && r.do(a)
+		}
+	}
+	return false
+}
+
+// do executes an operation, and records it. It says whether it made sense.
+func (r *run) do(a *action) bool {
+	n, o := r.nodes[a.node], &ops[a.op]
+	var l *lock
+	if l = r.lockOf(a.lock); o.makes {
+		if l != nil {
+			return false
+		}
+	} else if l == nil || l.gone || l.n != n || (o.on == onIdle) != l.idle() {
+		return false
+	}
+	if r.recording && !r.ending {
+		r.recorded = append(r.recorded, *a)
+	}
+	r.traceAction(n, l, a)
+	r.mixIn(uint64(a.op)<<48 | uint64(a.node)<<40 | uint64(a.lock))
+	o.do(r, n, l, a)
+	return true
+}
+
+func (r *run) lockOf(num int) *lock {
+	if num >= len(r.locks) {
+		return nil
+	}
+	return r.locks[num]
+}
+
+// begin and end enclose an operation on a shard, for the oracle.
+func (r *run) begin(n *node, nm *name) {
+	r.touch(nm)
+	r.closedWas = n.closed
+	r.queues.begin(n, nm)
+}
+
+func (r *run) end(step func(o *Oracle, self uint64)) {
+	n := r.queues.node
+	r.queues.local(step)
+	n.after(r.closedWas)
+}
+
+// spoil overwrites what a caller has handed to a shard: it must have been
+// copied.
+func (r *run) spoil(b []byte) {
+	for i := range b {
+		b[i] = 0xa5
+	}
+}
+
+// flags gives a random subset.
+func (r *run) flags(of uint32) (f uint32) {
+	for bit := uint32(1); bit != 0; bit <<= 1 {
+		if of&bit != 0 && r.prog.IntN(3) == 0 {
+			f |= bit
+		}
+	}
+	return r.valueFlags(f)
+}
+
+// valueFlags leaves out what needs a value block where there is none.
+func (r *run) valueFlags(f uint32) uint32 {
+	if r.valueLen == 0 {
+		f &^= ls.ValBlk | ls.IvValBlk
+	}
+	return f
+}
+
+func (r *run) mode() ls.Mode { return r.p.Modes[r.prog.IntN(len(r.p.Modes))] }

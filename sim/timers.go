@@ -1,0 +1,94 @@
+package sim
+
+import "math"
+
+// This file is what happens by itself: ticks, programs, faults.
+
+func (r *run) startTimers() {
+	for i := range r.nodes {
+		r.timer0(timerTick, i, r.env.Int64N(r.p.Tick))
+		if r.cfg.script == nil {
+			r.timer0(timerProgram, i, r.prog.Int64N(r.p.Think))
+		}
+	}
+	for i := range r.cfg.script {
+		r.timers.push(event{at: r.cfg.script[i].at, seq: uint64(i), kind: timerScript, node: int32(i)})
+	}
+	r.seq += uint64(len(r.cfg.script))
+	for kind, mean := range r.faults() {
+		if mean > 0 {
+			r.timer0(timerFault, kind, r.expo(mean))
+		}
+	}
+}
+
+func (r *run) timer0(kind timerKind, node int, ns int64) {
+	r.seq++
+	r.timers.push(event{at: r.now + ns, seq: r.seq, kind: kind, node: int32(node)})
+}
+
+// expo gives an exponentially distributed time.
+func (r *run) expo(mean int64) int64 {
+	return int64(-math.Log(1-r.env.Float64())*float64(mean)) + 1
+}
+
+// The kinds of faults, in the order of faults.
+const (
+	faultCut = iota
+	faultPause
+	faultRest
+)
+
+// faults gives the mean time between faults, by kind; 0: none.
+func (r *run) faults() []int64 { return []int64{r.p.Cuts, r.p.Pauses, r.p.Rests} }
+
+// timer says whether anything has happened.
+func (r *run) timer(e *event) (happened bool) {
+	i := int(e.node)
+	switch e.kind {
+	case timerTick:
+		r.mixIn(uint64(i))
+		r.nodes[i].tick()
+		r.timer0(timerTick, i, r.p.Tick)
+	case timerProgram:
+		if r.ending {
+			return false
+		}
+		if r.now >= r.pausedTo {
+			happened = r.program(r.nodes[i])
+		}
+		r.timer0(timerProgram, i, int64(-math.Log(1-r.prog.Float64())*float64(r.p.Think))+1)
+		return happened
+	case timerScript:
+		a := r.cfg.script[i]
+		return r.do(&a)
+	case timerFault:
+		if r.ending {
+			return false
+		}
+		r.fault(i)
+		r.timer0(timerFault, i, r.expo(r.faults()[i]))
+	}
+	return true
+}
+
+func (r *run) fault(kind int) {
+	r.mixIn(uint64(kind) << 8)
+	switch kind {
+	case faultCut:
+		r.stats.Cuts++
+		from, to := 1+r.env.IntN(len(r.nodes)), 1+r.env.IntN(len(r.nodes))
+		both, ns := r.env.IntN(2) == 0, r.expo(5*ms)
+		if from != to {
+			r.tracef(nil, "link from node %d to node %d cut for %.3f ms, both ways: %v", from, to, float64(ns)/1e6, both)
+			r.cut(from, to, ns, both)
+		}
+	case faultPause:
+		r.stats.Pauses++
+		r.pausedTo = r.now + r.p.IdleAfter + r.env.Int64N(r.p.IdleAfter)
+		r.tracef(nil, "programs pause")
+	case faultRest:
+		r.stats.Rests++
+		r.rest()
+	}
+}

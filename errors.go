@@ -20,13 +20,28 @@ var (
 	ErrClosed     = errors.New("lockify: closed")                                                // node, client or lockspace is closed
 	ErrVersion    = errors.New("lockify: no common protocol version")                            // client and node are too far apart
 	ErrMismatch   = errors.New("lockify: lockspace exists with other properties in the cluster") // e.g. the value size
+	ErrTimedOut   = errors.New("lockify: not granted in time")                                   // Timeout; withdrawn in the cluster
+	ErrNoOrphan   = errors.New("lockify: no orphan of this name on the node")                    // AdoptOrphan
+	ErrOrphanMode = errors.New("lockify: the orphan has another mode")                           // AdoptOrphan
+	ErrNotOwner   = errors.New("lockify: another session's lock")                                // it is not ours to use
+)
+
+// These are ErrInvalid, too.
+var (
+	ErrName  = fmt.Errorf("%w: name", ErrInvalid)         // not 1 to 64 bytes
+	ErrMode  = fmt.Errorf("%w: mode", ErrInvalid)         // not NL to EX
+	ErrFlags = fmt.Errorf("%w: options", ErrInvalid)      // that do not go together, or not with the operation
+	ErrValue = fmt.Errorf("%w: value", ErrInvalid)        // longer than the lockspace's
+	ErrNode  = fmt.Errorf("%w: no such node", ErrInvalid) // in the cluster
 )
 
 var statusErrors = map[wire.Status]error{
 	wire.WouldBlock: ErrWouldBlock, wire.Deadlock: ErrDeadlock, wire.Cancelled: ErrCancelled,
 	wire.LostLock: ErrLost, wire.Invalid: ErrInvalid, wire.Busy: ErrBusy, wire.NoLock: ErrNotHeld,
 	wire.NoSpace: ErrClosed, wire.Limit: ErrLimit, wire.ShuttingDown: ErrClosed,
-	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch,
+	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch, wire.TimedOut: ErrTimedOut,
+	wire.BadName: ErrName, wire.BadMode: ErrMode, wire.BadFlags: ErrFlags, wire.BadValue: ErrValue,
+	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode,
 }
 
 // statusError gives the error of a status, nil for success.

@@ -78,11 +78,7 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 	s.endAdoption(r)
 	if clean {
 		s.stats.ClaimsAdopted++
-		for _, q := range []*queue{&r.granted, &r.convert} {
-			for l := q.head; l != nil; l = l.next {
-				s.host.Confirmed(l.user, l.id)
-			}
-		}
+		s.confirmHolders(r)
 	} else {
 		s.stats.ClaimsLost++
 		s.host.Conflict(r.name(), r.life)
@@ -201,7 +197,7 @@ func (s *Shard) loseHolders(r *resource, adopted bool) {
 
 // loseLock ends a granted lock, and the operation that was running on it.
 func (s *Shard) loseLock(l *Lock) {
-	user, id, tag, busy := l.user, l.id, l.tag, l.wanted != NoMode
+	user, id, tag, busy, orphan := l.user, s.handle(l), l.tag, l.wanted != NoMode, l.orphan
 	s.freeLockOf(l)
 	l.id = 0 // a deferred conversion of it is dropped by loseHolders
 	s.stats.LocksLost++
@@ -209,7 +205,9 @@ func (s *Shard) loseLock(l *Lock) {
 		s.ast = Completion{Status: wire.LostLock, Mode: NoMode}
 		s.host.Complete(user, id, tag, &s.ast)
 	}
-	s.host.Lost(user, id)
+	if !orphan {
+		s.host.Lost(user, id)
+	}
 }
 
 // runDeferred carries on, in order, with what was begun during the adoption,
@@ -222,10 +220,7 @@ func (s *Shard) runDeferred(r *resource) {
 			s.start(r, l)
 			continue
 		}
-		var value []byte
-		if l.more != nil {
-			value, l.more.value = l.more.value, nil
-		}
+		value := l.pendingValue()
 		if r.state == remote {
 			s.convertRemote(r, l, value)
 		} else {
@@ -310,9 +305,12 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 		return
 	}
 	l := s.newLock(r, owner, rec.Lock)
-	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&^bitSilent, rec.Flags&WantBast != 0
+	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
 	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
 	l.token = r.lastToken
+	if l.flags&alternates != 0 && l.flags&ValBlk != 0 {
+		l.flags |= IvValBlk // an ADOPT has no room for what it would write
+	}
 	switch {
 	case l.granted == NoMode:
 		r.waiting.push(l)

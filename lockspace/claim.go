@@ -119,15 +119,21 @@ func (s *Shard) confirm(r *resource) {
 	}
 	r.state = master
 	r.lastToken = max(r.lastToken, s.clock) // an older master's tokens have come with the answer
-	for l := r.granted.head; l != nil; l = l.next {
-		s.host.Confirmed(l.user, l.id)
-	}
-	for l := r.convert.head; l != nil; l = l.next {
-		s.host.Confirmed(l.user, l.id)
-	}
+	s.confirmHolders(r)
 	s.closeClaim(r)
 	s.runDeferred(r)
 	s.maybeIdle(r)
+}
+
+// confirmHolders tells all that hold something here that it is ordinary now.
+func (s *Shard) confirmHolders(r *resource) {
+	for _, q := range []*queue{&r.granted, &r.convert} {
+		for l := q.head; l != nil; l = l.next {
+			if !l.orphan {
+				s.host.Confirmed(l.user, s.handle(l))
+			}
+		}
+	}
 }
 
 // observeRTT smooths the answer time of claims as TCP does (RFC 6298).

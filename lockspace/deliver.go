@@ -34,6 +34,8 @@ func (s *Shard) Deliver(now int64, from uint64, hash uint64, m *wire.Msg) {
 		s.onYou(hash, m)
 	case wire.Queued, wire.Denied, wire.Grant, wire.Bast, wire.NotMaster:
 		s.onAnswer(from, hash, m)
+	case wire.Purge:
+		s.purge(m.Instance)
 	default: // recovery and delegation
 		s.stats.Ignored++
 	}
@@ -129,7 +131,7 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 	}
 	l := s.newLock(r, owner, m.Lock)
 	l.op, l.hops, l.wanted, l.xid = m.Op, m.Hops, Mode(m.Mode), m.Owner
-	l.flags, l.wantBast = m.Flags&lockFlags, m.Flags&WantBast != 0
+	l.flags, l.wantBast = m.Flags&lockFlags&^Orphan, m.Flags&WantBast != 0
 	s.requestHere(r, l)
 }
 
@@ -151,7 +153,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 			return
 		}
 		l.wanted, l.op, l.hops, l.demoted = Mode(m.Mode), m.Op, m.Hops, false
-		l.flags = m.Flags & convertFlags
+		l.flags = m.Flags & (convertFlags | Orphan)
 		l.wantBast = l.wantBast || m.Flags&WantBast != 0
 		if m.Bits&wire.BitNoReply != 0 {
 			l.flags |= bitSilent
@@ -265,7 +267,7 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 			s.stats.Ignored++ // a conversion down has crossed it
 			return
 		}
-		s.host.Blocking(l.user, l.id, Mode(m.Mode))
+		s.blocking(l, Mode(m.Mode))
 		return
 	}
 	if l.wanted == NoMode || l.op != m.Op {

@@ -18,15 +18,28 @@ func conflicts(q *queue, l *Lock) bool {
 // grantable implements _can_be_granted. first says that the operation has
 // just arrived, not waited.
 func (r *resource) grantable(l *Lock, first bool) bool {
-	if conflicts(&r.granted, l) || conflicts(&r.convert, l) {
-		return false
+	if l.expedited() {
+		return true
 	}
+	return r.inOrder(l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l)
+}
+
+// expedited: EXPEDITE, which is for new locks in NL, excludes nothing. (It is
+// looked at again here because a peer may have sent it.)
+func (l *Lock) expedited() bool {
+	return l.flags&Expedite != 0 && l.wanted == NL && l.granted == NoMode
+}
+
+// inOrder says that it is l's turn, whatever the modes.
+func (r *resource) inOrder(l *Lock, first bool) bool {
 	conv := l.granted != NoMode
 	switch {
 	case first && conv && l.flags&QueCvt == 0:
 		return true // in place
 	case first && conv:
 		return r.convert.n == 0
+	case l.flags&OutOfOrder != 0:
+		return true
 	case first:
 		return r.convert.n == 0 && r.waiting.n == 0
 	case conv:
@@ -61,7 +74,7 @@ const (
 )
 
 // tryGrant implements can_be_granted: grantable, else conversion deadlock,
-// which CONVDEADLK resolves by demoting l to NL.
+// which CONVDEADLK resolves by demoting l to NL, else the alternate mode.
 func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
 	if r.grantable(l, first) {
 		return grant
@@ -74,22 +87,36 @@ func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
 			r.busyUntil = s.now
 		}
 		l.granted, l.demoted = NL, true
+		return wait
+	}
+	if alt := l.alternate(); alt != NoMode {
+		asked := l.wanted
+		l.wanted = alt
+		if r.grantable(l, first) {
+			l.altMode = true
+			return grant
+		}
+		l.wanted = asked
 	}
 	return wait
+}
+
+// alternate gives the mode that ALTPR or ALTCW names, NoMode if none does.
+func (l *Lock) alternate() Mode {
+	switch {
+	case l.flags&AltPR != 0 && l.wanted != PR:
+		return PR
+	case l.flags&AltCW != 0 && l.wanted != CW:
+		return CW
+	}
+	return NoMode
 }
 
 // grantPending grants what has become grantable, then tells the holders that
 // block the rest (grant_pending_locks).
 func (s *Shard) grantPending(r *resource) {
 	high, cw := s.grantConverts(r)
-	if r.convert.n == 0 {
-		for l := r.waiting.head; l != nil && r.grantable(l, false); l = r.waiting.head {
-			s.grantNow(r, l, nil)
-		}
-	}
-	for l := r.waiting.head; l != nil && high != EX; l = l.next { // beside EX, CW says nothing more
-		high, cw = above(high, l.wanted), cw || l.wanted == CW
-	}
+	high, cw = s.grantWaiting(r, high, cw)
 	if high == NoMode {
 		return
 	}
@@ -106,6 +133,28 @@ func (s *Shard) grantPending(r *resource) {
 	}
 }
 
+// grantWaiting implements grant_pending_wait. Behind the first that must go on
+// waiting nothing is granted, but for what may pass others.
+func (s *Shard) grantWaiting(r *resource, high Mode, cw bool) (Mode, bool) {
+	unordered := r.unordered
+	r.unordered = false
+	for l := r.waiting.head; l != nil; {
+		next := l.next
+		if (unordered || l == r.waiting.head) && s.tryGrant(r, l, false) == grant {
+			s.grantNow(r, l, nil)
+			l = next
+			continue
+		}
+		high, cw = above(high, l.wanted), cw || l.wanted == CW
+		r.unordered = r.unordered || l.flags&OutOfOrder != 0
+		if high == EX && !unordered {
+			break // beside EX, CW says nothing more
+		}
+		l = next
+	}
+	return high, cw
+}
+
 // grantConverts implements grant_pending_convert. It gives the highest mode
 // still waited for, and whether CW is among them.
 func (s *Shard) grantConverts(r *resource) (high Mode, cw bool) {
@@ -118,7 +167,7 @@ restart:
 		was := l.demoted
 		switch s.tryGrant(r, l, false) {
 		case grant:
-			s.grantNow(r, l, nil)
+			s.grantNow(r, l, l.pendingValue())
 			restart = true
 		case deadlock:
 			if l.flags&NoDlckWt != 0 && l.wantBast && below(l.high, l.wanted) {

@@ -101,10 +101,11 @@ func (s *Shard) Tick(now int64) {
 	s.releaseHeld()
 	s.expireIdle()
 	s.resendClaims()
+	s.expire()
 	s.finish()
 }
 
 // Quiet says that Tick has nothing to wait for.
 func (s *Shard) Quiet() bool {
-	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil
+	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0
 }

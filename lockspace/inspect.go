@@ -10,6 +10,8 @@ type LockInfo struct {
 	Granted string `json:"granted"`
 	Wanted  string `json:"wanted,omitempty"`
 	Token   uint64 `json:"token,omitempty"`
+	Orphan  bool   `json:"orphan,omitempty"`  // its program is gone; only its own node knows
+	Session uint64 `json:"session,omitempty"` // of an orphan: who has left it
 }
 
 // ResourceInfo describes a resource as one node sees it. The queues are
@@ -41,7 +43,7 @@ func (s *Shard) info(r *resource) ResourceInfo {
 	i := ResourceInfo{
 		Name: append([]byte(nil), r.name()...), Role: r.state.String(),
 		Directory: s.dirOf(r), Entry: r.dirLife.Node(),
-		Granted: list(&r.granted), Convert: list(&r.convert), Waiting: list(&r.waiting),
+		Granted: s.list(&r.granted), Convert: s.list(&r.convert), Waiting: s.list(&r.waiting),
 	}
 	if r.state != unused && r.state != lookup {
 		i.Master = r.life.Node()
@@ -52,22 +54,25 @@ func (s *Shard) info(r *resource) ResourceInfo {
 	return i
 }
 
-// Own calls f for each lock of this node. The shard must not be entered
+// Own calls f for each lock of this node that somebody has. The shard must not be entered
 // meanwhile.
 func (s *Shard) Own(f func(user any, id uint64)) {
 	for _, l := range s.locks.slots {
 		for ; l != nil; l = l.hashNext {
-			if s.local(l) {
-				f(l.user, l.id)
+			if s.local(l) && !l.dying && (!l.orphan || l.takenOver()) {
+				f(l.user, s.handle(l))
 			}
 		}
 	}
 }
 
-func list(q *queue) []LockInfo {
+func (s *Shard) list(q *queue) []LockInfo {
 	var out []LockInfo
 	for l := q.head; l != nil; l = l.next {
 		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid, Granted: l.granted.String(), Token: l.token}
+		if l.orphan {
+			i.Orphan, i.Session = true, s.orphans[l.id]
+		}
 		if l.wanted != NoMode {
 			i.Wanted = l.wanted.String()
 		}

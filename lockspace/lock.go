@@ -1,5 +1,7 @@
 package lockspace
 
+import "slices"
+
 // Lock is one lock: at its owner's node, and as a copy at the resource's
 // master where that is another node.
 type Lock struct {
@@ -22,14 +24,19 @@ type Lock struct {
 	high     Mode  // highest mode for which a BAST was sent since the grant; NoMode: none
 	hops     uint8 // messages the running operation has waited for
 	demoted  bool  // CONVDEADLK has taken the granted mode down to NL
-	cancel   bool  // a cancel waits until the master is known
+	cancel   bool  // a cancel is under way, or waits until the master is known
 	dying    bool  // unlock as soon as the running operation ends
 	wantBast bool
+	altMode  bool // about to be granted in the alternate mode
+	timed    bool // has a deadline: Shard.timerOf
+	expired  bool // withdrawn because of it
+	orphan   bool // its program is gone: Shard.orphans
+	renamed  bool // its user knows it by another id: Shard.handles
 }
 
 // more is what few locks have.
 type more struct {
-	value []byte // of a conversion that waits for an adoption
+	value []byte // what a conversion that waits would write; nil: nothing
 }
 
 // rare gives l's rare state, to be written.
@@ -38,6 +45,23 @@ func (l *Lock) rare() *more {
 		l.more = &more{}
 	}
 	return l.more
+}
+
+// setValue keeps what a conversion that has to wait would write.
+func (l *Lock) setValue(value []byte) {
+	if value != nil {
+		l.rare().value = slices.Clone(value)
+	} else if l.more != nil {
+		l.more.value = nil
+	}
+}
+
+// pendingValue gives it.
+func (l *Lock) pendingValue() []byte {
+	if l.more == nil {
+		return nil
+	}
+	return l.more.value
 }
 
 // queue is a list of locks in order.
@@ -55,6 +79,28 @@ func (q *queue) push(l *Lock) {
 	}
 	q.tail = l
 	q.n++
+}
+
+// pushHead makes l the first (HEADQUE).
+func (q *queue) pushHead(l *Lock) {
+	l.queue, l.prev, l.next = q, nil, q.head
+	if q.head != nil {
+		q.head.prev = l
+	} else {
+		q.tail = l
+	}
+	q.head = l
+	q.n++
+}
+
+// enqueue lets l wait in q, at the end it has asked for (add_lkb).
+func (l *Lock) enqueue(q *queue) {
+	l.unqueue()
+	if l.flags&HeadQue != 0 {
+		q.pushHead(l)
+	} else {
+		q.push(l)
+	}
 }
 
 func (l *Lock) unqueue() {
@@ -82,6 +128,9 @@ func (l *Lock) moveTo(q *queue) {
 		q.push(l)
 	}
 }
+
+// withdrawn says that the running operation is being given up.
+func (l *Lock) withdrawn() bool { return l.cancel || l.dying || l.orphan && !l.takenOver() }
 
 // converting says that the running operation is a conversion.
 func (l *Lock) converting() bool { return l.granted != NoMode && l.wanted != NoMode }

@@ -15,7 +15,7 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 
 // requestHere runs a new lock on the master's queues (do_request).
 func (s *Shard) requestHere(r *resource, l *Lock) {
-	if r.grantable(l, true) {
+	if s.tryGrant(r, l, true) == grant {
 		s.grantNow(r, l, nil)
 		return
 	}
@@ -27,7 +27,11 @@ func (s *Shard) requestHere(r *resource, l *Lock) {
 		s.refuse(r, l, wire.WouldBlock)
 		return
 	}
-	r.waiting.push(l)
+	l.enqueue(&r.waiting)
+	r.unordered = r.unordered || l.flags&OutOfOrder != 0
+	if s.secondLook(r, l) {
+		return
+	}
 	if !s.local(l) {
 		s.answer(r, l, &wire.Msg{Type: wire.Queued}, ungated)
 	}
@@ -56,9 +60,28 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 		}
 		s.refuse(r, l, wire.WouldBlock)
 	default:
-		l.moveTo(&r.convert)
+		if l.flags&alternates == 0 {
+			value = nil // else it may yet come to writing: PW to EX, granted as PR
+		}
+		l.setValue(value)
+		l.enqueue(&r.convert)
+		if s.secondLook(r, l) {
+			s.grantPending(r)
+			return
+		}
 		s.bastFor(r, &r.granted, l)
 	}
+}
+
+// secondLook grants what HEADQUE has put at the head of its queue, if only
+// those that it passed stood in its way. The kernel leaves it there until
+// something else happens, which may be never.
+func (s *Shard) secondLook(r *resource, l *Lock) bool {
+	if l.flags&HeadQue == 0 || s.off(NoSecondLook) || s.tryGrant(r, l, false) != grant {
+		return false
+	}
+	s.grantNow(r, l, l.pendingValue())
+	return true
 }
 
 // grantNow grants the running operation of l and tells its owner. value is
@@ -69,7 +92,7 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	if op == valueWrite {
 		s.writeValue(r, l.flags, value)
 	}
-	if exclusive(to) && (from == NoMode || from < to) {
+	if exclusive(to) && (from == NoMode || from < to || l.flags&Orphan != 0) {
 		l.token = s.nextToken(r)
 	} else if !exclusive(to) {
 		l.token = r.lastToken
@@ -87,6 +110,10 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	}
 	if l.demoted {
 		c.Bits |= wire.BitDemoted
+	}
+	if l.altMode {
+		c.Bits |= wire.BitAltMode
+		l.altMode = false
 	}
 	if s.local(l) {
 		s.complete(l, &c)
@@ -114,7 +141,7 @@ func (s *Shard) readValue(r *resource, c *Completion) {
 // set_lvb_unlock).
 func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 	switch {
-	case flags&IvValBlk != 0:
+	case flags&IvValBlk != 0, len(value) > s.cfg.ValueLen: // no peer may make it longer
 		r.valueOK = false
 	case flags&ValBlk != 0 && value != nil:
 		r.value = append(r.value[:0], value...)
@@ -161,12 +188,19 @@ func (s *Shard) answer(r *resource, l *Lock, m *wire.Msg, gate gating) {
 // bast tells the owner of l that it blocks a request for mode.
 func (s *Shard) bast(r *resource, l *Lock, mode Mode) {
 	if s.local(l) {
-		s.host.Blocking(l.user, l.id, mode)
+		s.blocking(l, mode)
 		return
 	}
 	s.send(r, wire.NodeOf(l.owner), &wire.Msg{
 		Type: wire.Bast, Life: r.life, Lock: l.id, Mode: uint8(mode),
 	}, ungated)
+}
+
+// blocking tells the user of a local lock that it blocks a request for mode.
+func (s *Shard) blocking(l *Lock, mode Mode) {
+	if !l.orphan {
+		s.host.Blocking(l.user, s.handle(l), mode)
+	}
 }
 
 // unlockHere takes a granted lock off the queues (do_unlock).

@@ -23,11 +23,22 @@ type Request struct {
 // Lock asks for a new lock and gives its id. Its completion goes to
 // Host.Complete, perhaps before Lock returns; a request that fails leaves no
 // lock. now is the node's monotonic clock in ns, as everywhere.
-// Status Invalid and Limit come at once, without a completion.
+// With Orphan it takes over what a program has left on this node in just this
+// mode, and never waits for other holders.
+//
+// What is wrong comes at once, without a completion, and changes nothing:
+// BadName, BadMode, BadFlags (Explain tells more), Limit; with Orphan also
+// NoOrphan, OrphanMode and Busy.
 func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	s.now = now
-	if len(q.Name) == 0 || len(q.Name) > wire.MaxName || !q.Mode.Valid() || q.Flags&^lockFlags != 0 {
-		return 0, wire.Invalid
+	if len(q.Name) == 0 || len(q.Name) > wire.MaxName {
+		return 0, wire.BadName
+	}
+	if st := checkRequest(OpLock, q.Mode, q.Flags); st != wire.OK {
+		return 0, st
+	}
+	if q.Flags&Orphan != 0 {
+		return s.takeOver(q)
 	}
 	if s.locks.n >= s.cfg.MaxLocks {
 		return 0, wire.Limit
@@ -112,39 +123,46 @@ func (s *Shard) sendRequest(r *resource, l *Lock) {
 // Convert changes the mode of a granted lock, and with ValBlk or IvValBlk
 // writes or reads its value. value is copied where it is kept. The completion
 // goes to Host.Complete unless a status other than OK is returned: NoLock,
-// Busy (an operation is running), Invalid.
+// BadMode, BadFlags, BadValue (Explain tells more), Busy (an operation is
+// running).
 func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []byte, tag uint64) Status {
 	s.now = now
-	l := s.locks.find(s.cfg.Self, id)
-	switch {
-	case l == nil:
+	l := s.own(id)
+	if l == nil {
 		return wire.NoLock
+	}
+	if st := checkRequest(OpConvert, mode, flags); st != wire.OK {
+		return st
+	}
+	switch {
+	case len(value) > s.cfg.ValueLen:
+		return wire.BadValue
 	case l.wanted != NoMode:
 		return wire.Busy
-	case !mode.Valid() || flags&^convertFlags != 0 || len(value) > s.cfg.ValueLen:
-		return wire.Invalid
 	case flags&QueCvt != 0 && quecvtAllowed[l.granted]>>mode&1 == 0:
-		return wire.Invalid
-	case flags&ConvDeadlk != 0 && flags&NoQueue != 0:
-		return wire.Invalid
+		return wire.BadFlags
 	}
-	l.wanted, l.flags, l.tag, l.hops, l.demoted = mode, flags, tag, 0, false
+	l.tag = tag
 	l.wantBast = l.wantBast || flags&WantBast != 0
+	s.beginConvert(l, mode, flags, value)
+	s.finish()
+	return wire.OK
+}
+
+// beginConvert routes a conversion by what this node is to the resource.
+func (s *Shard) beginConvert(l *Lock, mode Mode, flags uint32, value []byte) {
+	l.wanted, l.flags, l.hops, l.demoted = mode, flags, 0, false
 	l.op++
 	r := l.res
 	switch r.state {
 	case adopting:
-		if value != nil {
-			l.rare().value = slices.Clone(value)
-		}
+		l.setValue(value)
 		r.deferred = append(r.deferred, l)
 	case remote:
 		s.convertRemote(r, l, value)
 	default:
 		s.convertHere(r, l, value)
 	}
-	s.finish()
-	return wire.OK
 }
 
 // convertRemote sends a conversion to the master. One that gives something up
@@ -152,17 +170,18 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 func (s *Shard) convertRemote(r *resource, l *Lock, value []byte) {
 	writes := valueOpOf(l.granted, l.wanted) == valueWrite && l.flags&(ValBlk|IvValBlk) != 0
 	down := l.wanted < l.granted && !middle(l.granted, l.wanted)
+	alt := l.flags&alternates != 0 && l.granted > CR // it may be granted as something weaker than is held
 	m := wire.Msg{
 		Type: wire.Convert, Life: r.life, Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags,
 	}
-	if writes {
+	if writes || alt && exclusive(l.granted) && l.flags&(ValBlk|IvValBlk) != 0 {
 		setValue(&m, l.flags, value)
 	}
 	gate := ungated
 	switch {
 	case writes:
 		gate = s.unless(NoGateValue)
-	case l.flags&ConvDeadlk != 0, middle(l.granted, l.wanted):
+	case l.flags&ConvDeadlk != 0, alt, middle(l.granted, l.wanted):
 		gate = s.unless(NoGateDemote)
 	case down:
 		gate = s.unless(NoGateDown)
@@ -202,26 +221,48 @@ func (s *Shard) granted(l *Lock, mode Mode) {
 // Unlock gives a granted lock up; with ValBlk value is written first if the
 // lock is held in PW or EX. It is complete at once, nothing is reported. With
 // ForceUnlock a lock with a running operation goes too: the operation
-// completes as Cancelled, or as it would have, and the lock is gone after it.
-// Returns OK, NoLock, Busy or Invalid.
+// completes as Cancelled, or as it would have, and the lock is gone after it;
+// its value is written then, if the mode held then may. From here on the lock's
+// id means nothing any more. Returns OK, NoLock, BadFlags, BadValue or Busy.
 func (s *Shard) Unlock(now int64, id uint64, flags uint32, value []byte) Status {
 	s.now = now
-	l := s.locks.find(s.cfg.Self, id)
+	l := s.own(id)
 	switch {
 	case l == nil:
 		return wire.NoLock
-	case flags&^unlockFlags != 0 || len(value) > s.cfg.ValueLen:
-		return wire.Invalid
+	case flags&^unlockFlags != 0:
+		return wire.BadFlags
+	case len(value) > s.cfg.ValueLen:
+		return wire.BadValue
 	case l.wanted != NoMode && flags&ForceUnlock == 0:
 		return wire.Busy
-	case l.wanted != NoMode:
-		l.dying = true
-		s.cancelOp(l)
-	default:
-		s.unlock(l, flags, value)
 	}
+	s.reclaim(l) // should it be taken over just now
+	s.forceUnlock(l, flags, value)
 	s.finish()
 	return wire.OK
+}
+
+// will is what an unlock by force does with the value, once it can be done.
+type will struct {
+	flags uint32
+	value []byte
+}
+
+// forceUnlock ends l, now or when its running operation has been withdrawn.
+func (s *Shard) forceUnlock(l *Lock, flags uint32, value []byte) {
+	if l.wanted == NoMode {
+		s.unlock(l, flags, value)
+		return
+	}
+	if flags&(ValBlk|IvValBlk) != 0 && !s.off(ForgetWill) {
+		if s.wills == nil {
+			s.wills = map[uint64]will{}
+		}
+		s.wills[l.id] = will{flags &^ ForceUnlock, slices.Clone(value)}
+	}
+	l.dying = true
+	s.withdraw(l)
 }
 
 func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
@@ -251,23 +292,29 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 
 // Cancel withdraws the running operation of a lock if it was begun with this
 // tag; 0: whatever its tag. The operation then completes as Cancelled, or as
-// granted if that came first. Returns OK, NoLock, or Invalid when no such
-// operation is running.
+// granted if that came first; a second Cancel changes nothing. Returns OK,
+// NoLock, or Invalid when no such operation is running.
 func (s *Shard) Cancel(now int64, id, tag uint64) Status {
 	s.now = now
-	l := s.locks.find(s.cfg.Self, id)
+	l := s.own(id)
 	if l == nil {
 		return wire.NoLock
 	}
 	if l.wanted == NoMode || tag != 0 && tag != l.tag {
 		return wire.Invalid
 	}
-	s.cancelOp(l)
+	s.withdraw(l)
 	s.finish()
 	return wire.OK
 }
 
-func (s *Shard) cancelOp(l *Lock) {
+// withdraw gives the running operation of l up, wherever it is. Cancel, an
+// unlock by force, a deadline and the end of a program all come here, one after
+// the other perhaps: only the first has anything to do (validate_unlock_args).
+func (s *Shard) withdraw(l *Lock) {
+	if l.cancel {
+		return
+	}
 	r := l.res
 	if i := slices.Index(r.deferred, l); i >= 0 {
 		r.deferred = slices.Delete(r.deferred, i, i+1)
@@ -301,6 +348,9 @@ func (s *Shard) sendCancel(r *resource, l *Lock, life wire.Life) {
 func (s *Shard) denied(l *Lock, st Status) {
 	r := l.res
 	l.cancel = false
+	if st == wire.Cancelled && l.expired {
+		st = wire.TimedOut
+	}
 	if l.granted != NoMode {
 		l.wanted = NoMode
 		l.moveTo(&r.granted)
@@ -311,7 +361,7 @@ func (s *Shard) denied(l *Lock, st Status) {
 		s.complete(l, &Completion{Status: st, Mode: l.granted, Bits: bits, Token: l.token})
 		return
 	}
-	user, id, tag, hops := l.user, l.id, l.tag, l.hops
+	user, id, tag, hops := l.user, s.handle(l), l.tag, l.hops
 	s.freeLockOf(l)
 	s.ast = Completion{Status: st, Mode: NoMode, Hops: hops}
 	s.host.Complete(user, id, tag, &s.ast)
@@ -325,8 +375,13 @@ func (s *Shard) complete(l *Lock, c *Completion) {
 	if l.res.state == claimed || l.res.state == adopting {
 		s.ast.Bits |= wire.BitOpenClaim
 	}
-	l.cancel = false
-	s.host.Complete(l.user, l.id, l.tag, &s.ast)
+	l.cancel, l.expired = false, false
+	s.stopTimer(l)
+	if l.orphan {
+		s.completeOrphan(l)
+	} else {
+		s.host.Complete(l.user, s.handle(l), l.tag, &s.ast)
+	}
 	if l.dying {
 		l.wantBast = false // nobody listens any more
 		s.doomed = append(s.doomed, l.id)
@@ -340,7 +395,8 @@ func (s *Shard) finish() {
 		id := s.doomed[len(s.doomed)-1]
 		s.doomed = s.doomed[:len(s.doomed)-1]
 		if l := s.locks.find(s.cfg.Self, id); l != nil {
-			s.unlock(l, 0, nil)
+			w := s.wills[id]
+			s.unlock(l, w.flags, w.value)
 		}
 	}
 }

@@ -47,6 +47,7 @@ type resource struct {
 	idleSince  int64
 	onIdleList bool
 	valueOK    bool
+	unordered  bool // some request in waiting may be granted past others
 	state      state
 	nameLen    uint8
 	nameBuf    [wire.MaxName]byte

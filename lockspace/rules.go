@@ -24,4 +24,6 @@ const (
 	NoUniqueLife                     // 9: a life is a bare counter; REMOVE matches it alone
 	FreshNotMaster                   // 6: NOTMASTER takes a new fence number
 	RejectUntold                     // 6: a claim is rejected for a master whose YOU is held still
+	NoSecondLook                     // what HEADQUE puts at the head of a queue waits there until something happens
+	ForgetWill                       // a forced unlock forgets what it was to write
 )

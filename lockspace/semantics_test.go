@@ -40,6 +40,8 @@ func onBoth(t *testing.T, f func(t *testing.T, s *stage)) {
 var flagNames = map[string]uint32{
 	"noqueue": NoQueue, "valblk": ValBlk, "quecvt": QueCvt, "ivvalblk": IvValBlk, "convdeadlk": ConvDeadlk,
 	"nodlckwt": NoDlckWt, "noqueuebast": NoQueueBast, "force": ForceUnlock, "bast": WantBast,
+	"expedite": Expedite, "headque": HeadQue, "noorder": OutOfOrder, "altpr": AltPR, "altcw": AltCW,
+	"persistent": Persistent, "orphan": Orphan,
 }
 
 // do runs "A lock EX flags...", "A convert ...", "A unlock ..." or "A cancel",
@@ -94,6 +96,9 @@ func (s *stage) events() string {
 		}
 		if l.last.Bits&wire.BitDemoted != 0 {
 			e += "!demoted"
+		}
+		if l.last.Bits&wire.BitAltMode != 0 {
+			e += "!alt"
 		}
 		if l.last.Bits&wire.BitValue != 0 {
 			e += fmt.Sprintf("(%d)", binary.LittleEndian.Uint64(l.last.Value))
@@ -221,7 +226,9 @@ var scripts = map[string]script{
 	},
 }
 
-func TestSemantics(t *testing.T) {
+func TestSemantics(t *testing.T) { runScripts(t, scripts) }
+
+func runScripts(t *testing.T, scripts map[string]script) {
 	for name, steps := range scripts {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, s *stage) {

@@ -70,7 +70,13 @@ type Shard struct {
 	srtt       int64 // smoothed time from NOTIFY to its answer, ns; 0: none seen
 	outbox     outbox
 	idle       idleList
-	doomed     []uint64 // ids of granted locks whose owner is gone
+	doomed     []uint64          // ids of granted locks whose owner is gone
+	wills      map[uint64]will   // by lock id: what to do with the value of those that go by force
+	orphans    map[uint64]uint64 // by lock id: locks without a program, and who has left them
+	handles    map[uint64]uint64 // by lock id: what its user calls a lock that he has taken over
+	byHandle   map[uint64]*Lock
+	timers     timerHeap
+	timerOf    map[uint64]*timer // by lock id
 	stats      Stats
 	msg        wire.Msg   // handed to Host.Send
 	ast        Completion // handed to Host.Complete
@@ -167,6 +173,12 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 // freeLockOf takes a lock out of every table.
 func (s *Shard) freeLockOf(l *Lock) {
 	l.unqueue()
+	s.stopTimer(l)
+	s.dropHandle(l)
+	s.reclaim(l)
+	if l.dying {
+		delete(s.wills, l.id)
+	}
 	s.locks.remove(l)
 	l.user, l.res, l.more = nil, nil, nil
 	l.hashNext, s.freeLock = s.freeLock, l

@@ -3,6 +3,7 @@ package lockspace
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -65,6 +66,11 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 // Directory gives the node that is the directory of a name with this routing
 // hash.
 func (v *View) Directory(hash uint64) uint16 { return v.slots[hash>>(64-dirSlotBits)] }
+
+// Has says that node id is a member.
+func (v *View) Has(id uint16) bool {
+	return slices.ContainsFunc(v.Members, func(m Member) bool { return m.ID == id })
+}
 
 // mix is the finaliser of splitmix64.
 func mix(x uint64) uint64 {

@@ -1,0 +1,332 @@
+package lockspace
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is the request flags: which go together, and what each does.
+
+// kernelForbids is what set_lock_args refuses (Linux 6.6, fs/dlm/lock.c), line
+// by line. CONVERT and CANCEL are operations here.
+var kernelForbids = []struct {
+	line  string
+	op    Operation
+	flags uint32 // all of these
+	modes []Mode // nil: all
+}{
+	{"QUECVT && !CONVERT", OpLock, QueCvt, nil},
+	{"CONVDEADLK && !CONVERT", OpLock, ConvDeadlk, nil},
+	{"CONVDEADLK && NOQUEUE", OpConvert, ConvDeadlk | NoQueue, nil},
+	{"EXPEDITE && CONVERT", OpConvert, Expedite, nil},
+	{"EXPEDITE && QUECVT", OpLock, Expedite | QueCvt, nil},
+	{"EXPEDITE && NOQUEUE", OpLock, Expedite | NoQueue, nil},
+	{"EXPEDITE && mode != NL", OpLock, Expedite, []Mode{CR, CW, PR, PW, EX}},
+}
+
+// kernelUnlockFlags is set_unlock_args, without CANCEL.
+const kernelUnlockFlags = ValBlk | IvValBlk | ForceUnlock
+
+// lockifyForbids is what the kernel takes without a use for it.
+var lockifyForbids = []struct {
+	why   string
+	op    Operation
+	flags uint32
+}{
+	{"a new lock writes no value", OpLock, IvValBlk},
+	{"for unlock", OpLock, ForceUnlock},
+	{"for unlock", OpConvert, ForceUnlock},
+	{"for new locks", OpConvert, Orphan},
+	{"for new locks", OpConvert, NewName},
+	{"an orphan's name is not new", OpLock, Orphan | NewName},
+}
+
+func forbidden(op Operation, mode Mode, flags uint32) bool {
+	for _, f := range kernelForbids {
+		in := f.modes == nil
+		for _, m := range f.modes {
+			in = in || m == mode
+		}
+		if f.op == op && flags&f.flags == f.flags && in {
+			return true
+		}
+	}
+	for _, f := range lockifyForbids {
+		if f.op == op && flags&f.flags == f.flags {
+			return true
+		}
+	}
+	return op == OpUnlock && flags&^kernelUnlockFlags != 0
+}
+
+// Every pair of flags, with each operation and mode, is refused or taken as
+// the tables say, and each refusal has words.
+func TestFlagCombinations(t *testing.T) {
+	s := &Shard{}
+	refused, taken := 0, 0
+	for _, a := range kernelNames {
+		for _, b := range kernelNames {
+			for _, op := range []Operation{OpLock, OpConvert, OpUnlock} {
+				for mode := NL; mode <= EX; mode++ {
+					flags := a.flag | b.flag
+					st := checkRequest(op, mode, flags)
+					if op == OpUnlock {
+						st = wire.OK
+						if flags&^op.takes() != 0 {
+							st = wire.BadFlags
+						}
+					}
+					if bad := forbidden(op, mode, flags); bad != (st == wire.BadFlags) || !bad && st != wire.OK {
+						t.Errorf("%v %v with %s and %s: %v, want refused %v", op, mode, a.name, b.name, st, bad)
+					}
+					if st == wire.OK {
+						taken++
+					} else if refused++; s.Explain(st, &Refused{Op: op, Mode: mode, Flags: flags}) == "" {
+						t.Errorf("%v %v with %s and %s: refused without a word", op, mode, a.name, b.name)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d combinations refused, %d taken", refused, taken)
+	for _, unknown := range []uint32{0x2, 0x4, 0x200, 0x40000, 0x80000, 0x100000, 1 << 31} {
+		for _, op := range []Operation{OpLock, OpConvert} {
+			if st := checkRequest(op, NL, unknown); st != wire.BadFlags {
+				t.Errorf("%v with flag %#x: %v", op, unknown, st)
+			}
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	s := &Shard{cfg: Config{ValueLen: 8}}
+	for want, c := range map[string]struct {
+		st Status
+		q  Refused
+	}{
+		"name of 65 bytes, must be 1 to 64":                     {wire.BadName, Refused{Op: OpLock, Name: make([]byte, 65)}},
+		"mode 6, must be NL to EX (0 to 5)":                     {wire.BadMode, Refused{Op: OpConvert, Mode: 6}},
+		"value of 9 bytes, at most 8":                           {wire.BadValue, Refused{Op: OpUnlock, Value: 9}},
+		"unknown flags 0x80000000":                              {wire.BadFlags, Refused{Op: OpLock, Flags: 1<<31 | NoQueue}},
+		"unlock takes no NOQUEUE":                               {wire.BadFlags, Refused{Op: OpUnlock, Flags: NoQueue | ValBlk}},
+		"lock takes no QUECVT":                                  {wire.BadFlags, Refused{Op: OpLock, Flags: QueCvt}},
+		"convert takes no EXPEDITE":                             {wire.BadFlags, Refused{Op: OpConvert, Flags: Expedite}},
+		"EXPEDITE is for NL":                                    {wire.BadFlags, Refused{Op: OpLock, Mode: CR, Flags: Expedite}},
+		"CONVDEADLK waits, NOQUEUE does not":                    {wire.BadFlags, Refused{Op: OpConvert, Flags: ConvDeadlk | NoQueue}},
+		"QUECVT to CR, which is not stronger than what is held": {wire.BadFlags, Refused{Op: OpConvert, Mode: CR, Flags: QueCvt}},
+		"": {wire.Busy, Refused{}},
+	} {
+		if got := s.Explain(c.st, &c.q); got != want {
+			t.Errorf("%v: %q, want %q", c.st, got, want)
+		}
+	}
+}
+
+// flagScripts is what each flag changes, by the kernel's rules (the comments
+// in _can_be_granted name the sections).
+var flagScripts = map[string]script{
+	"NL waits behind others without EXPEDITE (6-10)": {
+		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock NL", ""}, {"D lock NL expedite", "D=NL"}, {"A unlock", "B=EX C=NL"},
+	},
+	"EXPEDITE past those that convert (6-11)": {
+		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock NL", ""},
+		{"D lock NL expedite", "D=NL"}, {"D convert CR", "D=CR"}, {"A unlock", ""}, {"D unlock", "B=EX C=NL"},
+	},
+	"HEADQUE of a new lock": {
+		{"A lock EX", "A=EX"}, {"B lock EX", ""}, {"C lock EX headque", ""}, {"D lock EX headque", ""},
+		{"A unlock", "D=EX"}, {"D unlock", "C=EX"}, {"C unlock", "B=EX"},
+	},
+	"HEADQUE of a conversion": {
+		{"A lock NL", "A=NL"}, {"B lock NL", "B=NL"}, {"C lock EX", "C=EX"}, {"A convert EX", ""}, {"B convert EX headque", ""},
+		{"C unlock", "B=EX"}, {"B unlock", "A=EX"},
+	},
+	"HEADQUE waits behind conversions": {
+		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock CR headque", ""}, {"A unlock", "B=EX"}, {"B unlock", "C=CR"},
+	},
+	// Not as in the kernel, where C would wait until something else happens.
+	"HEADQUE past all that stands in its way": {
+		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock PR headque", "C=PR"}, {"D lock PR", ""},
+		{"A unlock", ""}, {"C unlock", "B=EX"},
+	},
+	"HEADQUE and QUECVT": {
+		{"A lock CR", "A=CR"}, {"B lock PR", "B=PR"}, {"C lock NL", "C=NL"}, {"A convert PW", ""},
+		{"C convert CR quecvt headque", "C=CR"}, {"B unlock", "A=PW"},
+	},
+	"NOORDER of a new lock": {
+		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock PR noorder", "C=PR"}, {"D lock CR noorder noqueue", "D=CR"},
+		{"E lock PR noqueue", "E:would block/--"},
+	},
+	"NOORDER is no way past what is held": {
+		{"A lock PW", "A=PW"}, {"B lock EX", ""}, {"C lock PR noorder", ""}, {"D lock PR", ""}, {"A convert PR", "A=PR C=PR"},
+		{"B cancel", "B:cancelled/-- D=PR"},
+	},
+	"NOORDER from the middle of the queue": {
+		{"A lock EX", "A=EX"}, {"B lock EX", ""}, {"C lock EX", ""}, {"D lock PR noorder", ""}, {"E lock CR noorder", ""},
+		{"A convert PR", "A=PR D=PR E=CR"}, {"A unlock", ""}, {"D unlock", ""}, {"E unlock", "B=EX"},
+	},
+	"NOORDER past conversions": {
+		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock PR", ""}, {"D lock PR noorder", "D=PR"},
+		{"A unlock", ""}, {"D unlock", "B=EX"},
+	},
+	"NOORDER of a conversion": {
+		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"C lock PW", "C=PW"}, {"A convert PW", ""}, {"B convert PR noorder", ""},
+		{"C convert PR", "B=PR C=PR"}, {"B unlock", ""}, {"C unlock", "A=PW"},
+	},
+	"conversions without NOORDER wait their turn": {
+		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"C lock PW", "C=PW"}, {"A convert PW", ""}, {"B convert PR", ""},
+		{"C convert PR", "C=PR"}, {"C unlock", "A=PW"}, {"A unlock", "B=PR"},
+	},
+	"ALTPR": {
+		{"A lock PR", "A=PR"}, {"B lock EX altpr", "B=PR!alt"}, {"C lock EX noqueue altpr", "C=PR!alt"}, {"A unlock", ""},
+		{"B unlock", ""}, {"D lock EX noqueue", "D:would block/--"}, {"C unlock", ""}, {"E lock EX altpr", "E=EX"},
+	},
+	"ALTPR waits for either": {
+		{"A lock EX bast", "A=EX"}, {"B lock EX altpr", "A<EX"}, {"A convert CR", "A=CR B=PR!alt"},
+	},
+	"ALTPR waits in order": {
+		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock EX altpr", ""}, {"B cancel", "B:cancelled/-- C=PR!alt"},
+	},
+	"ALTCW": {
+		{"A lock CW", "A=CW"}, {"B lock PR altcw", "B=CW!alt"}, {"C lock EX altcw", "C=CW!alt"}, {"D lock CW altcw noqueue", "D=CW"},
+	},
+	"ALTPR before ALTCW": {
+		{"A lock CR", "A=CR"}, {"B lock EX altpr altcw", "B=PR!alt"}, {"C lock CW", ""}, {"D lock PR altpr altcw", ""},
+		{"B unlock", "C=CW D=CW!alt"},
+	},
+	"ALTPR of a conversion": {
+		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"B convert EX altpr", "B=PR!alt"}, {"B convert EX", ""}, {"A unlock", "B=EX"},
+	},
+	"ALTPR gives PW up": {
+		{"A lock CR", "A=CR"}, {"B lock PW", "B=PW"}, {"C lock PR", ""}, {"B convert EX altpr", "B=PR!alt C=PR"},
+	},
+	"ALTPR writes what PW may": {
+		{"A lock CR", "A=CR"}, {"B lock PW", "B=PW"}, {"B convert EX altpr valblk value=3", "B=PR!alt"}, {"C lock NL valblk", "C=NL(3)"},
+	},
+	"ALTPR writes it also later": {
+		{"A lock CR", "A=CR"}, {"N lock NL", "N=NL"}, {"B lock PW", "B=PW"}, {"N convert PW", ""},
+		{"B convert EX altcw nodlckwt valblk value=3", ""}, {"N cancel", "B=CW!alt N:cancelled/NL"}, {"C lock NL valblk", "C=NL(3)"},
+	},
+	"no alternate out of a conversion deadlock": {
+		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"A convert EX", ""}, {"B convert EX altpr", "B:deadlock/PR"},
+		{"B unlock", "A=EX"},
+	},
+	"NOQUEUEBAST": {
+		{"A lock EX bast", "A=EX"}, {"B lock PR noqueue", "B:would block/--"}, {"B lock PR noqueue noqueuebast", "A<PR B:would block/--"},
+		{"C lock NL", "C=NL"}, {"C convert PR noqueue", "C:would block/NL"}, {"C convert PW noqueue noqueuebast", "A<PW C:would block/NL"},
+	},
+	"NOQUEUEBAST reaches those that convert": {
+		{"A lock PR bast", "A=PR"}, {"B lock PR bast", "B=PR"}, {"A convert EX", "B<EX"}, {"C lock PW noqueue noqueuebast", "A<PW C:would block/--"},
+	},
+	"NOQUEUEBAST of what would wait does nothing more": {
+		{"A lock EX bast", "A=EX"}, {"B lock PR noqueuebast", "A<PR"}, {"A unlock", "B=PR"},
+	},
+	"NODLCKWT of a new lock": {
+		{"A lock PR", "A=PR"}, {"B lock EX nodlckwt", ""}, {"A unlock", "B=EX"},
+	},
+	"IVVALBLK": {
+		{"N lock NL", "N=NL"}, {"A lock EX", "A=EX"}, {"A convert EX valblk value=1", "A=EX"}, {"A convert PW ivvalblk", "A=PW"},
+		{"N convert CR valblk", "N=CR(not valid)"}, {"A convert PW valblk value=2", "A=PW"}, {"N convert CR valblk", "N=CR(2)"},
+		{"A convert PR", "A=PR"}, {"A convert CR ivvalblk", "A=CR"}, {"N convert PR valblk", "N=PR(2)"},
+	},
+}
+
+func TestFlags(t *testing.T) { runScripts(t, flagScripts) }
+
+// Without its second look, what HEADQUE has put first waits for nothing.
+func TestSecondLook(t *testing.T) {
+	for _, without := range []Rules{0, NoSecondLook} {
+		c := newCluster(t, 2, 1, without)
+		name := c.mastered("r", 1, 0)
+		c.hold(2, name, PR, 0)
+		c.node(1).lock(name, EX, 0)
+		l := c.node(2).lock(name, PR, HeadQue)
+		c.settle()
+		if l.holds(PR) != (without == 0) {
+			t.Errorf("without %#x: %v", without, l.mode)
+		}
+	}
+}
+
+// EXPEDITE is granted beside every mode and whatever waits.
+func TestExpediteMatrix(t *testing.T) {
+	for held := NL; held <= EX; held++ {
+		for wanted := NL; wanted <= EX; wanted++ {
+			onBoth(t, func(t *testing.T, s *stage) {
+				s.do(fmt.Sprintf("A lock %v", held))
+				s.do("B lock EX")
+				s.do(fmt.Sprintf("C lock %v", wanted))
+				if got := s.do("X lock NL expedite"); got != "X=NL" {
+					t.Errorf("beside %v, %v waits: %q", held, wanted, got)
+				}
+			})
+		}
+	}
+}
+
+// The alternate mode is taken exactly where the mode asked for does not fit
+// and it does.
+func TestAlternateMatrix(t *testing.T) {
+	for flag, alt := range map[string]Mode{"altpr": PR, "altcw": CW} {
+		for held := NL; held <= EX; held++ {
+			for asked := NL; asked <= EX; asked++ {
+				onBoth(t, func(t *testing.T, s *stage) {
+					s.do(fmt.Sprintf("A lock %v", held))
+					want := "B:would block/--"
+					switch {
+					case kernelCompat[held+1][asked+1] == 1:
+						want = fmt.Sprintf("B=%v", asked)
+					case asked != alt && kernelCompat[held+1][alt+1] == 1:
+						want = fmt.Sprintf("B=%v!alt", alt)
+					}
+					if got := s.do(fmt.Sprintf("B lock %v noqueue %s", asked, flag)); got != want {
+						t.Errorf("%s, %v beside %v: %q, want %q", flag, asked, held, got, want)
+					}
+					// The same by a conversion.
+					s.do("C lock NL expedite")
+					want = "C" + want[1:]
+					if l := s.lock["B"]; l.mode != NoMode {
+						s.do("B unlock")
+					}
+					if want == "C:would block/--" {
+						want = "C:would block/NL"
+					}
+					if got := s.do(fmt.Sprintf("C convert %v noqueue %s", asked, flag)); got != want {
+						t.Errorf("%s, conversion to %v beside %v: %q, want %q", flag, asked, held, got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A peer that sends EXPEDITE with another mode gets nothing by it, and one that
+// sends a value that is too long writes none.
+func TestWrongPeer(t *testing.T) {
+	c := newCluster(t, 2, 1, 0)
+	name := c.mastered("r", 1, 0)
+	holder := c.hold(1, name, PW, 0)
+	holder.convert(PW, ValBlk, value(1))
+	sh, hash := c.node(1).shards[0], Hash([]byte(name))
+	life := c.node(1).resource(name).life
+	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+		Type: wire.Request, Name: []byte(name), Life: life, Lock: 1 << 8, Mode: uint8(EX), Flags: Expedite,
+	})
+	if r := c.node(1).resource(name); r.waiting.n != 1 {
+		t.Fatal("EX granted by EXPEDITE")
+	}
+	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+		Type: wire.Unlock, Name: []byte(name), Life: life, Lock: 1 << 8, Op: 1,
+	})
+	holder.unlock(0, nil)
+	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+		Type: wire.Request, Name: []byte(name), Life: life, Lock: 2 << 8, Mode: uint8(EX),
+	})
+	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+		Type: wire.Unlock, Name: []byte(name), Life: life, Lock: 2 << 8, Op: 1, Flags: ValBlk, Bits: wire.BitValue, Value: make([]byte, testValueLen+1),
+	})
+	if l := c.hold(1, name, PR, ValBlk); l.last.Bits&wire.BitNotValid == 0 {
+		t.Errorf("a value of %d bytes", len(l.last.Value))
+	}
+}

@@ -173,7 +173,7 @@ func (s *Shard) resendClaims() {
 	}
 }
 
-func (s *Shard) onConfirm(from uint64, hash uint64, m *wire.Msg) {
+func (s *Shard) onConfirm(hash uint64, m *wire.Msg) {
 	r := s.names.find(hash, m.Name)
 	switch {
 	case r != nil && r.state == claimed && r.life == m.Life:
@@ -181,6 +181,6 @@ func (s *Shard) onConfirm(from uint64, hash uint64, m *wire.Msg) {
 	case r != nil && (r.mastered() || r.state == adopting) && r.life == m.Life:
 		s.stats.Ignored++ // confirmed by other means, or the adoption will tell
 	default: // the directory has recorded a life that ended meanwhile
-		s.sendBare(wire.NodeOf(from), &wire.Msg{Type: wire.Remove, Name: m.Name, Life: m.Life})
+		s.sendBare(s.dirOfName(hash, m.Name), &wire.Msg{Type: wire.Remove, Name: m.Name, Life: m.Life})
 	}
 }

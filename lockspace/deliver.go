@@ -7,15 +7,20 @@ import "github.com/lockify-dlm/lockify/wire"
 // that the sender is a member of the view.
 func (s *Shard) Deliver(now int64, from uint64, hash uint64, m *wire.Msg) {
 	s.now = now
+	s.dispatch(from, hash, m)
+	s.finish()
+}
+
+func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 	switch m.Type {
 	case wire.Lookup:
 		s.onLookup(from, hash, m)
 	case wire.Notify:
 		s.onNotify(from, hash, m)
 	case wire.Remove:
-		s.onRemove(hash, m)
+		s.onRemove(from, hash, m)
 	case wire.Confirm:
-		s.onConfirm(from, hash, m)
+		s.onConfirm(hash, m)
 	case wire.Reject:
 		s.onReject(hash, m)
 	case wire.Adopted:
@@ -36,10 +41,9 @@ func (s *Shard) Deliver(now int64, from uint64, hash uint64, m *wire.Msg) {
 		s.onAnswer(from, hash, m)
 	case wire.Purge:
 		s.purge(m.Instance)
-	default: // recovery and delegation
-		s.stats.Ignored++
+	default:
+		s.deliverRange(from, m)
 	}
-	s.finish()
 }
 
 // Note merges a token clock that another node has sent.

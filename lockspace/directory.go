@@ -17,12 +17,20 @@ func (s *Shard) dropGone(r *resource, gone wire.Life) {
 // (A NOTIFY that was sent twice and comes late leaves such an entry.)
 func (s *Shard) enter(r *resource, m *wire.Msg) {
 	s.dropGone(r, m.Other)
-	if r.dirLife.IsZero() || r.dirLife.Instance == m.Life.Instance {
+	if r.dirLife.IsZero() || r.dirLife.Instance == m.Life.Instance && !s.older(m.Life, r.dirLife) {
 		r.dirLife = m.Life
 	}
 }
 
+// older says that a is an earlier life of the same master than b.
+func (s *Shard) older(a, b wire.Life) bool {
+	return a.Instance == b.Instance && a.Counter < b.Counter && !s.off(OldLife)
+}
+
 func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
+	if s.passOn(from, hash, m) || s.keepLookup(from, hash, m) {
+		return
+	}
 	r := s.resource(hash, m.Name)
 	s.enter(r, m)
 	node := wire.NodeOf(from)
@@ -44,7 +52,14 @@ func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
 }
 
 func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
+	if s.passOn(from, hash, m) {
+		return
+	}
 	r := s.resource(hash, m.Name)
+	if s.older(m.Life, r.dirLife) {
+		s.stats.Ignored++ // sent twice, and overtaken on its way to an owner and back
+		return
+	}
 	untold := s.untold(r)
 	if untold != nil {
 		r.dirLife = m.Life
@@ -100,7 +115,10 @@ func (s *Shard) reassign(r *resource, to uint16, m *wire.Msg) {
 
 // onRemove deletes the entry only if it is the one that ended: a late REMOVE
 // must not delete a newer life's (finding 9).
-func (s *Shard) onRemove(hash uint64, m *wire.Msg) {
+func (s *Shard) onRemove(from uint64, hash uint64, m *wire.Msg) {
+	if s.passOn(from, hash, m) {
+		return
+	}
 	r := s.names.find(hash, m.Name)
 	if r == nil || !s.sameLife(r.dirLife, m.Life) {
 		s.stats.Ignored++

@@ -59,7 +59,12 @@ func (s *Shard) remove(r *resource) {
 	case r.state == remote:
 		s.removed(r)
 	case dir == s.self:
-		r.dirLife = wire.Life{}
+		if k := s.rangeOf(r.name()); k != nil && k.leaving() && !s.off(RemoveLeaving) {
+			return // its entry moves first: see handover.go
+		}
+		if s.sameLife(r.dirLife, r.life) {
+			r.dirLife = wire.Life{}
+		}
 		s.removed(r)
 	default:
 		m := wire.Msg{Type: wire.Remove, Life: r.life}

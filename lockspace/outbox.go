@@ -48,6 +48,10 @@ type outbox struct {
 // send hands m, which is about r, to another node, now or when it may go.
 func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 	m.Name = r.name()
+	if to == s.self {
+		s.keepHome(m)
+		return
+	}
 	if r.held != nil {
 		s.releaseHeld() // the claims may have closed since the last look
 	}
@@ -69,6 +73,10 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 // sendBare sends without a look at the outbox: for answers about a name of
 // which nothing is kept here.
 func (s *Shard) sendBare(to uint16, m *wire.Msg) {
+	if to == s.self {
+		s.keepHome(m)
+		return
+	}
 	s.msg = *m // m itself can then live on the caller's stack
 	s.host.Send(to, &s.msg)
 }
@@ -123,14 +131,15 @@ func (r *resource) lastHeld(to uint16) *held {
 	return last
 }
 
-// Holding says that messages wait for the fence.
-func (s *Shard) Holding() bool { return s.outbox.head != nil }
+// Holding says that messages, or ranges that are to move, wait for the fence.
+func (s *Shard) Holding() bool { return s.outbox.head != nil || len(s.leaving) != 0 }
 
 // Release sends what the fence no longer holds back. The host calls it when
 // claims of other shards have closed.
 func (s *Shard) Release(now int64) {
 	s.now = now
 	s.releaseHeld()
+	s.finish()
 }
 
 func (s *Shard) releaseHeld() {

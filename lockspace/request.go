@@ -82,7 +82,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 func (s *Shard) startUnused(r *resource, l *Lock) {
 	dir := s.dirOf(r)
 	switch {
-	case dir == s.self && r.dirLife.IsZero():
+	case dir == s.self && (r.dirLife.IsZero() || r.dirLife.Instance == s.cfg.Self): // the latter: of a life that has ended
 		r.dirLife = s.newLife()
 		s.becomeMaster(r, r.dirLife)
 		s.requestHere(r, l)
@@ -391,6 +391,13 @@ func (s *Shard) complete(l *Lock, c *Completion) {
 // finish ends each entry point: locks whose owner is gone are unlocked only
 // now, because nobody walks a queue any more.
 func (s *Shard) finish() {
+	for len(s.doomed) > 0 || s.takeHome() {
+		s.unlockDoomed()
+	}
+	s.handOver()
+}
+
+func (s *Shard) unlockDoomed() {
 	for len(s.doomed) > 0 {
 		id := s.doomed[len(s.doomed)-1]
 		s.doomed = s.doomed[:len(s.doomed)-1]

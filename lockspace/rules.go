@@ -26,4 +26,10 @@ const (
 	RejectUntold                     // 6: a claim is rejected for a master whose YOU is held still
 	NoSecondLook                     // what HEADQUE puts at the head of a queue waits there until something happens
 	ForgetWill                       // a forced unlock forgets what it was to write
+	NoRelay                          // delegation: the directory node answers for a range that it has lent
+	NoEntries                        // delegation: the entries stay behind when a range moves
+	NoGateRange                      // delegation: DELEGATE and RETURN do not wait for open claims
+	RemoveLeaving                    // delegation: names are removed from a range that is about to move
+	AnswerLeaving                    // delegation: YOU is given out in a range that is about to move
+	OldLife                          // delegation: an older life of the same master replaces a newer one
 )

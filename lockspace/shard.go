@@ -77,9 +77,15 @@ type Shard struct {
 	byHandle   map[uint64]*Lock
 	timers     timerHeap
 	timerOf    map[uint64]*timer // by lock id
-	stats      Stats
-	msg        wire.Msg   // handed to Host.Send
-	ast        Completion // handed to Host.Complete
+
+	ranges      map[string]*keyRange // by key; nil: none yet
+	leaving     []*keyRange          // those about to move to another node
+	generations uint64
+	home        []wire.Msg // messages to this node itself, see keepHome
+
+	stats Stats
+	msg   wire.Msg   // handed to Host.Send
+	ast   Completion // handed to Host.Complete
 }
 
 // Stats counts what a shard has done since it was made. Gauges are marked.
@@ -98,6 +104,9 @@ type Stats struct {
 	HeldTotal        uint64 // messages that have waited for the fence
 	HeldNanos        uint64 // ns they waited, added up
 	Ignored          uint64 // messages that matched nothing any more
+	RangesOwned      int    // gauge: ranges that this node is the directory of by delegation
+	RangesLent       int    // gauge: ranges that this node has delegated to others
+	Relayed          uint64 // messages passed on to the owner of a range, or back
 }
 
 // New makes an empty shard.
@@ -115,12 +124,14 @@ func New(cfg Config) (*Shard, error) {
 func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow = s.names.n, s.locks.n, s.claims.n, s.outbox.n
+	for _, k := range s.ranges {
+		if k.owner == s.cfg.Self {
+			st.RangesOwned++
+		} else {
+			st.RangesLent++
+		}
+	}
 	return st
-}
-
-// dirOf gives the directory node of a name.
-func (s *Shard) dirOf(r *resource) uint16 {
-	return s.view.Directory(s.cfg.Range.Route(r.name(), r.hash))
 }
 
 func (s *Shard) off(r Rules) bool { return s.without&r != 0 }

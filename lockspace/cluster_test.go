@@ -24,6 +24,7 @@ type cluster struct {
 	now   int64 // ns; a node's clock is this plus its offset
 	nodes []*node
 	view  *View
+	rule  RangeRule
 	links map[linkKey]*link
 	busy  []*link // those with messages, in a fixed order: runs are reproducible
 	locks []*tlock
@@ -110,7 +111,13 @@ func instanceOf(id uint16) uint64 { return 7<<16 | uint64(id) }
 // newCluster makes n nodes, with ids from 1, of shards shards each.
 func newCluster(t testing.TB, n, shards int, without Rules) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: 1e9, links: map[linkKey]*link{}}
+	return newRangeCluster(t, n, shards, 0, without)
+}
+
+// newRangeCluster is newCluster with range keys.
+func newRangeCluster(t testing.TB, n, shards int, rule RangeRule, without Rules) *cluster {
+	t.Helper()
+	c := &cluster{t: t, now: 1e9, links: map[linkKey]*link{}, rule: rule}
 	var members []Member
 	for i := range n {
 		id := uint16(i + 1)
@@ -125,7 +132,7 @@ func newCluster(t testing.TB, n, shards int, without Rules) *cluster {
 		nd.testCommon = testCommon{fatalf: c.fatalf, open: map[uint64]bool{}, limit: 1000}
 		for k := range shards {
 			s, err := New(Config{
-				Self: m.Instance, Shard: k, Shards: shards, ValueLen: testValueLen, View: c.view,
+				Self: m.Instance, Shard: k, Shards: shards, ValueLen: testValueLen, Range: rule, View: c.view,
 				Host: nd, Common: nd, IdleAfter: testIdle, Without: without,
 			})
 			if err != nil {
@@ -154,17 +161,22 @@ func (c *cluster) node(id int) *node { return c.nodes[id-1] }
 func (c *cluster) name(prefix string, dir, shard int) string {
 	for i := 0; ; i++ {
 		name := fmt.Sprintf("%s%d", prefix, i)
-		h := Hash([]byte(name))
+		h := c.route(name)
 		if int(c.view.Directory(h)) == dir && ShardOf(h, len(c.nodes[0].shards)) == shard {
 			return name
 		}
 	}
 }
 
+// route gives the hash that chooses directory node and shard of a name.
+func (c *cluster) route(name string) uint64 {
+	return c.rule.Route([]byte(name), Hash([]byte(name)))
+}
+
 func (n *node) now() int64 { return n.c.now + n.offset }
 
 func (n *node) shardOf(name string) *Shard {
-	return n.shards[ShardOf(Hash([]byte(name)), len(n.shards))]
+	return n.shards[ShardOf(n.c.route(name), len(n.shards))]
 }
 
 // resource gives the node's data of a name, nil if there are none.
@@ -325,6 +337,10 @@ func (c *cluster) empty() string {
 	for _, n := range c.nodes {
 		for k, s := range n.shards {
 			st := s.Stats()
+			if st.RangesOwned != 0 || st.RangesLent != 0 || len(s.leaving) != 0 || len(s.home) != 0 {
+				return fmt.Sprintf("node %d shard %d: %d ranges are owned, %d lent, %d leaving, %d messages are at home",
+					n.id, k, st.RangesOwned, st.RangesLent, len(s.leaving), len(s.home))
+			}
 			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || !s.Quiet() {
 				return fmt.Sprintf("node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
 					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, s.Quiet())

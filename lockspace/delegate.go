@@ -1,6 +1,11 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"maps"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // This file is delegated name ranges: the directory node of a range key hands
 // the range to another node, its owner, which is then the directory of all
@@ -253,5 +258,29 @@ func (s *Shard) onReturn(from uint64, m *wire.Msg) {
 	s.takeEntries(m)
 	if m.Num == 0 {
 		delete(s.ranges, k.key)
+	}
+}
+
+// RangeInfo describes a range that is delegated, or about to be, as its owner
+// or the directory node of its key sees it.
+type RangeInfo struct {
+	Key        []byte `json:"key"`
+	State      string `json:"state"` // asking, owned, returning; on the directory node of the key: lending, lent
+	Owner      uint16 `json:"owner"` // node id
+	Directory  uint16 `json:"directory"`
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// Ranges calls f for each range, in the order of their keys, until f returns
+// false. The shard must not be entered meanwhile.
+func (s *Shard) Ranges(f func(RangeInfo) bool) {
+	for _, key := range slices.Sorted(maps.Keys(s.ranges)) {
+		k := s.ranges[key]
+		if !f(RangeInfo{
+			Key: []byte(key), State: rangeStates[k.state], Owner: wire.NodeOf(k.owner),
+			Directory: s.view.Directory(Hash([]byte(key))), Generation: k.gen,
+		}) {
+			return
+		}
 	}
 }

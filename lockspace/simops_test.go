@@ -201,7 +201,7 @@ func (s *sim) rest() {
 func (s *sim) agreement() {
 	for _, name := range s.order {
 		masters := 0
-		dir := s.c.node(int(s.c.view.Directory(Hash([]byte(name))))).resource(name)
+		dir := s.c.directory(name).resource(name)
 		for _, n := range s.c.nodes {
 			r := n.resource(name)
 			if r == nil {

@@ -140,6 +140,10 @@ func (l *tlock) holds(mode Mode) bool { return l.mode == mode && l.wanted == NoM
 
 // Complete is part of Host.
 func (n *node) Complete(user any, id, tag uint64, c *Completion) {
+	if r, ok := user.(*rangeCall); ok {
+		r.complete(n, id, tag, c)
+		return
+	}
 	l := user.(*tlock)
 	if l.id == 0 {
 		l.id = id // Lock has not returned yet

@@ -14,9 +14,18 @@ func (s *Shard) onReject(hash uint64, m *wire.Msg) {
 		s.stats.Ignored++
 		return
 	}
+	s.rejected(r, m.Other)
+}
+
+// rejected begins the adoption by the master on record.
+func (s *Shard) rejected(r *resource, other wire.Life) {
 	c := r.claim
-	r.state, r.other = adopting, m.Other
+	r.state, r.other = adopting, other
 	c.sentAt = s.now
+	if !s.view.HasInstance(other.Instance) { // how long it was idle nobody can tell any more
+		s.resumeClaim(r, true)
+		return
+	}
 	a := wire.Msg{
 		Type: wire.Adopt, Claim: c.num, Life: r.other, Other: r.life,
 		Token: r.lastToken, Since: c.since, Locks: r.lockList(),
@@ -38,13 +47,7 @@ func (r *resource) lockList() wire.LockList {
 	var list wire.LockList
 	for _, q := range []*queue{&r.granted, &r.convert, &r.waiting} {
 		for l := q.head; l != nil; l = l.next {
-			flags := l.flags
-			if l.wantBast {
-				flags |= WantBast // an earlier operation has said so
-			}
-			list = list.Append(wire.LockRec{
-				Lock: l.id, Op: l.op, Flags: flags, Owner: l.xid, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
-			})
+			list = list.Append(l.record())
 		}
 	}
 	return list
@@ -104,6 +107,13 @@ func (s *Shard) disownValue(r *resource, m *wire.Msg) {
 
 // onConflict: the master could not take our locks.
 func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
+	if r := s.names.find(hash, m.Name); r != nil && r.state == remote && r.life == m.Life && m.Claim == 0 {
+		s.loseHolders(r, false) // another node than that of our orphans is master
+		r.valueOK = false
+		s.startOver(r)
+		s.release(r)
+		return
+	}
 	r := s.adoptionAnswer(hash, m)
 	if r == nil {
 		return
@@ -130,6 +140,14 @@ func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
 // onAdoptNotMaster: the life on record has ended. The claim stands; NOTIFY
 // tells the directory which life is gone.
 func (s *Shard) onAdoptNotMaster(r *resource) {
+	// That master went after IdleAfter without locks. A claim that is older may
+	// have met one, and nobody can tell any more.
+	s.resumeClaim(r, s.now-r.claim.start+s.cfg.Drift > s.cfg.IdleAfter && !s.off(NoIdleTest))
+}
+
+// resumeClaim goes back from an adoption to the claim, because the master on
+// record is gone. met: the claim may have met a holder.
+func (s *Shard) resumeClaim(r *resource, met bool) {
 	r.state = claimed
 	c := r.claim
 	c.gone = r.other
@@ -137,10 +155,7 @@ func (s *Shard) onAdoptNotMaster(r *resource) {
 	// What is held for that life waits for this claim too. NOTIFY must not
 	// stand behind it where master and directory were one node.
 	s.dropHeldAbout(r, c.gone)
-	s.notify(c)
-	// That master went after IdleAfter without locks. A claim that is older may
-	// have met one, and nobody can tell any more.
-	if s.now-c.start+s.cfg.Drift > s.cfg.IdleAfter && !s.off(NoIdleTest) {
+	if met {
 		c.lost, c.written, r.valueOK = true, false, false
 		s.host.Conflict(r.name(), r.life)
 		s.loseHolders(r, false)
@@ -154,6 +169,10 @@ func (s *Shard) onAdoptNotMaster(r *resource) {
 			}
 			l = next
 		}
+	}
+	s.notify(c)
+	if !r.mastered() { // this node is the directory, and has another master on record
+		return
 	}
 	s.grantPending(r)
 	s.runDeferred(r)
@@ -304,9 +323,7 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 		s.stats.Ignored++
 		return
 	}
-	l := s.newLock(r, owner, rec.Lock)
-	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
-	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
+	l := s.copyOf(r, owner, rec)
 	l.token = r.lastToken
 	if l.flags&alternates != 0 && l.flags&ValBlk != 0 {
 		l.flags |= IvValBlk // an ADOPT has no room for what it would write
@@ -319,4 +336,23 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 	default:
 		r.convert.push(l)
 	}
+}
+
+// record describes l to another node.
+func (l *Lock) record() wire.LockRec {
+	flags := l.flags
+	if l.wantBast {
+		flags |= WantBast // an earlier operation has said so
+	}
+	return wire.LockRec{
+		Lock: l.id, Op: l.op, Flags: flags, Owner: l.xid, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
+	}
+}
+
+// copyOf makes the copy of another node's lock, in no queue yet.
+func (s *Shard) copyOf(r *resource, owner uint64, rec wire.LockRec) *Lock {
+	l := s.newLock(r, owner, rec.Lock)
+	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
+	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
+	return l
 }

@@ -129,7 +129,7 @@ func claiming(t testing.TB) (*hot, func()) {
 		h.next(2)
 		h.lockUnlock()
 		m.Name, m.Life = h.q.Name, h.host.life
-		h.s.Deliver(h.now, instanceOf(2), h.q.Hash, &m)
+		h.s.Deliver(h.now, Origin{instanceOf(2), 1, 0}, h.q.Hash, &m)
 		h.tick()
 	}
 }
@@ -143,8 +143,8 @@ func directory(t testing.TB) (*hot, func()) {
 		h.now += 10
 		n.Name, n.Life, n.Claim = h.q.Name, wire.Life{Instance: instanceOf(2), Counter: h.seq}, h.seq
 		r.Name, r.Life = n.Name, n.Life
-		h.s.Deliver(h.now, instanceOf(2), h.q.Hash, &n)
-		h.s.Deliver(h.now, instanceOf(2), h.q.Hash, &r)
+		h.s.Deliver(h.now, Origin{instanceOf(2), 1, 0}, h.q.Hash, &n)
+		h.s.Deliver(h.now, Origin{instanceOf(2), 1, 0}, h.q.Hash, &r)
 	}
 }
 
@@ -163,8 +163,8 @@ func served(t testing.TB) (*hot, func()) {
 		h.now += 10
 		h.seq++
 		q.Lock, u.Lock = h.seq, h.seq
-		h.s.Deliver(h.now, instanceOf(2), h.q.Hash, &q)
-		h.s.Deliver(h.now, instanceOf(2), h.q.Hash, &u)
+		h.s.Deliver(h.now, Origin{instanceOf(2), 1, 0}, h.q.Hash, &q)
+		h.s.Deliver(h.now, Origin{instanceOf(2), 1, 0}, h.q.Hash, &u)
 	}
 }
 

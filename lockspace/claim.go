@@ -89,9 +89,27 @@ func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 func (s *Shard) notify(c *claim) {
 	c.sentAt = s.now
 	r := c.res
+	if s.dirOf(r) == s.self {
+		s.claimHere(r)
+		return
+	}
 	s.send(r, s.dirOf(r), &wire.Msg{
 		Type: wire.Notify, Claim: c.num, Life: r.life, Other: c.gone,
 	}, ungated)
+}
+
+// claimHere decides on a claim of this node as the directory that it has
+// become.
+func (s *Shard) claimHere(r *resource) {
+	switch {
+	case s.recovering && s.mustWait(r):
+		s.record(r) // openName comes back to it
+	case r.dirLife.IsZero(), r.dirLife == r.claim.gone, r.dirLife.Instance == s.cfg.Self:
+		r.dirLife = r.life
+		s.confirm(r)
+	default:
+		s.rejected(r, r.dirLife)
+	}
 }
 
 // closeClaim ends a claim; what waited only for it may leave.
@@ -118,10 +136,12 @@ func (s *Shard) confirm(r *resource) {
 		s.stats.ClaimsConfirmed++
 	}
 	r.state = master
+	r.ack, r.ackDue = s.dirOf(r), false
 	r.lastToken = max(r.lastToken, s.clock) // an older master's tokens have come with the answer
 	s.confirmHolders(r)
 	s.closeClaim(r)
 	s.runDeferred(r)
+	s.deliverEarly(r)
 	s.maybeIdle(r)
 }
 

@@ -29,6 +29,8 @@ type cluster struct {
 	busy  []*link // those with messages, in a fixed order: runs are reproducible
 	locks []*tlock
 	sent  [256]int     // messages by type
+	seq   int          // number of the last packet
+	rules Rules        // switched off
 	abort func(string) // takes failures in place of t.Fatal
 	seen  func(*tlock, *Completion)
 	ears  ears // hear all that happens; may be nil
@@ -58,7 +60,10 @@ type link struct {
 type packet struct {
 	typ   wire.Type
 	bytes []byte
+	seq   int    // all packets of the cluster are numbered
+	to    uint64 // instance
 	from  uint64 // instance
+	epoch uint64 // the sender's view
 	clock uint64
 }
 
@@ -67,6 +72,8 @@ type node struct {
 	testCommon
 	c         *cluster
 	id        uint16
+	instance  uint64
+	down      bool
 	offset    int64 // ns, of this node's clock
 	shards    []*Shard
 	noClaims  bool
@@ -117,7 +124,7 @@ func newCluster(t testing.TB, n, shards int, without Rules) *cluster {
 // newRangeCluster is newCluster with range keys.
 func newRangeCluster(t testing.TB, n, shards int, rule RangeRule, without Rules) *cluster {
 	t.Helper()
-	c := &cluster{t: t, now: 1e9, links: map[linkKey]*link{}, rule: rule}
+	c := &cluster{t: t, now: 1e9, links: map[linkKey]*link{}, rule: rule, rules: without}
 	var members []Member
 	for i := range n {
 		id := uint16(i + 1)
@@ -129,20 +136,33 @@ func newRangeCluster(t testing.TB, n, shards int, rule RangeRule, without Rules)
 	}
 	for i, m := range members {
 		nd := &node{c: c, id: m.ID, offset: int64(i) * 3e9}
-		nd.testCommon = testCommon{fatalf: c.fatalf, open: map[uint64]bool{}, limit: 1000}
-		for k := range shards {
-			s, err := New(Config{
-				Self: m.Instance, Shard: k, Shards: shards, ValueLen: testValueLen, Range: rule, View: c.view,
-				Host: nd, Common: nd, IdleAfter: testIdle, Without: without,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			nd.shards = append(nd.shards, s)
-		}
+		nd.boot(m.Instance, shards, c.view)
 		c.nodes = append(c.nodes, nd)
 	}
 	return c
+}
+
+// boot starts a node with empty shards. view is nil if it is to join.
+func (n *node) boot(instance uint64, shards int, view *View) {
+	n.c.t.Helper()
+	n.testCommon = testCommon{fatalf: n.c.fatalf, open: map[uint64]bool{}, limit: 1000}
+	n.instance, n.down, n.shards = instance, false, nil
+	for k := range shards {
+		s, err := New(Config{
+			Self: instance, Shard: k, Shards: shards, ValueLen: testValueLen, Range: n.c.rule, View: view,
+			Host: &shardHost{n, k}, Common: n, IdleAfter: testIdle, Without: n.c.rules,
+		})
+		if err != nil {
+			n.c.t.Fatal(err)
+		}
+		n.shards = append(n.shards, s)
+	}
+}
+
+// shardHost is the Host of one shard.
+type shardHost struct {
+	*node
+	shard int
 }
 
 func (c *cluster) fatalf(format string, args ...any) {
@@ -196,8 +216,9 @@ func (n *node) after(closed uint64) {
 
 // --- Host ---
 
-func (n *node) Send(to uint16, m *wire.Msg) {
+func (n *shardHost) Send(to uint16, m *wire.Msg) {
 	c := n.c
+	view := n.shards[n.shard].view
 	if to == n.id && m.Type.Named() || int(to) > len(c.nodes) || to == 0 {
 		c.fatalf("node %d sends %v about %q to node %d", n.id, m.Type, m.Name, to)
 	}
@@ -210,10 +231,14 @@ func (n *node) Send(to uint16, m *wire.Msg) {
 	if len(l.packets) == 0 {
 		c.busy = append(c.busy, l)
 	}
-	l.packets = append(l.packets, packet{m.Type, m.Append(nil), instanceOf(n.id), n.clock})
+	c.seq++
+	l.packets = append(l.packets, packet{
+		typ: m.Type, bytes: m.Append(nil), seq: c.seq, to: view.Instance(to),
+		from: n.instance, epoch: view.Epoch, clock: n.clock,
+	})
 	c.sent[m.Type]++
 	if c.ears != nil {
-		c.ears.sent(n, to, m)
+		c.ears.sent(n.node, to, m)
 	}
 }
 
@@ -242,14 +267,16 @@ func (c *cluster) deliver(l *link) {
 		c.fatalf("%v from node %d: %v", p.typ, l.from, err)
 	}
 	n := c.node(int(l.to))
+	if n.down || n.instance != p.to {
+		return
+	}
 	closed := n.closed
 	shards := n.shards
 	if p.typ.Named() {
 		shards = []*Shard{n.shardOf(l.name)}
 	}
 	for _, s := range shards {
-		s.Note(p.clock)
-		s.Deliver(n.now(), p.from, Hash(m.Name), &m)
+		s.Deliver(n.now(), Origin{p.from, p.epoch, p.clock}, Hash(m.Name), &m)
 	}
 	for i := range p.bytes { // nothing of a message may be kept
 		p.bytes[i] = 0xa5
@@ -290,7 +317,7 @@ func (c *cluster) on(from, to int, name string, typ wire.Type) bool {
 func (c *cluster) about(names ...string) {
 	c.t.Helper()
 	for range 10_000 {
-		i := slices.IndexFunc(c.busy, func(l *link) bool { return slices.Contains(names, l.name) })
+		i := slices.IndexFunc(c.busy, func(l *link) bool { return slices.Contains(names, l.name) && c.ready(l) })
 		if i < 0 {
 			return
 		}
@@ -303,10 +330,11 @@ func (c *cluster) about(names ...string) {
 func (c *cluster) settle() {
 	c.t.Helper()
 	for range 100_000 {
-		if len(c.busy) == 0 {
+		i := slices.IndexFunc(c.busy, c.ready)
+		if i < 0 {
 			return
 		}
-		c.deliver(c.busy[0])
+		c.deliver(c.busy[i])
 	}
 	c.t.Fatal("messages without end")
 }
@@ -326,7 +354,9 @@ func (c *cluster) idle() {
 	for range 4 { // a master may go only after those who asked it
 		c.now += testIdle + 1
 		for _, n := range c.nodes {
-			n.tick()
+			if !n.down {
+				n.tick()
+			}
 		}
 		c.settle()
 	}
@@ -335,6 +365,9 @@ func (c *cluster) idle() {
 // empty is invariant 6: nothing is left anywhere. It says what is.
 func (c *cluster) empty() string {
 	for _, n := range c.nodes {
+		if n.down {
+			continue
+		}
 		for k, s := range n.shards {
 			st := s.Stats()
 			if st.RangesOwned != 0 || st.RangesLent != 0 || len(s.leaving) != 0 || len(s.home) != 0 {

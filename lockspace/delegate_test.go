@@ -653,13 +653,13 @@ func TestRangeNonsense(t *testing.T) {
 		{dir, 1, wire.Msg{Type: wire.Return, Name: []byte(key), Seq: gen, Num: 1, Entries: entries}},
 	} {
 		before := m.to.Stats().Ignored
-		m.to.Deliver(c.now, instanceOf(uint16(m.from)), Hash(m.m.Name), &m.m)
+		m.to.Deliver(c.now, Origin{Instance: instanceOf(uint16(m.from)), Epoch: 1}, Hash(m.m.Name), &m.m)
 		if got := m.to.Stats().Ignored; got == before {
 			t.Errorf("%d: %v is not ignored", i, m.m.Type)
 		}
 	}
 	for _, bad := range []string{"nokey", c.key("k", 2)} {
-		dir.Deliver(c.now, instanceOf(1), Hash([]byte(bad)), &wire.Msg{Type: wire.AskRange, Name: []byte(bad)})
+		dir.Deliver(c.now, Origin{Instance: instanceOf(1), Epoch: 1}, Hash([]byte(bad)), &wire.Msg{Type: wire.AskRange, Name: []byte(bad)})
 		if got := c.pending(3, 1, bad); !slices.Equal(got, []wire.Type{wire.NoRange}) {
 			t.Errorf("asked for %q, the answer is %v", bad, got)
 		}

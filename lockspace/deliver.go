@@ -2,12 +2,18 @@ package lockspace
 
 import "github.com/lockify-dlm/lockify/wire"
 
-// Deliver takes a message from another node, of instance from, whose name has
-// hash hash. m and what it points to are not kept. The caller has checked
-// that the sender is a member of the view.
-func (s *Shard) Deliver(now int64, from uint64, hash uint64, m *wire.Msg) {
+// Deliver takes a message from another node, whose name has hash hash. from is
+// what the header of its frame says. m and what it points to are not kept. What
+// comes from a node that is no member of the view is dropped, what was sent in
+// a later view waits for that to be installed; see epoch.go.
+func (s *Shard) Deliver(now int64, from Origin, hash uint64, m *wire.Msg) {
 	s.now = now
-	s.dispatch(from, hash, m)
+	if (from.Instance != s.lastFrom || from.Epoch != s.view.Epoch) && !s.admit(from, hash, m) {
+		return
+	}
+	s.Note(from.Clock)
+	s.dispatch(from.Instance, hash, m)
+	s.late = false
 	s.finish()
 }
 
@@ -41,6 +47,12 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.onAnswer(from, hash, m)
 	case wire.Purge:
 		s.purge(m.Instance)
+	case wire.Reg:
+		s.onReg(from, hash, m)
+	case wire.Done:
+		s.onDone(from, m)
+	case wire.Open:
+		s.onOpen(from, m)
 	default:
 		s.deliverRange(from, m)
 	}
@@ -68,10 +80,20 @@ func (s *Shard) serves(r *resource, life wire.Life) bool {
 	return true
 }
 
-// notYet keeps a message that names the life we proposed in a LOOKUP that is
-// not answered: we may be master already without knowing (finding 4).
+// notYet keeps a message that names a life which this node does not serve yet.
+// That is the life proposed in a LOOKUP that is not answered: we may be master
+// already without knowing (finding 4). It is the life under which this node
+// rebuilds an orphaned name. And it is that of an open claim, if the message is
+// of an earlier view: the directory node of that view had recorded the claim;
+// the present one may decide otherwise.
 func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
-	if r == nil || s.off(NoNotYet) || r.life != m.Life || (r.state != lookup && r.state != adopting) {
+	if r == nil {
+		return false
+	}
+	proposed := r.life == m.Life && (r.state == lookup || r.state == adopting) && !s.off(NoNotYet)
+	claim := r.life == m.Life && r.state == claimed && s.late
+	rebuilt := r.rec != nil && r.rec.life == m.Life
+	if !proposed && !claim && !rebuilt {
 		return false
 	}
 	r.early = append(r.early, earlyMsg{from, keep(m, r)})
@@ -80,16 +102,23 @@ func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
 
 // deliverEarly lets the kept messages in, once the answer is there.
 func (s *Shard) deliverEarly(r *resource) {
-	list := r.early
+	if len(r.early) == 0 {
+		return
+	}
+	list, late := r.early, s.late
 	r.early = nil
+	s.late = true // an open claim is not confirmed by them
 	for i := range list {
-		e := &list[i]
-		if e.msg.Type == wire.Adopt {
+		switch e := &list[i]; e.msg.Type {
+		case wire.Adopt:
 			s.onAdopt(e.from, r.hash, &e.msg)
-		} else {
+		case wire.Convert, wire.Unlock, wire.Cancel:
+			s.onCopy(e.from, r.hash, &e.msg)
+		default:
 			s.onRequest(e.from, r.hash, &e.msg)
 		}
 	}
+	s.late = late
 }
 
 // notMaster answers a request or an adoption that named a life which is not
@@ -121,8 +150,8 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 		s.notMaster(r, wire.NodeOf(owner), m)
 		return
 	}
-	if s.locks.find(owner, m.Lock) != nil {
-		s.stats.Ignored++ // sent twice
+	if l := s.locks.find(owner, m.Lock); l != nil {
+		s.askedAgain(r, l, m)
 		return
 	}
 	if s.locks.n >= s.cfg.MaxLocks {
@@ -139,8 +168,35 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 	s.requestHere(r, l)
 }
 
+// askedAgain is a request that is here already. If it comes as a later
+// operation its owner has asked again, in a new view, and does not listen to
+// the answer of the first time.
+func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
+	if l.res != r || m.Op <= l.op || l.converting() {
+		s.stats.Ignored++ // sent twice
+		return
+	}
+	l.op, l.hops = m.Op, m.Hops
+	if l.granted == NoMode {
+		s.answer(r, l, &wire.Msg{Type: wire.Queued}, ungated)
+		return
+	}
+	c := Completion{Token: l.token}
+	if l.flags&ValBlk != 0 {
+		s.readValue(r, &c)
+	}
+	s.answer(r, l, &wire.Msg{
+		Type: wire.Grant, Mode: uint8(l.granted), Token: c.Token, Bits: c.Bits, Seq: c.Seq, Value: c.Value,
+	}, s.unless(NoGateGrant))
+	l.high = NoMode // nor to the BASTs since
+	s.grantPending(r)
+}
+
 // onCopy is an operation on the copy of another node's lock.
 func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
+	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+		return
+	}
 	l := s.locks.find(owner, m.Lock)
 	if s.off(NoLockIDs) && m.Type == wire.Unlock {
 		l = s.anyOf(owner, hash, m)
@@ -284,10 +340,12 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 		if m.Bits&wire.BitDemoted != 0 {
 			l.demoted = true
 			l.granted = Mode(m.Mode)
+			s.doubtValue(r)
 		}
 		s.denied(l, m.Status)
 	case wire.Grant:
 		s.granted(l, Mode(m.Mode))
+		s.sawValue(r, m)
 		l.token = m.Token
 		c := Completion{Mode: l.granted, Token: m.Token, Bits: m.Bits, Seq: m.Seq}
 		if l.demoted {

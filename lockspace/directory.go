@@ -32,6 +32,9 @@ func (s *Shard) onLookup(from uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	r := s.resource(hash, m.Name)
+	if s.keepAsked(r, from, m, NoHoldLookup) {
+		return
+	}
 	s.enter(r, m)
 	node := wire.NodeOf(from)
 	switch r.dirLife.Node() {
@@ -56,6 +59,9 @@ func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	r := s.resource(hash, m.Name)
+	if s.keepAsked(r, from, m, NoHoldNotify) {
+		return
+	}
 	if s.older(m.Life, r.dirLife) {
 		s.stats.Ignored++ // sent twice, and overtaken on its way to an owner and back
 		return

@@ -21,7 +21,7 @@
 //
 //  1. one caller at a time, with a memory barrier between callers;
 //  2. messages between two nodes about one name delivered in order, each
-//     exactly once (engine does), and Note(clock) before a frame's messages;
+//     exactly once (engine does), each with what its frame's header says;
 //  3. a clock that does not run backwards, in ns;
 //  4. Tick every few ms unless Quiet, and Release when the claims of another
 //     shard have closed and this one holds messages back;

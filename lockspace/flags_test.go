@@ -310,20 +310,20 @@ func TestWrongPeer(t *testing.T) {
 	holder.convert(PW, ValBlk, value(1))
 	sh, hash := c.node(1).shards[0], Hash([]byte(name))
 	life := c.node(1).resource(name).life
-	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{
 		Type: wire.Request, Name: []byte(name), Life: life, Lock: 1 << 8, Mode: uint8(EX), Flags: Expedite,
 	})
 	if r := c.node(1).resource(name); r.waiting.n != 1 {
 		t.Fatal("EX granted by EXPEDITE")
 	}
-	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{
 		Type: wire.Unlock, Name: []byte(name), Life: life, Lock: 1 << 8, Op: 1,
 	})
 	holder.unlock(0, nil)
-	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{
 		Type: wire.Request, Name: []byte(name), Life: life, Lock: 2 << 8, Mode: uint8(EX),
 	})
-	sh.Deliver(c.node(1).now(), instanceOf(2), hash, &wire.Msg{
+	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{
 		Type: wire.Unlock, Name: []byte(name), Life: life, Lock: 2 << 8, Op: 1, Flags: ValBlk, Bits: wire.BitValue, Value: make([]byte, testValueLen+1),
 	})
 	if l := c.hold(1, name, PR, ValBlk); l.last.Bits&wire.BitNotValid == 0 {

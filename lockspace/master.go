@@ -8,6 +8,7 @@ import "github.com/lockify-dlm/lockify/wire"
 // becomeMaster makes this node the master of r with the given life.
 func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 	r.state, r.life = master, life
+	r.ack, r.ackDue = s.dirOf(r), false
 	r.busyUntil = s.now
 	r.valueOK, r.valueSeq = false, 0
 	r.lastToken = max(r.lastToken, s.clock, s.view.Epoch<<tokenCounterBits) // never 0: shared grants carry it

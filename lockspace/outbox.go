@@ -143,7 +143,7 @@ func (s *Shard) Release(now int64) {
 }
 
 func (s *Shard) releaseHeld() {
-	if s.outbox.head == nil {
+	if s.outbox.head == nil || s.frozen {
 		return
 	}
 	closed := s.common.ClosedTo()

@@ -28,9 +28,13 @@ type Request struct {
 //
 // What is wrong comes at once, without a completion, and changes nothing:
 // BadName, BadMode, BadFlags (Explain tells more), Limit; with Orphan also
-// NoOrphan, OrphanMode and Busy.
+// NoOrphan, OrphanMode and Busy; and ShuttingDown of a shard that is fenced, or
+// has no view yet.
 func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	s.now = now
+	if s.fenced || s.view.Epoch == 0 {
+		return 0, wire.ShuttingDown
+	}
 	if len(q.Name) == 0 || len(q.Name) > wire.MaxName {
 		return 0, wire.BadName
 	}
@@ -69,7 +73,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 	case remote:
 		r.waiting.push(l)
 		s.sendRequest(r, l)
-	case lookup:
+	case lookup, rebuilding:
 		r.waiting.push(l)
 	case adopting:
 		r.deferred = append(r.deferred, l)
@@ -82,6 +86,10 @@ func (s *Shard) start(r *resource, l *Lock) {
 func (s *Shard) startUnused(r *resource, l *Lock) {
 	dir := s.dirOf(r)
 	switch {
+	case dir == s.self && s.recovering && s.mustWait(r):
+		s.record(r)
+		r.state = rebuilding
+		r.waiting.push(l)
 	case dir == s.self && (r.dirLife.IsZero() || r.dirLife.Instance == s.cfg.Self): // the latter: of a life that has ended
 		r.dirLife = s.newLife()
 		s.becomeMaster(r, r.dirLife)
@@ -155,7 +163,7 @@ func (s *Shard) beginConvert(l *Lock, mode Mode, flags uint32, value []byte) {
 	l.op++
 	r := l.res
 	switch r.state {
-	case adopting:
+	case adopting, rebuilding:
 		l.setValue(value)
 		r.deferred = append(r.deferred, l)
 	case remote:
@@ -177,6 +185,7 @@ func (s *Shard) convertRemote(r *resource, l *Lock, value []byte) {
 	if writes || alt && exclusive(l.granted) && l.flags&(ValBlk|IvValBlk) != 0 {
 		setValue(&m, l.flags, value)
 	}
+	m.Since = uint8(l.granted) // does not travel: see report
 	gate := ungated
 	switch {
 	case writes:
@@ -190,10 +199,12 @@ func (s *Shard) convertRemote(r *resource, l *Lock, value []byte) {
 		m.Bits |= wire.BitNoReply
 		s.send(r, r.life.Node(), &m, gate)
 		s.granted(l, l.wanted)
+		s.wrote(r, &m)
 		s.complete(l, &Completion{Mode: l.granted, Token: l.token})
 		return
 	}
 	l.moveTo(&r.convert)
+	s.doubtValue(r)
 	l.hops++
 	m.Hops = l.hops
 	s.send(r, r.life.Node(), &m, gate)
@@ -271,7 +282,17 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 		s.unlockHere(r, l, flags, value)
 		return
 	}
-	m := wire.Msg{Type: wire.Unlock, Life: r.life, Lock: l.id, Op: l.op + 1, Flags: flags}
+	if r.state == rebuilding { // nobody else knows of it
+		if exclusive(l.granted) {
+			s.writeValue(r, flags, value)
+		}
+		s.freeLockOf(l)
+		return
+	}
+	m := wire.Msg{
+		Type: wire.Unlock, Life: r.life, Lock: l.id, Op: l.op + 1, Flags: flags,
+		Since: uint8(l.granted), Token: l.token, // these do not travel: see report
+	}
 	if flags&(ValBlk|IvValBlk) != 0 && exclusive(l.granted) {
 		setValue(&m, flags, value)
 	}
@@ -284,6 +305,9 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 		}
 	}
 	s.freeLockOf(l)
+	if r.state == remote {
+		s.doubtValue(r)
+	}
 	if !skip {
 		s.send(r, m.Life.Node(), &m, s.unless(NoGateUnlock))
 	}
@@ -327,6 +351,9 @@ func (s *Shard) withdraw(l *Lock) {
 			l.cancel = true
 			return
 		}
+		s.denied(l, wire.Cancelled)
+		return
+	case rebuilding:
 		s.denied(l, wire.Cancelled)
 		return
 	case adopting:

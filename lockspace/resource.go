@@ -6,16 +6,17 @@ import "github.com/lockify-dlm/lockify/wire"
 type state uint8
 
 const (
-	unused   state = iota // nothing here but perhaps a directory entry
-	lookup                // a LOOKUP is out; requests wait
-	remote                // another node is master
-	master                // this node is
-	claimed               // this node says so, the directory has not confirmed yet
-	adopting              // the directory rejected the claim; the master is asked to take the locks over
-	freed                 // in no table, kept for the next name
+	unused     state = iota // nothing here but perhaps a directory entry
+	lookup                  // a LOOKUP is out; requests wait
+	remote                  // another node is master
+	master                  // this node is
+	claimed                 // this node says so, the directory has not confirmed yet
+	adopting                // the directory rejected the claim; the master is asked to take the locks over
+	rebuilding              // this node is the directory and waits for the others' DONE; requests wait
+	freed                   // in no table, kept for the next name
 )
 
-var stateNames = [...]string{"unused", "lookup", "remote", "master", "claimed", "adopting"}
+var stateNames = [...]string{"unused", "lookup", "remote", "master", "claimed", "adopting", "rebuilding"}
 
 func (s state) String() string { return stateNames[s] }
 
@@ -37,6 +38,7 @@ type resource struct {
 	early    []earlyMsg // messages about a life we proposed ourselves, see notYet
 	held     *held      // first message of this name in the outbox
 	removal  *held      // the held REMOVE, if any
+	rec      *recovery  // what the directory node waits for before it answers
 
 	value      []byte // lock value block; nil: never written
 	valueSeq   uint64
@@ -46,9 +48,11 @@ type resource struct {
 	idleNext   *resource
 	idleSince  int64
 	onIdleList bool
-	valueOK    bool
+	valueOK    bool // remote: it is known here, and no other node can have written since
 	unordered  bool // some request in waiting may be granted past others
 	state      state
+	ackDue     bool   // the REG for ack has been sent; OPEN tells when it is known there
+	ack        uint16 // mastered: the directory node that knows it
 	nameLen    uint8
 	nameBuf    [wire.MaxName]byte
 }

@@ -32,4 +32,16 @@ const (
 	RemoveLeaving                    // delegation: names are removed from a range that is about to move
 	AnswerLeaving                    // delegation: YOU is given out in a range that is about to move
 	OldLife                          // delegation: an older life of the same master replaces a newer one
+
+	NoHoldNotify    // 10: a new directory node answers NOTIFY before all have registered
+	NoHoldLookup    // 10: and LOOKUP
+	NoBarrier       // 10: and waits for nobody's DONE
+	NoRegister      // 10: a master does not register with a new directory node
+	TakeOldAnswers  // 11: answers of the old directory node count after DONE
+	NoResend        // 11: an unanswered LOOKUP or NOTIFY is not sent again
+	TakeOldForwards // 12: forwarded requests of an older view are served
+	ReportReleased  // 1e: recovery reports leave out what is released, but held back
+	KeepDead        // recovery: locks of nodes that are gone stay
+	KeepDeadValue   // recovery: a value stays valid when its writer dies
+	TrustOldValue   // recovery: a value seen once is reported, whoever may have written since
 )

@@ -14,7 +14,7 @@ type Config struct {
 	Shards    int       // shards of this lockspace on this node, 1 to 256
 	ValueLen  int       // bytes of a lock value block, 0 to 256
 	Range     RangeRule // what a name's range key is, the same on all nodes
-	View      *View
+	View      *View     // that the lockspace was made in; nil: it exists, and Install lets this node take part
 	Host      Host
 	Common    Common
 	IdleAfter int64 // ns that an unused resource stays cached; at least 0, the same on all nodes
@@ -25,8 +25,8 @@ type Config struct {
 
 func (c *Config) validate() error {
 	switch {
-	case c.View == nil || c.Host == nil || c.Common == nil:
-		return errors.New("lockspace: View, Host and Common are needed")
+	case c.Host == nil || c.Common == nil:
+		return errors.New("lockspace: Host and Common are needed")
 	case wire.NodeOf(c.Self) == 0:
 		return fmt.Errorf("lockspace: instance %#x has node id 0", c.Self)
 	case c.Shards < 1 || c.Shards > 256 || c.Shard < 0 || c.Shard >= c.Shards:
@@ -64,6 +64,20 @@ type Shard struct {
 	lives   uint64
 	clock   uint64 // highest token this shard has issued or seen
 	now     int64
+
+	members    []member // of the view, but for this node
+	lastFrom   uint64   // instance of a sender that is surely one
+	prev       uint64   // epoch of the view before
+	told       uint64   // epoch of the last DONE that was sent
+	rebuilt    uint64   // all orphans of views up to this epoch are rebuilt
+	trusted    [dirSlots / 64]uint64
+	recs       []*resource // those with a recovery
+	futures    []future
+	kept       int  // messages in recs
+	recovering bool // not all have told what they must in this view
+	fenced     bool
+	late       bool // the message being delivered is of an earlier view
+	frozen     bool // a view is being installed: nothing leaves the outbox
 
 	claims     claimList
 	answeredAt int64 // when a claim was last closed
@@ -107,6 +121,9 @@ type Stats struct {
 	RangesOwned      int    // gauge: ranges that this node is the directory of by delegation
 	RangesLent       int    // gauge: ranges that this node has delegated to others
 	Relayed          uint64 // messages passed on to the owner of a range, or back
+	TwoMasters       uint64 // names for which two nodes were confirmed as master; never above 0
+	Overrun          uint64 // messages over the limits of what is kept for later
+	Recovering       bool   // gauge: DONE of other nodes is waited for
 }
 
 // New makes an empty shard.
@@ -114,10 +131,18 @@ func New(cfg Config) (*Shard, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	return &Shard{
+	s := &Shard{
 		cfg: cfg, host: cfg.Host, common: cfg.Common, view: cfg.View,
-		self: wire.NodeOf(cfg.Self), without: cfg.Without,
-	}, nil
+		self: wire.NodeOf(cfg.Self), without: cfg.Without, lastFrom: noInstance,
+	}
+	if s.view == nil {
+		s.view = &View{}
+		return s, nil
+	}
+	s.admitMembers(s.view.Epoch + 1)
+	s.told, s.rebuilt = s.view.Epoch, s.view.Epoch
+	s.trustAll()
+	return s, nil
 }
 
 // Stats gives the counters and gauges as they are now.
@@ -131,6 +156,7 @@ func (s *Shard) Stats() Stats {
 			st.RangesLent++
 		}
 	}
+	st.Recovering = s.recovering
 	return st
 }
 
@@ -156,7 +182,7 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 
 // release frees a resource that holds nothing any more; else it does nothing.
 func (s *Shard) release(r *resource) {
-	if r.state != unused || !r.dirLife.IsZero() || r.held != nil || !r.noLocks() || len(r.early) != 0 {
+	if r.state != unused || !r.dirLife.IsZero() || r.held != nil || !r.noLocks() || len(r.early) != 0 || r.rec != nil {
 		return
 	}
 	s.idle.remove(r)

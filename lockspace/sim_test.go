@@ -146,6 +146,9 @@ func (s *sim) deliver() {
 		return
 	}
 	l := s.c.busy[s.rng.IntN(len(s.c.busy))]
+	if !s.c.ready(l) {
+		return
+	}
 	if s.slow[l] > 0 && !s.resting {
 		s.slow[l]--
 		return

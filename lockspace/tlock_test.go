@@ -25,6 +25,7 @@ type tlock struct {
 	lost      bool
 	gone      bool // unlocked, refused or lost: the id is not valid any more
 	dying     bool
+	crashed   bool     // its node has died
 	write     writeRec // sim: what the running operation writes
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // Hash is the hash of a resource name. All nodes use the same: it chooses the
@@ -24,7 +26,7 @@ func ShardOf(hash uint64, shards int) int { return int(uint32(hash>>20) % uint32
 // Member is one node of a view.
 type Member struct {
 	ID       uint16 // 1 to 65535
-	Instance uint64 // of this start of the node; its low 16 bits are ID
+	Instance uint64 // of this start of the node; its low 16 bits are ID; 0, if the view never changes: not known
 }
 
 // View is an agreed list of members. It is not changed after NewView.
@@ -32,6 +34,7 @@ type View struct {
 	Epoch   uint64 // 1 and up, below 1<<24 (it is the upper part of a token)
 	Members []Member
 	slots   [dirSlots]uint16
+	ids     map[uint16]uint64 // node id: instance
 }
 
 // NewView builds a view: each of 4096 slots of the hash range goes to the
@@ -44,13 +47,12 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 	if len(members) == 0 {
 		return nil, errors.New("lockspace: a view needs a member")
 	}
-	v := &View{Epoch: epoch, Members: members}
-	seen := map[uint16]bool{}
+	v := &View{Epoch: epoch, Members: members, ids: map[uint16]uint64{}}
 	for _, m := range members {
-		if m.ID == 0 || seen[m.ID] {
+		if _, twice := v.ids[m.ID]; m.ID == 0 || twice {
 			return nil, fmt.Errorf("lockspace: member id %d is zero or used twice", m.ID)
 		}
-		seen[m.ID] = true
+		v.ids[m.ID] = m.Instance
 	}
 	for slot := range v.slots {
 		var best uint64
@@ -65,7 +67,20 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 
 // Directory gives the node that is the directory of a name with this routing
 // hash.
-func (v *View) Directory(hash uint64) uint16 { return v.slots[hash>>(64-dirSlotBits)] }
+func (v *View) Directory(hash uint64) uint16 { return v.slots[slotOf(hash)] }
+
+// HasInstance says whether a node instance is a member. An older start of a member is
+// not. In a view that names no instance for a node each of its starts is.
+func (v *View) HasInstance(instance uint64) bool {
+	known, ok := v.ids[wire.NodeOf(instance)]
+	return ok && (known == instance || known == 0)
+}
+
+// Instance gives the instance of the member with a node id, 0: no such member.
+func (v *View) Instance(id uint16) uint64 { return v.ids[id] }
+
+// slotOf gives the slot of a hash.
+func slotOf(hash uint64) uint64 { return hash >> (64 - dirSlotBits) }
 
 // Has says that node id is a member.
 func (v *View) Has(id uint16) bool {

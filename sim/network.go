@@ -37,6 +37,7 @@ type packet struct {
 	msg      wire.Msg // else: a copy
 	instance uint64   // of the sender
 	to       uint64   // instance that it is for
+	epoch    uint64   // the sender's view
 	clock    uint64
 	ready    int64
 	seq      uint64
@@ -106,7 +107,9 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	dest := r.nodes[to-1]
 	l := r.laneOf(int(n.id), int(to), shard, nm)
 	r.seq++
-	p := packet{typ: m.Type, instance: n.instance, to: dest.instance, clock: n.clock(), seq: r.seq}
+	p := packet{
+		typ: m.Type, instance: n.instance, to: dest.instance, epoch: n.shards[shard].Epoch(), clock: n.clock(), seq: r.seq,
+	}
 	if r.wire {
 		p.bytes = m.Append(r.buffer())
 	} else {
@@ -175,22 +178,24 @@ func (r *run) arrive(l *lane) (delivered bool) {
 	return true
 }
 
+func (p *packet) origin() lockspace.Origin {
+	return lockspace.Origin{Instance: p.instance, Epoch: p.epoch, Clock: p.clock}
+}
+
 // deliver enters the shard, or all shards, that a message is for.
 func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 	n.r.mixIn(uint64(p.typ)<<32 | uint64(l.pair.from)<<16 | uint64(l.pair.to))
 	closed := n.closed
 	if l.name == nil {
 		for _, s := range n.shards {
-			s.Note(p.clock)
-			s.Deliver(n.now(), p.instance, 0, m)
+			s.Deliver(n.now(), p.origin(), 0, m)
 		}
 		n.after(closed)
 		return
 	}
 	s := n.shards[lockspace.ShardOf(l.name.hash, len(n.shards))]
 	n.r.before(n, l.name)
-	s.Note(p.clock)
-	s.Deliver(n.now(), p.instance, l.name.hash, m)
+	s.Deliver(n.now(), p.origin(), l.name.hash, m)
 	n.r.afterDelivery(n, l.name, p.instance, m)
 	n.after(closed)
 }

@@ -186,10 +186,10 @@
 //	    master -> requester: granted.
 //	 19 BAST: name life lock mode
 //	    master -> holder: you block somebody who wants mode.
-//	 20 REG: name life claim bits token seq value locks
-//	    -> new directory: I master this name; claim 0: confirmed. With locks: orphans to rebuild.
-//	 21 DONE: num
-//	    -> each member: all my registrations of this view have been sent.
+//	 20 REG: name life bits token seq value locks
+//	    -> new directory: I master this name; with a life of its own: be master of my orphaned locks.
+//	 21 DONE: num seq
+//	    -> each member: all my registrations of view seq have been sent; num: my shard, shards<<16.
 //	 22 RETURN: name num seq entries
 //	    owner -> directory: the range with this key goes back, and its entries; num: messages still to come.
 //	 23 STALE: name life claim num
@@ -204,6 +204,8 @@
 //	    master -> node of the last edge's blocker: go on with all that its owner waits for.
 //	 30 VERIFY: num path
 //	    -> master of edge num: if it still stands, pass on to the edge before; behind edge 0, end its waiter.
+//	 32 OPEN: num seq
+//	    -> each member: I have what view seq owes me and answer for all my names; num as in DONE.
 //	 36 ASK_RANGE: name
 //	    -> directory: delegate the range with this key to me.
 //	 37 NO_RANGE: name instance status

@@ -30,6 +30,7 @@ const (
 	Stale     Type = 23 // -> sender: your message is of a view before mine
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
+	Open      Type = 32 // recovery: I have all registrations of this view
 	AskRange  Type = 36 // delegation: a node asks for a range
 	NoRange   Type = 37 // delegation: it does not get it
 	Relay     Type = 38 // delegation: a message for the directory, passed on to the range's owner or back

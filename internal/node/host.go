@@ -47,7 +47,7 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 // their inboxes; this one's is looked at before its runner leaves.
 func (r *runner) sendHome(m *wire.Msg) {
 	payload := m.Append(nil)
-	h := wire.Header{Clock: r.node.common.clock()}
+	h := wire.Header{Epoch: r.shard.Epoch(), Clock: r.node.common.clock()}
 	for _, to := range r.space.runners {
 		t := taskPool.Get().(*task)
 		t.from, t.head = r.node.cfg.Instance, h
@@ -64,7 +64,7 @@ func (r *runner) sendFrame(peer int) {
 	f := &r.open[peer]
 	h := wire.Header{
 		Kind: wire.KindNode, Count: f.count, Shard: uint16(r.number), Lockspace: r.space.id,
-		Epoch: r.node.view.Epoch, Instance: r.node.cfg.Instance, Clock: r.node.common.clock(),
+		Epoch: r.shard.Epoch(), Instance: r.node.cfg.Instance, Clock: r.node.common.clock(),
 	}
 	r.node.links.Send(r.node.peers[peer].ID, f.buf, h)
 	*f = openFrame{}

@@ -1,0 +1,183 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file counts who has told what in a view: DONE and OPEN of all shards of
+// all members. Other nodes may have another number of shards, and each of
+// theirs can have something for each of ours.
+
+// member is another node of the view.
+type member struct {
+	instance uint64
+	since    uint64 // epoch of its first view here: it owes nothing of earlier ones
+	done     marks
+	open     marks
+}
+
+// marks holds the last epoch that each shard of a member has reported.
+type marks struct {
+	epochs []uint64
+	got    int // shards that have reported anything
+}
+
+// set notes a report. num is the shard, and shards<<16.
+func (k *marks) set(num uint32, epoch uint64) bool {
+	shard, shards := int(num&0xffff), int(num>>16)
+	if shards < 1 || shards > 256 || shard >= shards || k.epochs != nil && len(k.epochs) != shards {
+		return false
+	}
+	if k.epochs == nil {
+		k.epochs = make([]uint64, shards)
+	}
+	if k.epochs[shard] == 0 {
+		k.got++
+	}
+	k.epochs[shard] = max(k.epochs[shard], epoch)
+	return true
+}
+
+// reached gives the epoch that all shards have reported, or a later one; 0: not
+// all have reported anything.
+func (k *marks) reached() uint64 {
+	if k.got == 0 || k.got < len(k.epochs) {
+		return 0
+	}
+	low := k.epochs[0]
+	for _, e := range k.epochs[1:] {
+		low = min(low, e)
+	}
+	return low
+}
+
+// admitMembers makes the list of the other members of the view, keeping what
+// the present ones have reported.
+func (s *Shard) admitMembers(since uint64) {
+	var list []member
+	for _, m := range s.view.Members {
+		if m.ID == s.self {
+			continue
+		}
+		next := member{instance: m.Instance, since: since}
+		if old := s.member(m.Instance); old != nil {
+			next = *old
+		}
+		list = append(list, next)
+	}
+	s.members = list
+}
+
+func (s *Shard) member(instance uint64) *member {
+	for i := range s.members {
+		if s.members[i].instance == instance {
+			return &s.members[i]
+		}
+	}
+	return nil
+}
+
+// doneTo gives the latest epoch for which all members have sent all they owe.
+func (s *Shard) doneTo() uint64 {
+	if s.off(NoBarrier) {
+		return s.view.Epoch
+	}
+	low := s.view.Epoch
+	for i := range s.members {
+		m := &s.members[i]
+		low = min(low, max(m.done.reached(), m.since-1))
+	}
+	return low
+}
+
+// openTo gives the latest epoch in which all shards of a node had what was
+// owed to them: what was registered there up to then is recorded.
+func (s *Shard) openTo(node uint16) uint64 {
+	if m := s.member(s.view.Instance(node)); m != nil {
+		return m.open.reached()
+	}
+	return 0
+}
+
+func (s *Shard) onDone(from uint64, m *wire.Msg) {
+	if k := s.member(from); k == nil || !k.done.set(m.Num, m.Seq) {
+		s.stats.Ignored++
+		return
+	}
+	s.progress()
+}
+
+func (s *Shard) onOpen(from uint64, m *wire.Msg) {
+	if k := s.member(from); k == nil || !k.open.set(m.Num, m.Seq) {
+		s.stats.Ignored++
+	}
+}
+
+// tellAll sends a message that is about no name to each other member.
+func (s *Shard) tellAll(t wire.Type) {
+	num := uint32(s.cfg.Shard) | uint32(s.cfg.Shards)<<16
+	for i := range s.members {
+		s.sendBare(wire.NodeOf(s.members[i].instance), &wire.Msg{Type: t, Num: num, Seq: s.view.Epoch})
+	}
+}
+
+// progress goes on with the recovery as far as the others' DONE allow.
+//
+// DONE of this view waits for the DONE of the view before from all members of
+// both: only then does this shard know of all orphans that were entrusted to
+// it in that view, and it must have registered them with the directory nodes
+// of this one. It waits for nothing else, so that there is no circle: each
+// waits only for what concerns earlier views.
+func (s *Shard) progress() {
+	if !s.recovering {
+		return
+	}
+	epoch := s.view.Epoch
+	if s.told < epoch && s.doneTo() >= s.prev {
+		s.rebuildTo(s.prev)
+		s.told = epoch
+		s.tellAll(wire.Done)
+	}
+	if s.told == epoch && s.doneTo() >= epoch {
+		s.openAll()
+	}
+}
+
+// openAll ends the recovery: this node answers for all names of which it is
+// the directory.
+func (s *Shard) openAll() {
+	s.rebuildTo(s.view.Epoch)
+	s.recovering = false
+	s.trustAll()
+	list := s.recs
+	s.recs = nil
+	for _, r := range list {
+		s.openName(r)
+	}
+	s.tellAll(wire.Open)
+}
+
+// trustAll notes the slots that this node is the directory of.
+func (s *Shard) trustAll() {
+	for slot, id := range s.view.slots {
+		if id == s.self {
+			s.trusted[slot/64] |= 1 << (slot % 64)
+		} else {
+			s.trusted[slot/64] &^= 1 << (slot % 64)
+		}
+	}
+}
+
+// keepTrust drops the slots that the present view takes from this node.
+func (s *Shard) keepTrust() {
+	for slot, id := range s.view.slots {
+		if id != s.self {
+			s.trusted[slot/64] &^= 1 << (slot % 64)
+		}
+	}
+}
+
+// trusts says whether this node has been the directory of r ever since a
+// recovery that it has completed: it knows of its master then.
+func (s *Shard) trusts(r *resource) bool {
+	slot := slotOf(s.cfg.Range.Route(r.name(), r.hash))
+	return s.trusted[slot/64]>>(slot%64)&1 == 1
+}

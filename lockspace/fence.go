@@ -1,0 +1,48 @@
+package lockspace
+
+import (
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Fence ends this shard's part in the cluster, for good: the node is no member
+// any more, or cannot be sure to be one. All its locks are lost, nothing is
+// granted, and what the outbox holds back is discarded, not sent: others may
+// hold by now what it would give away. Claims stay open, so that no Barrier
+// succeeds.
+func (s *Shard) Fence(now int64) {
+	if s.fenced {
+		return
+	}
+	s.now = now
+	s.fenced, s.lastFrom = true, noInstance
+	var own []*Lock
+	for _, l := range s.locks.slots {
+		for ; l != nil; l = l.hashNext {
+			if s.local(l) {
+				own = append(own, l)
+			}
+		}
+	}
+	s.names, s.locks = resTable{}, lockTable{}
+	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
+	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
+	s.kept, s.recovering = 0, false
+	s.wills, s.timers, s.timerOf = nil, nil, nil
+	for _, l := range own {
+		if l.orphan && l.wanted == NoMode {
+			continue // nobody's
+		}
+		if l.wanted != NoMode {
+			s.ast = Completion{Status: wire.LostLock, Mode: NoMode}
+			s.host.Complete(l.user, s.handle(l), l.tag, &s.ast)
+		}
+		if l.granted != NoMode {
+			s.stats.LocksLost++
+			s.host.Lost(l.user, s.handle(l))
+		}
+	}
+	s.orphans, s.handles, s.byHandle = nil, nil, nil
+}
+
+// Fenced says that this shard takes no part any more.
+func (s *Shard) Fenced() bool { return s.fenced }

@@ -1,0 +1,67 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file is what a node that is not the master knows of a name's value, for
+// the case that the master is lost with it. It is known for sure as long as a
+// lock of this node, granted before the value was seen, excludes writers; the
+// kernel, too, takes the value of such a holder alone (recover_lvb).
+
+// excludesWriters says that a granted lock of this node on r excludes PW and EX
+// of others: it is above CR, and the master cannot have demoted it.
+func (s *Shard) excludesWriters(r *resource) bool {
+	if s.off(TrustOldValue) {
+		return true
+	}
+	for _, q := range []*queue{&r.granted, &r.convert} {
+		for l := q.head; l != nil; l = l.next {
+			demoted := l.wanted != NoMode && (l.flags&(ConvDeadlk|alternates) != 0 || middle(l.granted, l.wanted))
+			if l.granted > CR && l.granted != NoMode && !demoted {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// doubtValue is called when a lock of r has given something up.
+func (s *Shard) doubtValue(r *resource) {
+	if r.valueOK && !s.excludesWriters(r) {
+		r.valueOK = false
+	}
+}
+
+// sawValue notes the value that has come with a grant, if it may be relied on.
+func (s *Shard) sawValue(r *resource, m *wire.Msg) {
+	if m.Bits&(wire.BitValue|wire.BitNotValid) == 0 {
+		return
+	}
+	r.valueOK = m.Bits&wire.BitValue != 0 && s.excludesWriters(r)
+	if r.valueOK {
+		r.value, r.valueSeq = append(r.value[:0], m.Value...), m.Seq
+	}
+}
+
+// wrote notes what m, a conversion that gives up or writes, has made of the
+// value.
+func (s *Shard) wrote(r *resource, m *wire.Msg) {
+	switch {
+	case m.Bits&wire.BitInvalidate != 0:
+		r.valueOK = false
+	case m.Bits&wire.BitValue != 0:
+		if r.valueOK = s.excludesWriters(r); r.valueOK {
+			s.setKnown(r, m.Value)
+		}
+	default:
+		s.doubtValue(r)
+	}
+}
+
+// setKnown notes a value as the master will.
+func (s *Shard) setKnown(r *resource, value []byte) {
+	r.value = append(r.value[:0], value...)
+	for len(r.value) < s.cfg.ValueLen {
+		r.value = append(r.value, 0)
+	}
+	r.valueSeq++
+}

@@ -1,0 +1,296 @@
+package lockspace
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is recovery from the side of the directory node: what it must
+// wait for before it answers, and the names whose master is gone, of which it
+// becomes master itself.
+
+// recovery is what a directory node keeps of a name until it may answer.
+type recovery struct {
+	dead    wire.Life  // the entry was of this master, who is gone
+	asked   []earlyMsg // LOOKUP and NOTIFY, in order of arrival
+	life    wire.Life  // orphans have been entrusted to this node under this life
+	reports []earlyMsg // REG with the locks of other nodes on the dead master
+}
+
+// keptMax bounds the messages that a shard keeps until a recovery ends. Nodes
+// that keep to the protocol have one LOOKUP or NOTIFY for each name, and each
+// lock in one REG.
+const keptMax = 1 << 20
+
+// rebuildBit marks the lives of names that a directory node rebuilds. The rest
+// of the counter is the epoch: a name is rebuilt once in a view, so that all who
+// report locks know the new life without being told.
+const rebuildBit = 1 << 63
+
+func rebuildLife(instance, epoch uint64) wire.Life {
+	return wire.Life{Instance: instance, Counter: rebuildBit | epoch}
+}
+
+// record gives r's recovery, to be written.
+func (s *Shard) record(r *resource) *recovery {
+	if r.rec == nil {
+		r.rec = &recovery{}
+		s.recs = append(s.recs, r)
+	}
+	return r.rec
+}
+
+// mustWait says that this node, the directory of r, cannot answer yet: it has
+// not been that long enough to know all masters, or r's master is gone.
+func (s *Shard) mustWait(r *resource) bool { return r.rec != nil || !s.trusts(r) }
+
+// keepAsked keeps a LOOKUP or NOTIFY until this node may answer it.
+func (s *Shard) keepAsked(r *resource, from uint64, m *wire.Msg, rule Rules) bool {
+	if !s.recovering || !s.mustWait(r) || s.off(rule) {
+		return false
+	}
+	s.keepMsg(&s.record(r).asked, r, from, m)
+	return true
+}
+
+func (s *Shard) keepMsg(list *[]earlyMsg, r *resource, from uint64, m *wire.Msg) {
+	if s.kept >= keptMax {
+		s.stats.Overrun++
+		return
+	}
+	s.kept++
+	*list = append(*list, earlyMsg{from, keep(m, r)})
+}
+
+// onReg registers a master, or brings the locks of an orphaned name.
+func (s *Shard) onReg(from uint64, hash uint64, m *wire.Msg) {
+	if m.Life.Node() == s.self {
+		s.onReport(from, hash, m)
+		return
+	}
+	if s.late || m.Life.Instance != from || s.view.Directory(s.cfg.Range.Route(m.Name, hash)) != s.self {
+		s.stats.Ignored++
+		return
+	}
+	r := s.resource(hash, m.Name)
+	if rec := r.rec; rec != nil { // what it asked before it was master
+		n := len(rec.asked)
+		rec.asked = slices.DeleteFunc(rec.asked, func(e earlyMsg) bool { return e.from == from })
+		s.kept -= n - len(rec.asked)
+	}
+	if r.dirLife.IsZero() || r.dirLife.Instance == from {
+		r.dirLife = m.Life
+	} else {
+		s.twoMasters(r, m.Life)
+	}
+}
+
+// onReport takes the locks of another node on a name whose master is gone. It
+// may come in a later view than that in which the master was lost.
+func (s *Shard) onReport(from uint64, hash uint64, m *wire.Msg) {
+	epoch := m.Life.Counter &^ rebuildBit
+	if m.Life != rebuildLife(s.cfg.Self, epoch) || !s.recovering || epoch <= s.rebuilt || epoch > s.view.Epoch {
+		s.stats.Ignored++
+		return
+	}
+	r := s.resource(hash, m.Name)
+	rec := s.record(r)
+	if rec.life.IsZero() {
+		rec.life = m.Life
+	}
+	s.keepMsg(&rec.reports, r, from, m)
+}
+
+// rebuildTo makes this node master of the orphaned names entrusted to it in
+// views up to epoch: all who had locks there have said so.
+func (s *Shard) rebuildTo(epoch uint64) {
+	if epoch <= s.rebuilt {
+		return
+	}
+	s.rebuilt = epoch
+	for _, r := range s.recs {
+		if life := r.rec.life; !life.IsZero() && life.Counter&^rebuildBit <= epoch {
+			s.rebuild(r)
+		}
+	}
+}
+
+// rebuild makes the queues of an orphaned name anew from what its holders
+// report: first what is granted, then conversions, then requests, each in the
+// order of the nodes' instances, this node's own first.
+func (s *Shard) rebuild(r *resource) {
+	rec := r.rec
+	life, reports := rec.life, rec.reports
+	rec.life, rec.reports = wire.Life{}, nil
+	s.kept -= len(reports)
+	slices.SortStableFunc(reports, func(a, b earlyMsg) int { return cmp.Compare(a.from, b.from) })
+	switch {
+	case len(reports) == 0 && r.granted.n+r.convert.n == 0: // they have died, too
+		if s.dirOf(r) != s.self {
+			s.startOver(r)
+		}
+		return
+	case !r.dirLife.IsZero(), r.state == master, r.state == adopting, r.state == remote:
+		s.refuseOrphans(r, life, reports)
+		return
+	case r.state == claimed:
+		s.loseClaim(r)
+	}
+	ok, value, seq := r.valueOK, r.value, r.valueSeq
+	s.becomeMaster(r, life)
+	r.carrier = nil
+	r.lastToken = max(r.lastToken, s.clock)
+	r.valueOK, r.value, r.valueSeq = ok, value, seq
+	var pending []*Lock
+	for l := r.convert.head; l != nil; l = r.convert.head {
+		l.moveTo(&r.granted)
+		pending = append(pending, l)
+	}
+	requests := r.takeWaiting()
+	for i := range reports {
+		s.place(r, &reports[i], &pending, &requests)
+	}
+	if dir := s.dirOf(r); dir == s.self {
+		r.dirLife = r.life
+	} else {
+		s.register(r, dir)
+	}
+	for _, l := range pending {
+		r.settleMode(l)
+	}
+	for _, l := range pending {
+		s.convertHere(r, l, nil)
+	}
+	for _, l := range requests {
+		s.requestHere(r, l)
+	}
+	s.grantPending(r)
+	s.runDeferred(r)
+	s.deliverEarly(r)
+	s.maybeIdle(r)
+}
+
+// place puts the locks of one report where they belong.
+func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
+	m := &e.msg
+	r.lastToken = max(r.lastToken, m.Token)
+	r.valueSeq = max(r.valueSeq, m.Seq)
+	if m.Bits&wire.BitValue != 0 {
+		r.value, r.valueOK = append(r.value[:0], m.Value...), true
+	}
+	for i := range m.Locks.Len() {
+		rec := m.Locks.At(i)
+		if s.locks.find(e.from, rec.Lock) != nil || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
+			s.stats.Ignored++
+			continue
+		}
+		l := s.copyOf(r, e.from, rec)
+		l.token = m.Token
+		switch {
+		case l.granted == NoMode:
+			*requests = append(*requests, l)
+		default:
+			r.granted.push(l)
+			if l.wanted != NoMode {
+				*pending = append(*pending, l)
+			}
+		}
+	}
+}
+
+// settleMode finds out what the dead master had made of a conversion of which
+// its owner has not heard. If others hold what excludes the mode held before,
+// a middle conversion was granted (recover_conversion), or one of an alternate
+// mode in that, and one with CONVDEADLK was demoted.
+func (r *resource) settleMode(l *Lock) {
+	if !conflictsWith(&r.granted, l, l.granted) {
+		return
+	}
+	switch {
+	case l.flags&ConvDeadlk != 0:
+		l.granted, l.demoted = NL, true
+	case l.flags&AltPR != 0:
+		l.granted = PR
+	case l.flags&AltCW != 0:
+		l.granted = CW
+	case middle(l.granted, l.wanted):
+		l.granted = l.wanted
+	}
+}
+
+// conflictsWith says whether any lock but l in q excludes mode.
+func conflictsWith(q *queue, l *Lock, mode Mode) bool {
+	for o := q.head; o != nil; o = o.next {
+		if o != l && !Compatible(o.granted, mode) {
+			return true
+		}
+	}
+	return false
+}
+
+// loseClaim ends a claim of this node on a name that others hold: they had it
+// from its master, and that cannot be asked any more.
+func (s *Shard) loseClaim(r *resource) {
+	s.stats.ClaimsLost++
+	s.host.Conflict(r.name(), r.life)
+	r.valueOK = false
+	s.loseHolders(r, false)
+	s.closeClaim(r)
+}
+
+// twoMasters reports what must not happen: two nodes that each were confirmed
+// as master of a name.
+func (s *Shard) twoMasters(r *resource, second wire.Life) {
+	s.stats.TwoMasters++
+	s.host.Conflict(r.name(), second)
+}
+
+// refuseOrphans refuses orphans of a name that has a master: their holders lose them.
+func (s *Shard) refuseOrphans(r *resource, life wire.Life, reports []earlyMsg) {
+	s.twoMasters(r, life)
+	last := uint64(0)
+	for i := range reports {
+		if from := reports[i].from; from != last {
+			last = from
+			s.sendBare(wire.NodeOf(from), &wire.Msg{Type: wire.Conflict, Name: r.name(), Life: life})
+		}
+	}
+	r.early = nil
+}
+
+// openName answers what was asked about a name meanwhile: masters have
+// registered; then claims, this node's own first; then requests.
+func (s *Shard) openName(r *resource) {
+	rec := r.rec // stays until the end, so that r does
+	s.kept -= len(rec.asked)
+	if r.state == claimed && s.dirOf(r) == s.self {
+		s.claimHere(r)
+	}
+	for i := range rec.asked {
+		e := &rec.asked[i]
+		if e.msg.Type != wire.Notify {
+			continue
+		}
+		if r.dirLife.IsZero() && !rec.dead.IsZero() { // whether that was idle nobody can tell
+			s.sendBare(wire.NodeOf(e.from), &wire.Msg{
+				Type: wire.Reject, Name: r.name(), Life: e.msg.Life, Claim: e.msg.Claim, Other: rec.dead,
+			})
+			rec.dead = wire.Life{}
+			continue
+		}
+		s.onNotify(e.from, r.hash, &e.msg)
+	}
+	if r.state == rebuilding {
+		s.startOver(r)
+	}
+	for i := range rec.asked {
+		if e := &rec.asked[i]; e.msg.Type == wire.Lookup {
+			s.onLookup(e.from, r.hash, &e.msg)
+		}
+	}
+	r.rec = nil
+	s.maybeIdle(r)
+	s.release(r)
+}

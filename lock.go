@@ -27,6 +27,7 @@ type Lock struct {
 	space    *Lockspace
 	name     string
 	blocking func(*Lock, Mode)
+	ranges   *ByteRanges // whose handle this is; nil: a lock of the program
 
 	mu        sync.Mutex
 	id        uint64        // 0: not known yet

@@ -23,7 +23,9 @@ type backend interface {
 	full() bool                     // new asynchronous requests would only lengthen a queue
 	wait(ctx context.Context) error // for room, where there is back-pressure
 	barrier(done func(error))
-	hurry() // somebody waits for a confirmation
+	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
+	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
+	hurry()                                // somebody waits for a confirmation
 	close(ctx context.Context) error
 }
 

@@ -55,7 +55,7 @@ func (c *Client) message(space uint32, m *wire.Msg) error {
 		}
 	case wire.Refused:
 		return statusError(m.Status, m.Text)
-	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast:
+	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.RangeAst:
 		c.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		c.event(space, m)

@@ -217,6 +217,7 @@ func (s *Shard) loseHolders(r *resource, adopted bool) {
 // loseLock ends a granted lock, and the operation that was running on it.
 func (s *Shard) loseLock(l *Lock) {
 	user, id, tag, busy, orphan := l.user, s.handle(l), l.tag, l.wanted != NoMode, l.orphan
+	s.dropBytes(l, wire.LostLock)
 	s.freeLockOf(l)
 	l.id = 0 // a deferred conversion of it is dropped by loseHolders
 	s.stats.LocksLost++
@@ -246,6 +247,7 @@ func (s *Shard) runDeferred(r *resource) {
 			s.convertHere(r, l, value)
 		}
 	}
+	s.resumeBytes(r)
 }
 
 // onAdopt is the master's side: take over all of a claimant's locks on the

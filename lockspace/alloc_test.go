@@ -27,6 +27,7 @@ func (q *quiet) Complete(any, uint64, uint64, *Completion) { q.ends++ }
 func (q *quiet) Blocking(any, uint64, Mode)                {}
 func (q *quiet) Confirmed(any, uint64)                     {}
 func (q *quiet) Lost(any, uint64)                          {}
+func (q *quiet) Bytes(any, uint64, uint64, *ByteOutcome)   {}
 func (q *quiet) Conflict([]byte, wire.Life)                {}
 func (q *quiet) MayClaim(uint16) bool                      { return true }
 func (q *quiet) OpenClaim() (uint64, bool)                 { q.last++; return q.last, true }

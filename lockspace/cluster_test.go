@@ -78,6 +78,7 @@ type node struct {
 	shards    []*Shard
 	noClaims  bool
 	conflicts []string // names of which Host.Conflict has told
+	asked     []*tbyte // requests for byte ranges, by tag
 }
 
 // testCommon is a Common that checks how it is used.

@@ -41,6 +41,12 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.onRequest(m.Instance, hash, m)
 	case wire.Convert, wire.Unlock, wire.Cancel:
 		s.onCopy(from, hash, m)
+	case wire.RangeOp:
+		s.onRangeOp(from, hash, m)
+	case wire.RangeCancel:
+		s.onRangeCancel(from, hash, m)
+	case wire.RangeDone:
+		s.onRangeDone(hash, m)
 	case wire.You:
 		s.onYou(hash, m)
 	case wire.Queued, wire.Denied, wire.Grant, wire.Bast, wire.NotMaster:

@@ -81,6 +81,7 @@ func (s *Shard) keepFuture(from Origin, hash uint64, m *wire.Msg) {
 func cloneMsg(m *wire.Msg) wire.Msg {
 	c := *m
 	c.Name, c.Value, c.Locks = slices.Clone(m.Name), slices.Clone(m.Value), slices.Clone(m.Locks)
+	c.Text, c.Ranges = slices.Clone(m.Text), slices.Clone(m.Ranges)
 	return c
 }
 

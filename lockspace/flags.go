@@ -29,6 +29,8 @@ const (
 
 	NewName  uint32 = 1 << 24 // the caller has just created what the name stands for
 	WantBast uint32 = 1 << 25 // the holder wants to hear whom it blocks
+
+	TestRange uint32 = 1 << 27 // byte ranges: ask what is in the way, lock nothing
 )
 
 const (

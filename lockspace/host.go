@@ -22,6 +22,9 @@ type Host interface {
 	// Lost reports that a granted lock is gone: a claim was wrong. The lock
 	// id is not valid any more.
 	Lost(user any, id uint64)
+	// Bytes reports the end of a request for a byte range of a local lock.
+	// o is valid during the call.
+	Bytes(user any, id, tag uint64, o *ByteOutcome)
 	// Conflict reports that a wrong claim of name was found: the master was
 	// not idle since the claim, whether or not anybody still holds anything.
 	Conflict(name []byte, master wire.Life)

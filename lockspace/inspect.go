@@ -1,6 +1,9 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // LockInfo describes a lock for people.
 type LockInfo struct {
@@ -25,8 +28,20 @@ type ResourceInfo struct {
 	Granted   []LockInfo `json:"granted,omitempty"`
 	Convert   []LockInfo `json:"convert,omitempty"`
 	Waiting   []LockInfo `json:"waiting,omitempty"`
+	Bytes     []ByteInfo `json:"bytes,omitempty"`
 	Value     []byte     `json:"value,omitempty"`
 	ValueSeq  uint64     `json:"value_seq,omitempty"`
+}
+
+// ByteInfo describes a byte range that is locked, or wanted, for people.
+type ByteInfo struct {
+	Lock    uint64 `json:"lock"`  // id of the handle
+	Node    uint16 `json:"node"`  // the owner's
+	Owner   uint64 `json:"owner"` // its number there
+	Type    string `json:"type"`  // read, write; none: an unlock under way
+	Start   int64  `json:"start"`
+	End     int64  `json:"end"` // last byte
+	Waiting bool   `json:"waiting,omitempty"`
 }
 
 // Inspect calls f for each resource until f returns false. The shard must not
@@ -48,6 +63,7 @@ func (s *Shard) info(r *resource) ResourceInfo {
 	if r.state != unused && r.state != lookup {
 		i.Master = r.life.Node()
 	}
+	i.Bytes = r.byteInfo()
 	if r.valueOK {
 		i.Value, i.ValueSeq = append([]byte(nil), r.value...), r.valueSeq
 	}
@@ -153,4 +169,24 @@ func (s *Shard) HeldBack(f func(to uint16, m *wire.Msg)) {
 			f(h.to, &h.msgs[i])
 		}
 	}
+}
+
+// byteInfo lists what is locked by owner, then what waits in order.
+func (r *resource) byteInfo() (out []ByteInfo) {
+	if r.bytes == nil {
+		return nil
+	}
+	add := func(o byterange.Owner, l byterange.Lock, waiting bool) {
+		out = append(out, ByteInfo{
+			Lock: o.Handle, Node: wire.NodeOf(o.Node), Owner: o.Number, Type: l.Type.String(), Start: l.Start, End: l.End, Waiting: waiting,
+		})
+	}
+	r.bytes.Each(func(h byterange.Held) bool {
+		add(h.Owner, h.Lock, false)
+		return true
+	})
+	for _, w := range r.bytes.Waiting() {
+		add(w.Owner, w.Lock, true)
+	}
+	return out
 }

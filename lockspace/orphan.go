@@ -25,7 +25,7 @@ func (s *Shard) Abandon(now int64, id, owner uint64) Status {
 	switch {
 	case l == nil:
 		return wire.NoLock
-	case l.flags&Persistent == 0:
+	case l.flags&Persistent == 0, l.hasBytes(): // byte ranges end with their program
 		s.reclaim(l)
 		s.forceUnlock(l, 0, nil)
 	default:

@@ -39,6 +39,7 @@ type resource struct {
 	held     *held      // first message of this name in the outbox
 	removal  *held      // the held REMOVE, if any
 	rec      *recovery  // what the directory node waits for before it answers
+	bytes    *byteLocks // byte ranges; nil: none
 
 	value      []byte // lock value block; nil: never written
 	valueSeq   uint64

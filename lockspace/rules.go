@@ -44,4 +44,10 @@ const (
 	KeepDead        // recovery: locks of nodes that are gone stay
 	KeepDeadValue   // recovery: a value stays valid when its writer dies
 	TrustOldValue   // recovery: a value seen once is reported, whoever may have written since
+
+	NoGateBytes     // 1: unlocks and downgrades of byte ranges leave at once
+	NoGateByteGrant // 1: grants of byte ranges, and that one is free, leave at once
+	OvertakeBytes   // byte ranges: an unlock takes effect here before an earlier grant arrives
+	ClaimBytes      // byte ranges: granted under an open claim
+	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
 )

@@ -62,8 +62,10 @@ type Shard struct {
 
 	lockIDs uint64
 	lives   uint64
-	clock   uint64 // highest token this shard has issued or seen
-	now     int64
+
+	lastByteReq uint64 // number of this shard's last ByteRequest
+	clock       uint64 // highest token this shard has issued or seen
+	now         int64
 
 	members    []member // of the view, but for this node
 	lastFrom   uint64   // instance of a sender that is surely one
@@ -209,6 +211,9 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 
 // freeLockOf takes a lock out of every table.
 func (s *Shard) freeLockOf(l *Lock) {
+	if l.res.bytes != nil {
+		s.dropBytes(l, wire.Cancelled)
+	}
 	l.unqueue()
 	s.stopTimer(l)
 	s.dropHandle(l)

@@ -146,3 +146,6 @@ func (h host) Lost(user any, id uint64) {
 	}
 	l.lost, l.gone, l.mode, l.open = true, true, lockspace.NoMode, false
 }
+
+// Bytes is part of lockspace.Host: programs lock no byte ranges.
+func (h host) Bytes(any, uint64, uint64, *lockspace.ByteOutcome) {}

@@ -26,9 +26,10 @@ func (o owner) Complete(id, _ uint64, c *lockspace.Completion) {
 		o.granted <- id
 	}
 }
-func (owner) Blocking(uint64, lockspace.Mode) {}
-func (owner) Confirmed(uint64)                {}
-func (owner) Lost(uint64)                     {}
+func (owner) Blocking(uint64, lockspace.Mode)             {}
+func (owner) Confirmed(uint64)                            {}
+func (owner) Lost(uint64)                                 {}
+func (owner) Bytes(_, _ uint64, _ *lockspace.ByteOutcome) {}
 
 // start runs a node without peers and its admin server.
 func start(t *testing.T) (*node.Node, *Server, *Client) {

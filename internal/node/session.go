@@ -84,7 +84,9 @@ func (s *session) notOpen(space uint32, m *wire.Msg) error {
 		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
 	case wire.LockReq, wire.ConvertReq, wire.UnlockReq:
 		s.fail(space, m, wire.NoSpace)
-	case wire.CancelReq: // has no answer; what it means has been answered
+	case wire.RangeReq:
+		s.failBytes(space, m, wire.NoSpace)
+	case wire.CancelReq, wire.RangeCancelReq: // has no answer; what it means has been answered
 	default:
 		return fmt.Errorf("%w: type %d from a client", wire.ErrType, m.Type)
 	}
@@ -175,6 +177,12 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 		if id := sp.find(m); id != 0 {
 			sp.space.other(&Op{kind: opCancel, id: id, tag: m.Req, owner: sp}, &s.batch)
 		}
+	case wire.RangeReq:
+		sp.bytes(m)
+	case wire.RangeCancelReq:
+		if sp.has(m.Lock) {
+			sp.space.other(&Op{kind: opCancelBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
+		}
 	case wire.CloseSpace:
 		sp.releaseAll()
 		delete(s.spaces, sp.space.id)
@@ -200,12 +208,18 @@ func (sp *sessionSpace) find(m *wire.Msg) uint64 {
 
 // owns says whether m is about a lock of this session; if not, it answers.
 func (sp *sessionSpace) owns(m *wire.Msg) bool {
-	sp.session.mu.Lock()
-	_, ok := sp.locks[m.Lock]
-	sp.session.mu.Unlock()
+	ok := sp.has(m.Lock)
 	if !ok {
 		sp.session.fail(sp.space.id, m, wire.NoLock)
 	}
+	return ok
+}
+
+// has says whether a lock is this session's.
+func (sp *sessionSpace) has(id uint64) bool {
+	sp.session.mu.Lock()
+	defer sp.session.mu.Unlock()
+	_, ok := sp.locks[id]
 	return ok
 }
 

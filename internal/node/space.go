@@ -20,6 +20,8 @@ type Owner interface {
 	Confirmed(id uint64)
 	// Lost: the lock is gone.
 	Lost(id uint64)
+	// Bytes ends request tag for a byte range of lock id. o is valid during the call.
+	Bytes(id, tag uint64, o *lockspace.ByteOutcome)
 }
 
 // Props are the properties of a lockspace that all who open it must agree on.
@@ -69,6 +71,8 @@ const (
 	opConvert
 	opUnlock
 	opCancel
+	opBytes
+	opCancelBytes
 )
 
 // Op is an operation on a lock.
@@ -129,7 +133,11 @@ func (s *Space) Cancel(owner Owner, id, tag uint64) {
 func (s *Space) other(op *Op, b *batch) {
 	n := lockspace.ShardOfLock(op.id)
 	if n >= len(s.runners) {
-		if op.kind != opCancel {
+		switch op.kind {
+		case opCancel, opCancelBytes:
+		case opBytes:
+			op.owner.Bytes(op.id, op.tag, &lockspace.ByteOutcome{Status: wire.NoLock})
+		default:
 			op.owner.Complete(op.id, op.tag, &lockspace.Completion{Status: wire.NoLock, Mode: lockspace.NoMode})
 		}
 		return
@@ -177,6 +185,10 @@ func (r *runner) exec(op *Op) {
 		}
 	case opCancel:
 		r.shard.Cancel(now, op.id, op.tag)
+	case opBytes:
+		r.execBytes(now, op)
+	case opCancelBytes:
+		r.shard.CancelBytes(now, op.id, op.tag)
 	}
 	if st != wire.OK {
 		r.Complete(op.owner, op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})

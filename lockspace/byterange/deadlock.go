@@ -6,11 +6,11 @@ const maxEdges = 1 << 14
 
 // Deadlock says whether q, which does not wait yet, would wait for itself: a
 // lock in its way belongs to an owner that waits, for an owner that waits, ...
-// for q's owner. It gives the locks on the way, the one that blocks q first,
+// for q's owner. An owner is the same here through whatever handle of its node. It gives the locks on the way, the one that blocks q first,
 // and the one of q's owner last; nil: there is no such way. (The kernel's
 // posix_locks_deadlock, for requests that wait for several owners.)
 func (t *Table) Deadlock(q *Request) []Held {
-	s := search{t: t, goal: q.Owner, seen: map[Owner]bool{}, edges: maxEdges}
+	s := search{t: t, goal: q.Owner.anyHandle(), seen: map[Owner]bool{}, edges: maxEdges}
 	if !s.from(q) {
 		return nil
 	}
@@ -25,10 +25,16 @@ type search struct {
 	edges int
 }
 
+// anyHandle is who stands behind an owner.
+func (o Owner) anyHandle() Owner {
+	o.Handle = 0
+	return o
+}
+
 // from looks for the goal behind a request.
 func (s *search) from(q *Request) bool {
 	for _, p := range s.t.owners {
-		if p.Owner == q.Owner || s.seen[p.Owner] || s.edges == 0 {
+		if p.Owner == q.Owner || s.seen[p.anyHandle()] || s.edges == 0 {
 			continue
 		}
 		s.edges--
@@ -37,16 +43,30 @@ func (s *search) from(q *Request) bool {
 			continue
 		}
 		s.path = append(s.path, Held{p.Owner, l})
-		if p.Owner == s.goal {
+		who := p.anyHandle()
+		if who == s.goal {
 			return true
 		}
-		s.seen[p.Owner] = true
+		s.seen[who] = true
+		if s.behind(who) {
+			return true
+		}
+		s.path = s.path[:len(s.path)-1]
+	}
+	return false
+}
+
+// behind looks for the goal behind all that an owner waits for.
+func (s *search) behind(who Owner) bool {
+	for _, p := range s.t.owners {
+		if len(p.waits) == 0 || p.anyHandle() != who {
+			continue
+		}
 		for _, w := range p.waits {
 			if s.from(w) {
 				return true
 			}
 		}
-		s.path = s.path[:len(s.path)-1]
 	}
 	return false
 }

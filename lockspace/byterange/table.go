@@ -122,9 +122,17 @@ func (t *Table) Conflict(o Owner, typ Type, r Range) (first Held, found bool) {
 	return first, found
 }
 
-// Overlap says whether o has a lock of type typ, or with None any lock, on a
-// byte of r.
-func (t *Table) Overlap(o Owner, typ Type, r Range) bool { return t.locks(o).overlap(typ, r) }
+// GivesUp says whether Set would let others lock something that they cannot
+// now: an unlock of what o has, or a downgrade.
+func (t *Table) GivesUp(o Owner, typ Type, r Range) bool {
+	switch typ {
+	case None:
+		return t.locks(o).overlap(None, r)
+	case Read:
+		return t.locks(o).overlap(Write, r)
+	}
+	return false
+}
 
 // Covers says whether o has each byte of r with typ or a stronger type.
 func (t *Table) Covers(o Owner, typ Type, r Range) bool { return t.locks(o).covers(typ, r) }
@@ -162,10 +170,21 @@ func (t *Table) Find(node, handle, id uint64) *Request {
 	return nil
 }
 
-// Next gives the first request that waits with nothing in its way, nil if
-// there is none.
-func (t *Table) Next() *Request {
+// Waits gives the requests of o that wait, in order.
+func (t *Table) Waits(o Owner) []*Request {
+	if _, p := t.find(o); p != nil {
+		return slices.Clone(p.waits)
+	}
+	return nil
+}
+
+// Next gives the first request that waits for a byte of freed with nothing in
+// its way, nil if there is none.
+func (t *Table) Next(freed Range) *Request {
 	for _, q := range t.queue {
+		if !q.overlaps(freed) {
+			continue
+		}
 		if _, blocked := t.Conflict(q.Owner, q.Type, q.Range); !blocked {
 			return q
 		}

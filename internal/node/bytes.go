@@ -1,0 +1,88 @@
+package node
+
+import (
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is byte ranges: how requests reach the shard and outcomes leave
+// it, for embedded programs and for clients.
+
+// Bytes asks for something with a byte range through lock id, the handle; see
+// lockspace.ByteRequest for the rest. rec.Owner is below 1<<32, and one of the
+// numbers of Lock's xid. The outcome goes to owner.Bytes, perhaps before Bytes
+// returns; whatever is wrong with the request is said there, too.
+func (s *Space) Bytes(owner Owner, id uint64, rec wire.RangeRec, flags uint32, tag uint64) {
+	var buf [wire.RangeRecSize]byte
+	s.other(&Op{
+		kind: opBytes, flags: flags, id: id, tag: tag, owner: owner, value: wire.RangeList(buf[:0]).Append(rec),
+	}, nil)
+}
+
+// CancelBytes withdraws request tag of a handle. It has no outcome itself.
+func (s *Space) CancelBytes(owner Owner, id, tag uint64) {
+	s.other(&Op{kind: opCancelBytes, id: id, tag: tag, owner: owner}, nil)
+}
+
+// execBytes runs a request inside the shard.
+func (r *runner) execBytes(now int64, op *Op) {
+	rec := wire.RangeList(op.value).At(0)
+	st := r.shard.Bytes(now, &lockspace.ByteRequest{
+		Lock: op.id, Owner: rec.Owner, Type: byterange.Type(rec.Type),
+		Range: byterange.Range{Start: rec.Start, End: rec.End}, Flags: op.flags, Tag: op.tag,
+	})
+	if st != wire.OK {
+		r.Bytes(op.owner, op.id, op.tag, &lockspace.ByteOutcome{Status: st})
+	}
+}
+
+// Bytes passes the outcome of a request for a byte range on.
+func (r *runner) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
+	user.(Owner).Bytes(id, tag, o)
+	r.heard(user)
+}
+
+// bytes takes a client's request on.
+func (sp *sessionSpace) bytes(m *wire.Msg) {
+	s := sp.session
+	if !sp.has(m.Lock) {
+		s.failBytes(sp.space.id, m, wire.NoLock)
+		return
+	}
+	if m.Ranges.Len() != 1 {
+		s.failBytes(sp.space.id, m, wire.Invalid)
+		return
+	}
+	rec := m.Ranges.At(0)
+	xid, ok := s.xid(rec.Owner)
+	if !ok {
+		s.failBytes(sp.space.id, m, wire.Invalid)
+		return
+	}
+	rec.Owner = xid
+	var buf [wire.RangeRecSize]byte
+	sp.space.other(&Op{
+		kind: opBytes, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: wire.RangeList(buf[:0]).Append(rec),
+	}, &s.batch)
+}
+
+// failBytes completes a request that never began.
+func (s *session) failBytes(space uint32, m *wire.Msg, st wire.Status) {
+	s.send(space, &wire.Msg{Type: wire.RangeAst, Lock: m.Lock, Req: m.Req, Status: st})
+}
+
+// Bytes answers a request for a byte range (Owner).
+func (sp *sessionSpace) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {
+	m := wire.Msg{Type: wire.RangeAst, Lock: id, Req: tag, Status: o.Status, Hops: o.Hops}
+	if b := &o.Blocker; b.Type != byterange.None {
+		m.Instance = b.Owner.Node
+		m.Ranges = m.Ranges.Append(wire.RangeRec{
+			Owner: uint64(uint32(b.Owner.Number)), Start: b.Start, End: b.End, Type: uint8(b.Type), // without the session's part
+		})
+	}
+	sp.session.event(sp.space.id, &m)
+}
+
+// Bytes hears nothing.
+func (nobody) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {}

@@ -1,0 +1,624 @@
+package lockspace
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is byte ranges in whole clusters, step by step.
+
+const (
+	rd  = byterange.Read
+	wr  = byterange.Write
+	off = byterange.None
+)
+
+// tbyte is a request for a byte range as a program sees it.
+type tbyte struct {
+	h     *tlock
+	q     ByteRequest
+	ended bool
+	out   ByteOutcome
+}
+
+// bytes asks for bytes first to last through handle l.
+func (l *tlock) bytes(owner uint64, typ byterange.Type, first, last int64, flags uint32) *tbyte {
+	n := l.n
+	n.c.t.Helper()
+	b := &tbyte{h: l, q: ByteRequest{
+		Lock: l.id, Owner: owner, Type: typ, Range: byterange.Range{Start: first, End: last}, Flags: flags,
+		Tag: uint64(len(n.asked) + 1),
+	}}
+	n.asked = append(n.asked, b)
+	n.c.now++
+	closed := n.closed
+	if st := n.shardOf(l.name).Bytes(n.now(), &b.q); st != wire.OK {
+		n.c.fatalf("bytes of %q: %v", l.name, st)
+	}
+	n.after(closed)
+	return b
+}
+
+func (b *tbyte) cancel() {
+	n := b.h.n
+	n.c.t.Helper()
+	closed := n.closed
+	if st := n.shardOf(b.h.name).CancelBytes(n.now(), b.q.Lock, b.q.Tag); st != wire.OK {
+		n.c.fatalf("cancel bytes of %q: %v", b.h.name, st)
+	}
+	n.after(closed)
+}
+
+// Bytes is part of Host.
+func (n *node) Bytes(user any, id, tag uint64, o *ByteOutcome) {
+	b := n.asked[tag-1]
+	if user != any(b.h) || b.q.Lock != id || b.ended {
+		n.c.fatalf("node %d: outcome %v of request %d of %#x, ended %v", n.id, o.Status, tag, id, b.ended)
+	}
+	b.ended, b.out = true, *o
+}
+
+// is says that the request has ended with st; 255: that it has not.
+func (b *tbyte) is(st Status) bool {
+	if st == running {
+		return !b.ended
+	}
+	return b.ended && b.out.Status == st
+}
+
+const running Status = 255
+
+// beliefs gives the ranges of a name that each node takes for granted to its
+// own handles.
+func (c *cluster) beliefs(name string) (all []byterange.Held) {
+	for _, n := range c.nodes {
+		if r := n.resource(name); r != nil && r.bytes != nil {
+			r.bytes.Each(func(h byterange.Held) bool {
+				if h.Owner.Node == instanceOf(n.id) {
+					all = append(all, h)
+				}
+				return true
+			})
+		}
+	}
+	return all
+}
+
+// overlap is mutual exclusion: it gives two ranges that exclude each other.
+func (c *cluster) overlap(name string) string {
+	all := c.beliefs(name)
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.Owner != b.Owner && (a.Type == wr || b.Type == wr) && a.Start <= b.End && b.Start <= a.End {
+				return fmt.Sprintf("%q: %v and %v", name, a, b)
+			}
+		}
+	}
+	return ""
+}
+
+// handle gets a handle for the byte ranges of a name.
+func (c *cluster) handle(id int, name string) *tlock { return c.hold(id, name, NL, 0) }
+
+// has shows what an owner of a handle has, as its node believes.
+func (l *tlock) has(owner uint64) string {
+	out := ""
+	for _, h := range l.n.c.beliefs(l.name) {
+		if h.Owner.Handle == l.id && h.Owner.Number == owner && h.Owner.Node == instanceOf(l.n.id) {
+			out += h.Type.String()[:1] + h.Range.String() + " "
+		}
+	}
+	return out
+}
+
+// The master's own handles, and those of another node, in one table: grant,
+// wait, order, unlock of parts.
+func TestBytes(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		a, b   int // nodes of the two handles; node 2 is master
+		delays bool
+	}{{"at the master", 2, 2, false}, {"remote", 1, 4, true}, {"remote and master", 1, 2, true}, {"one remote node", 1, 1, true}} {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCluster(t, 4, 1, 0)
+			x := c.mastered("x", 2, 0)
+			a, b := c.handle(tc.a, x), c.handle(tc.b, x)
+			ask := func(what *tbyte, want Status) *tbyte {
+				t.Helper()
+				c.settle()
+				if !what.is(want) {
+					t.Fatalf("owner %d %v %v: ended %v %v, want %v", what.q.Owner, what.q.Type, what.q.Range, what.ended, what.out.Status, want)
+				}
+				return what
+			}
+			ask(a.bytes(1, wr, 0, 99, 0), wire.OK)
+			ask(b.bytes(1, wr, 100, 199, 0), wire.OK)
+			ask(a.bytes(2, rd, 200, 299, 0), wire.OK)
+			ask(b.bytes(2, rd, 250, 399, 0), wire.OK)
+
+			busy := ask(b.bytes(2, wr, 90, 120, NoQueue), wire.WouldBlock)
+			if h := busy.out.Blocker; h.Owner.Number != 1 || h.Type != wr || h.Start != 0 || h.End != 99 || wire.NodeOf(h.Owner.Node) != uint16(tc.a) {
+				t.Errorf("in the way is %+v", h)
+			}
+			free := ask(b.bytes(2, wr, 400, byterange.Last, TestRange), wire.OK)
+			if free.out.Blocker.Type != off {
+				t.Errorf("in the way is %+v", free.out.Blocker)
+			}
+			held := ask(b.bytes(3, rd, 50, 60, TestRange), wire.OK)
+			if held.out.Blocker.Type != wr || held.out.Blocker.Owner.Number != 1 {
+				t.Errorf("in the way is %+v", held.out.Blocker)
+			}
+
+			// Three wait, for parts; they go on in the order in which they came.
+			w1 := ask(b.bytes(3, wr, 0, 9, 0), running)
+			w2 := ask(a.bytes(3, wr, 5, 14, 0), running)
+			w3 := ask(b.bytes(4, rd, 90, 99, 0), running)
+			ask(a.bytes(1, off, 50, 99, 0), wire.OK)
+			ask(w3, wire.OK)
+			ask(w1, running)
+			ask(a.bytes(1, off, 0, 20, 0), wire.OK)
+			ask(w1, wire.OK)
+			ask(w2, running)
+			ask(b.bytes(3, off, 0, 9, 0), wire.OK)
+			ask(w2, wire.OK)
+			if got := a.has(1); got != "w21-49 " {
+				t.Errorf("owner 1 has %q", got)
+			}
+
+			// A downgrade lets readers in; an upgrade waits for them.
+			r1 := ask(b.bytes(5, rd, 30, 39, 0), running)
+			ask(a.bytes(1, rd, 25, 34, 0), wire.OK)
+			ask(r1, running)
+			ask(a.bytes(1, rd, 35, 49, 0), wire.OK)
+			ask(r1, wire.OK)
+			up := ask(a.bytes(1, wr, 25, 49, 0), running)
+			ask(b.bytes(5, off, 0, byterange.Last, 0), wire.OK)
+			ask(up, wire.OK)
+			if got := a.has(1); got != "w21-49 " {
+				t.Errorf("owner 1 has %q", got)
+			}
+
+			// What one has already costs nothing.
+			sent := c.sent[wire.RangeOp]
+			ask(a.bytes(1, wr, 22, 30, 0), wire.OK)
+			ask(a.bytes(1, off, 5000, 6000, 0), wire.OK)
+			if n := c.sent[wire.RangeOp] - sent; n != 0 {
+				t.Errorf("%d messages for nothing", n)
+			}
+			cancelled := ask(b.bytes(6, wr, 21, 21, 0), running)
+			cancelled.cancel()
+			ask(cancelled, wire.Cancelled)
+
+			// The handle goes, and all with it.
+			last := ask(b.bytes(6, wr, 0, byterange.Last, 0), running)
+			ask(b.bytes(1, off, 0, byterange.Last, 0), wire.OK)
+			mine := ask(a.bytes(9, wr, 250, 251, 0), running)
+			a.unlock(0, nil)
+			if !mine.is(wire.Cancelled) {
+				t.Errorf("the request of a handle that has gone: %+v", mine.out)
+			}
+			ask(b.bytes(2, off, 0, byterange.Last, 0), wire.OK)
+			ask(b.bytes(4, off, 0, byterange.Last, 0), wire.OK)
+			ask(last, wire.OK)
+			if o := c.overlap(x); o != "" {
+				t.Error(o)
+			}
+			c.windDown()
+		})
+	}
+}
+
+// An owner that waits for an owner that waits for it.
+func TestBytesDeadlock(t *testing.T) {
+	for _, nodes := range [][3]int{{2, 2, 2}, {1, 3, 4}, {1, 1, 2}} {
+		c := newCluster(t, 4, 1, 0)
+		x := c.mastered("x", 2, 0)
+		var h [3]*tlock
+		for i := range h {
+			h[i] = c.handle(nodes[i], x)
+			h[i].bytes(uint64(10+i), wr, int64(i), int64(i), 0)
+		}
+		c.settle()
+		w0 := h[0].bytes(10, rd, 1, 1, 0)
+		w1 := h[1].bytes(11, wr, 2, 2, 0)
+		c.settle()
+		bad := h[2].bytes(12, rd, 0, 0, 0)
+		c.settle()
+		if !w0.is(running) || !w1.is(running) || !bad.is(wire.Deadlock) {
+			t.Errorf("%v %v; %v %v; %v %v", w0.ended, w0.out.Status, w1.ended, w1.out.Status, bad.ended, bad.out.Status)
+		}
+		if bad.out.Blocker.Owner.Number != 10 || wire.NodeOf(bad.out.Blocker.Owner.Node) != uint16(nodes[0]) {
+			t.Errorf("in the way is %+v", bad.out.Blocker)
+		}
+		h[2].bytes(12, off, 2, 2, 0)
+		c.settle()
+		if !w1.is(wire.OK) || !w0.is(running) {
+			t.Error("the others do not go on")
+		}
+		c.windDown()
+		if !w0.is(wire.Cancelled) && !w0.is(wire.OK) {
+			t.Errorf("the first has not ended: %v", w0.out.Status)
+		}
+	}
+}
+
+// An owner gets something while it waits for something else, and closes a
+// circle by that: the request that waits ends.
+func TestBytesDeadlockByGrant(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 2, 0)
+	a, b, d := c.handle(1, x), c.handle(3, x), c.handle(4, x)
+	a.bytes(1, wr, 0, 0, 0)
+	b.bytes(2, wr, 1, 1, 0)
+	d.bytes(3, wr, 2, 2, 0)
+	c.settle()
+	first := a.bytes(1, wr, 1, 1, 0)  // waits for owner 2
+	second := a.bytes(1, wr, 2, 2, 0) // waits for owner 3
+	third := b.bytes(2, wr, 2, 2, 0)  // waits for owner 3, behind it
+	c.settle()
+	if !first.is(running) || !second.is(running) || !third.is(running) {
+		t.Fatal("they do not all wait")
+	}
+	d.bytes(3, off, 2, 2, 0)
+	c.settle()
+	if !second.is(wire.OK) || !first.is(wire.Deadlock) || !third.is(running) {
+		t.Errorf("%v; %v; %v", second.out.Status, first.out.Status, third.ended)
+	}
+	c.windDown()
+}
+
+// An unlock must not take effect at its owner before a grant that the master
+// has made earlier.
+func TestBytesOrder(t *testing.T) {
+	withAndWithout(t, OvertakeBytes, func(c *cluster) string {
+		x := c.mastered("x", 2, 0)
+		a, b := c.handle(1, x), c.handle(4, x)
+		c.settle()
+		g := a.bytes(1, wr, 0, 9, 0)
+		c.one(1, 2, x, wire.RangeOp)
+		u := a.bytes(1, off, 0, 9, 0) // the grant is on its way
+		c.one(1, 2, x, wire.RangeOp)
+		o := b.bytes(1, wr, 0, 9, 0)
+		c.settle()
+		if !g.is(wire.OK) || !u.is(wire.OK) || !o.is(wire.OK) {
+			t.Errorf("%v %v %v", g.out.Status, u.out.Status, o.out.Status)
+		}
+		return c.overlap(x)
+	})
+}
+
+// A message that comes twice must not lock what has been unlocked since.
+func TestBytesTwice(t *testing.T) {
+	withAndWithout(t, RepeatBytes, func(c *cluster) string {
+		x := c.mastered("x", 2, 0)
+		a, b := c.handle(1, x), c.handle(4, x)
+		c.settle()
+		a.bytes(1, wr, 0, 9, 0)
+		l := c.links[linkKey{1, 2, x}]
+		again := l.packets[0]
+		again.bytes = slices.Clone(again.bytes)
+		c.settle()
+		a.bytes(1, off, 0, 9, 0)
+		c.settle()
+		c.busy, l.packets = append(c.busy, l), append(l.packets, again)
+		c.settle()
+		w := b.bytes(1, wr, 0, 9, 0)
+		c.settle()
+		if w.is(running) {
+			return "a ghost holds the range"
+		}
+		return ""
+	})
+}
+
+// Nothing is granted under an open claim; all goes on when it is closed.
+func TestBytesUnderClaim(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x, l := c.create(0)
+	h := c.node(1).lock(x, NL, 0)
+	g := h.bytes(1, wr, 0, 9, 0)
+	q := h.bytes(2, rd, 0, 9, TestRange)
+	gone := h.bytes(2, rd, 5, 5, 0)
+	nothing := h.bytes(3, off, 0, 9, 0) // nothing to unlock
+	u := h.bytes(1, off, 5, 9, 0)
+	if g.ended || q.ended || u.ended || !nothing.is(wire.OK) {
+		t.Error("an answer under an open claim")
+	}
+	gone.cancel()
+	if !gone.is(wire.Cancelled) {
+		t.Error("not cancelled")
+	}
+	c.settle()
+	if !g.is(wire.OK) || !u.is(wire.OK) || !q.is(wire.OK) || q.out.Blocker.Type != wr || h.has(1) != "w0-4 " || l.open {
+		t.Errorf("%v %v %v, %q", g.out.Status, u.out.Status, q.out, h.has(1))
+	}
+	c.windDown()
+}
+
+// The claim meets an old master: clean, the ranges are asked for there;
+// unclean, the handle is lost, and its requests with it.
+func TestBytesAdoption(t *testing.T) {
+	for _, unclean := range []bool{false, true} {
+		c := newCluster(t, 4, 1, 0)
+		x := c.oldMaster("x", 2, 3)
+		m := c.hold(2, x, NL, 0)
+		m.bytes(7, wr, 0, 9, 0)
+		c.now += 1e6
+		n := c.node(1).lock(x, EX, NewName)
+		h := c.node(1).lock(x, CR, 0)
+		if !n.holds(EX) {
+			t.Fatal("no claim")
+		}
+		n.convert(NL, 0, nil)
+		h = c.node(1).lock(x, NL, 0)
+		waits := h.bytes(1, wr, 5, 14, 0)
+		free := h.bytes(2, wr, 20, 29, 0)
+		if unclean {
+			c.node(2).lock(x, EX, 0).unlock(0, nil)
+		}
+		c.settle()
+		if unclean {
+			if !h.lost || !waits.is(wire.LostLock) || !free.is(wire.LostLock) {
+				t.Errorf("lost %v, %v %v", h.lost, waits.out.Status, free.out.Status)
+			}
+		} else {
+			if h.lost || !waits.is(running) || !free.is(wire.OK) {
+				t.Errorf("lost %v, %v %v", h.lost, waits.ended, free.out.Status)
+			}
+			m.bytes(7, off, 5, 9, 0)
+			c.settle()
+			if !waits.is(wire.OK) {
+				t.Error("not granted")
+			}
+		}
+		if o := c.overlap(x); o != "" {
+			t.Error(o)
+		}
+		c.windDown()
+	}
+}
+
+// With ranges granted under a claim, the old master's holder and the
+// claimant's both have them.
+func TestBytesClaim(t *testing.T) {
+	withAndWithout(t, ClaimBytes, func(c *cluster) string {
+		x := c.oldMaster("x", 2, 3)
+		c.hold(2, x, NL, 0).bytes(7, wr, 0, 9, 0)
+		c.now += 1e6
+		c.node(1).lock(x, NL, NewName).bytes(1, wr, 0, 9, 0)
+		v := c.overlap(x)
+		c.settle()
+		return v
+	})
+}
+
+// The gating table: what gives a range up waits for the fence.
+func TestGateRangeUnlock(t *testing.T) {
+	for _, typ := range []byterange.Type{off, rd} {
+		withAndWithout(t, NoGateBytes, func(c *cluster) string {
+			p := c.mastered("p", 2, 0)
+			ph, fh := c.handle(1, p), c.handle(4, p)
+			ph.bytes(1, wr, 0, 9, 0)
+			c.settle()
+			x, xl := c.create(0)
+			if u := ph.bytes(1, typ, 0, 4, 0); !u.is(wire.OK) {
+				t.Fatal("not complete at once")
+			}
+			f := fh.bytes(1, rd, 0, 4, 0)
+			c.about(p)
+			if !f.is(wire.OK) {
+				return ""
+			}
+			return c.find(x, xl)
+		})
+	}
+}
+
+// So does a grant of a range to another node, and that one is free.
+func TestGateRangeDone(t *testing.T) {
+	for _, flags := range []uint32{0, TestRange} {
+		withAndWithout(t, NoGateByteGrant, func(c *cluster) string {
+			p := c.name("p", 1, 0)
+			ph, fh := c.handle(1, p), c.handle(4, p)
+			ph.bytes(1, wr, 0, 9, 0)
+			x, xl := c.create(0)
+			ph.bytes(1, off, 0, 4, 0)
+			f := fh.bytes(1, rd, 0, 4, flags)
+			c.about(p)
+			if !f.is(wire.OK) {
+				return ""
+			}
+			return c.find(x, xl)
+		})
+	}
+}
+
+// Each limit: of a handle at its own node, of a resource at the master.
+func TestBytesLimits(t *testing.T) {
+	for _, id := range []int{1, 2} {
+		c := newCluster(t, 4, 1, 0)
+		x := c.mastered("x", 2, 0)
+		h := c.handle(id, x)
+		s := c.node(id).shardOf(x)
+		try := func(q ByteRequest) Status {
+			q.Lock, q.Tag = h.id, uint64(len(c.node(id).asked)+1)
+			c.node(id).asked = append(c.node(id).asked, &tbyte{h: h, q: q})
+			return s.Bytes(c.node(id).now(), &q)
+		}
+		n := 0
+		for ; n < 2000; n++ {
+			st := try(ByteRequest{Owner: uint64(n%7 + 1), Type: wr, Range: byterange.Range{Start: int64(4 * n), End: int64(4*n + 2)}})
+			c.settle()
+			if st == wire.Limit {
+				break
+			}
+		}
+		if n != wire.MaxRanges {
+			t.Errorf("node %d: %d ranges, then the limit", id, n)
+		}
+		if st := try(ByteRequest{Owner: 3, Range: byterange.Range{Start: 8, End: 10}}); st != wire.OK {
+			t.Errorf("node %d: unlock of one: %v", id, st)
+		}
+		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 1, End: 1}}); st != wire.OK {
+			t.Errorf("node %d: unlock of a middle: %v", id, st)
+		}
+		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 29, End: 29}}); st != wire.Limit {
+			t.Errorf("node %d: unlock of a middle when all is full: %v", id, st)
+		}
+		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 0, End: 30}}); st != wire.OK {
+			t.Errorf("node %d: unlock of much: %v", id, st)
+		}
+		if st := try(ByteRequest{Owner: 2, Type: wr, Flags: TestRange, Range: byterange.Range{Start: 50, End: 60}}); st != wire.OK {
+			t.Errorf("node %d: test when all is full: %v", id, st)
+		}
+		c.settle()
+		c.windDown()
+	}
+	t.Run("waiting", func(t *testing.T) {
+		c := newCluster(t, 4, 1, 0)
+		x := c.mastered("x", 2, 0)
+		c.handle(2, x).bytes(1, wr, 0, 9, 0)
+		var h *tlock
+		for i := range maxByteQueue {
+			if i%500 == 0 {
+				h = c.handle(1+i/500%4, x)
+			}
+			h.bytes(uint64(i+1), wr, 5, 5, 0)
+		}
+		c.settle()
+		for _, id := range []int{2, 4} {
+			w := c.handle(id, x).bytes(1, wr, 0, 0, 0)
+			c.settle()
+			if !w.is(wire.Limit) {
+				t.Errorf("node %d: ended %v, %v", id, w.ended, w.out.Status)
+			}
+		}
+		many := c.handle(3, x)
+		for i := range wire.MaxRanges / 2 {
+			many.bytes(uint64(i+1), rd, 50, 60, 0)
+		}
+		q := ByteRequest{Lock: many.id, Owner: 1, Type: rd}
+		if st := c.node(3).shardOf(x).Bytes(0, &q); st != wire.Limit {
+			t.Errorf("more under way than a message holds: %v", st)
+		}
+		c.settle()
+		c.windDown()
+	})
+	t.Run("of a handle under way", func(t *testing.T) {
+		c := newCluster(t, 4, 1, 0)
+		x := c.mastered("x", 2, 0)
+		h := c.handle(1, x)
+		for range maxByteWaits {
+			h.bytes(1, rd, 50, 50, TestRange)
+		}
+		q := ByteRequest{Lock: h.id, Owner: 1, Type: rd, Flags: TestRange}
+		if st := c.node(1).shardOf(x).Bytes(0, &q); st != wire.Limit {
+			t.Errorf("one more: %v", st)
+		}
+		c.settle()
+		c.windDown()
+	})
+}
+
+// What a broken node sends is bounded, and harms nobody.
+func TestBytesFromABrokenNode(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 2, 0)
+	h := c.handle(1, x)
+	s := c.node(2).shardOf(x)
+	life := c.node(2).resource(x).life
+	req := uint64(0)
+	send := func(typ byterange.Type, bits uint8, first, last int64, recs int) {
+		req++
+		m := wire.Msg{Type: wire.RangeOp, Name: []byte(x), Life: life, Lock: h.id, Req: req, Bits: bits}
+		for range recs {
+			m.Ranges = m.Ranges.Append(wire.RangeRec{Owner: 5, Start: first, End: last, Type: uint8(typ)})
+		}
+		s.Deliver(c.node(2).now(), Origin{instanceOf(1), 1, 0}, Hash([]byte(x)), &m)
+	}
+	send(wr, 0, 0, 0, 0)
+	send(wr, 0, 0, 0, 2)
+	send(wr, wire.BitNoReply, 0, byterange.Last, 1)
+	for i := range int64(3 * wire.MaxRanges) {
+		send(off, wire.BitNoReply, 2*i, 2*i, 1)
+	}
+	if n := c.node(2).resource(x).bytes.Len(); n > wire.MaxRanges {
+		t.Errorf("%d ranges", n)
+	}
+	for _, m := range []wire.Msg{
+		{Type: wire.RangeOp, Lock: h.id + 1<<20, Req: 9999, Life: life},
+		{Type: wire.RangeOp, Lock: h.id, Req: 9999},
+		{Type: wire.RangeCancel, Lock: h.id, Req: 1, Life: life},
+		{Type: wire.RangeCancel, Lock: h.id + 1<<20, Req: 1, Life: life},
+		{Type: wire.RangeDone, Lock: h.id, Req: 1, Life: life},
+	} {
+		before := s.Stats().Ignored
+		m.Name = []byte(x)
+		m.Ranges = m.Ranges.Append(wire.RangeRec{Owner: 5, Type: 2})
+		s.Deliver(c.node(2).now(), Origin{instanceOf(1), 1, 0}, Hash([]byte(x)), &m)
+		if s.Stats().Ignored != before+1 {
+			t.Errorf("%v was not ignored", m.Type)
+		}
+	}
+	o := c.node(1)
+	before := o.shardOf(x).Stats().Ignored
+	o.shardOf(x).Deliver(o.now(), Origin{instanceOf(2), 1, 0}, Hash([]byte(x)), &wire.Msg{Type: wire.RangeDone, Name: []byte(x), Lock: h.id, Req: 77, Life: life})
+	h.bytes(1, rd, 5, 5, TestRange)
+	o.shardOf(x).Deliver(o.now(), Origin{instanceOf(2), 1, 0}, Hash([]byte(x)), &wire.Msg{Type: wire.RangeDone, Name: []byte(x), Lock: h.id, Req: 77, Life: life})
+	if o.shardOf(x).Stats().Ignored != before+2 {
+		t.Error("answers to nothing were not ignored")
+	}
+	c.settle()
+	c.windDown()
+}
+
+// What no request may be is refused at once, and changes nothing.
+func TestBytesRefused(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x, y := c.mastered("x", 2, 0), c.name("y", 3, 0)
+	h := c.handle(1, x)
+	asking := c.node(1).lock(y, NL, 0)
+	s := c.node(1).shardOf(x)
+	good := ByteRequest{Lock: h.id, Owner: 1, Type: wr, Range: byterange.Range{Start: 3, End: 4}}
+	for name, tc := range map[string]struct {
+		change func(q *ByteRequest)
+		want   Status
+	}{
+		"another lock":   {func(q *ByteRequest) { q.Lock += 1 << 20 }, wire.NoLock},
+		"no owner":       {func(q *ByteRequest) { q.Owner = 0 }, wire.Invalid},
+		"no type":        {func(q *ByteRequest) { q.Type = 3 }, wire.Invalid},
+		"start":          {func(q *ByteRequest) { q.Range.Start = -1 }, wire.Invalid},
+		"end":            {func(q *ByteRequest) { q.Range.End = 2 }, wire.Invalid},
+		"flags":          {func(q *ByteRequest) { q.Flags = ValBlk }, wire.Invalid},
+		"test an unlock": {func(q *ByteRequest) { q.Type, q.Flags = off, TestRange }, wire.Invalid},
+		"try an unlock":  {func(q *ByteRequest) { q.Type, q.Flags = off, NoQueue }, wire.Invalid},
+		"not granted":    {func(q *ByteRequest) { q.Lock = asking.id }, wire.Busy},
+	} {
+		q := good
+		tc.change(&q)
+		if st := s.Bytes(c.now, &q); st != tc.want {
+			t.Errorf("%s: %v, want %v", name, st, tc.want)
+		}
+	}
+	if s.CancelBytes(c.now, h.id+1<<20, 1) != wire.NoLock || s.CancelBytes(c.now, h.id, 1) != wire.Invalid {
+		t.Error("something was cancelled")
+	}
+	if c.node(1).resource(x).bytes != nil {
+		t.Error("something is left")
+	}
+	w := h.bytes(1, wr, 0, 9, 0)
+	if st := s.CancelBytes(c.now, h.id, 99); st != wire.Invalid {
+		t.Errorf("cancel of another request: %v", st)
+	}
+	w.cancel() // crosses the grant
+	w.cancel()
+	c.settle()
+	if !w.is(wire.OK) || c.sent[wire.RangeCancel] != 1 {
+		t.Errorf("%v, %d cancels", w.out.Status, c.sent[wire.RangeCancel])
+	}
+	c.windDown()
+}

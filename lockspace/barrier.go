@@ -2,14 +2,15 @@ package lockspace
 
 import "github.com/lockify-dlm/lockify/wire"
 
-// This file counts who has told what in a view: DONE and OPEN of all shards of
-// all members. Other nodes may have another number of shards, and each of
+// This file counts who has told what in a view: SENT, DONE and OPEN of all
+// shards of all members. Other nodes may have another number of shards, and each of
 // theirs can have something for each of ours.
 
 // member is another node of the view.
 type member struct {
 	instance uint64
 	since    uint64 // epoch of its first view here: it owes nothing of earlier ones
+	sent     marks
 	done     marks
 	open     marks
 }
@@ -75,18 +76,21 @@ func (s *Shard) member(instance uint64) *member {
 	return nil
 }
 
-// doneTo gives the latest epoch for which all members have sent all they owe.
-func (s *Shard) doneTo() uint64 {
+// heardAll says whether all members have reported epoch or a later one.
+func (s *Shard) heardAll(epoch uint64, of func(*member) *marks) bool {
 	if s.off(NoBarrier) {
-		return s.view.Epoch
+		return true
 	}
-	low := s.view.Epoch
 	for i := range s.members {
-		m := &s.members[i]
-		low = min(low, max(m.done.reached(), m.since-1))
+		if m := &s.members[i]; max(of(m).reached(), m.since-1) < epoch {
+			return false
+		}
 	}
-	return low
+	return true
 }
+
+func sentOf(m *member) *marks { return &m.sent }
+func doneOf(m *member) *marks { return &m.done }
 
 // openTo gives the latest epoch in which all shards of a node had what was
 // owed to them: what was registered there up to then is recorded.
@@ -97,8 +101,10 @@ func (s *Shard) openTo(node uint16) uint64 {
 	return 0
 }
 
-func (s *Shard) onDone(from uint64, m *wire.Msg) {
-	if k := s.member(from); k == nil || !k.done.set(m.Num, m.Seq) {
+// onReported is SENT or DONE; DONE says what SENT does, too.
+func (s *Shard) onReported(from uint64, m *wire.Msg) {
+	k := s.member(from)
+	if k == nil || !k.sent.set(m.Num, m.Seq) || m.Type == wire.Done && !k.done.set(m.Num, m.Seq) {
 		s.stats.Ignored++
 		return
 	}
@@ -121,22 +127,22 @@ func (s *Shard) tellAll(t wire.Type) {
 
 // progress goes on with the recovery as far as the others' DONE allow.
 //
-// DONE of this view waits for the DONE of the view before from all members of
-// both: only then does this shard know of all orphans that were entrusted to
-// it in that view, and it must have registered them with the directory nodes
-// of this one. It waits for nothing else, so that there is no circle: each
-// waits only for what concerns earlier views.
+// DONE of this view says that this shard has registered all that it masters.
+// That includes the orphans that were entrusted to it in the view before, if
+// that was still under way: so DONE waits for the SENT of that view, or a later
+// one, of all members of both. SENT waits for nothing, so that there is no
+// circle.
 func (s *Shard) progress() {
 	if !s.recovering {
 		return
 	}
 	epoch := s.view.Epoch
-	if s.told < epoch && s.doneTo() >= s.prev {
+	if s.told < epoch && s.heardAll(s.prev, sentOf) {
 		s.rebuildTo(s.prev)
 		s.told = epoch
 		s.tellAll(wire.Done)
 	}
-	if s.told == epoch && s.doneTo() >= epoch {
+	if s.told == epoch && s.heardAll(epoch, doneOf) {
 		s.openAll()
 	}
 }

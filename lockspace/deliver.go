@@ -55,8 +55,8 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.purge(m.Instance)
 	case wire.Reg:
 		s.onReg(from, hash, m)
-	case wire.Done:
-		s.onDone(from, m)
+	case wire.Sent, wire.Done:
+		s.onReported(from, m)
 	case wire.Open:
 		s.onOpen(from, m)
 	default:
@@ -277,6 +277,10 @@ func (s *Shard) onYou(hash uint64, m *wire.Msg) {
 	}
 	for _, l := range r.takeWaiting() {
 		l.hops = m.Hops
+		if l.cancel { // nobody has had it
+			s.denied(l, wire.Cancelled)
+			continue
+		}
 		s.requestHere(r, l)
 	}
 	s.deliverEarly(r)
@@ -298,8 +302,12 @@ func (s *Shard) learn(r *resource, life wire.Life) {
 	carrier := r.carrier
 	r.state, r.life, r.carrier = remote, life, nil
 	for l := r.waiting.head; l != nil; l = l.next {
-		if l != carrier {
-			s.sendRequest(r, l)
+		if l == carrier {
+			continue
+		}
+		s.sendRequest(r, l)
+		if l.cancel {
+			s.sendCancel(r, l, life)
 		}
 	}
 	if carrier.cancel {

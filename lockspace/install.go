@@ -45,7 +45,9 @@ func (s *Shard) Install(now int64, v *View) {
 	}
 	s.frozen = false
 	s.releaseHeld()
-	s.progress()
+	if s.progress(); s.told < v.Epoch {
+		s.tellAll(wire.Sent)
+	}
 	s.deliverFutures()
 	s.finish()
 }
@@ -140,18 +142,27 @@ func (s *Shard) sweepEntry(r *resource, dir uint16) (untold bool) {
 	return false
 }
 
-// startOver lets the requests on r, of which nobody has heard, begin anew.
+// startOver lets the requests on r begin anew. One that is cancelled and may
+// have come to a master all the same is not forgotten before that is found.
 func (s *Shard) startOver(r *resource) {
 	s.idle.remove(r)
 	r.state, r.life, r.carrier = unused, wire.Life{}, nil
 	for _, l := range r.takeWaiting() {
-		if l.cancel {
+		if l.cancel && (!l.asked || r.mastered() || s.unmastered(r)) {
 			s.denied(l, wire.Cancelled)
 			continue
 		}
 		l.op++ // an answer to it may be on its way
 		s.start(r, l)
+		if l.cancel && r.state == remote {
+			s.sendCancel(r, l, r.life)
+		}
 	}
+}
+
+// unmastered says that this node knows that r has no master.
+func (s *Shard) unmastered(r *resource) bool {
+	return s.dirOf(r) == s.self && r.dirLife.IsZero() && !(s.recovering && s.mustWait(r))
 }
 
 // sweepHeld takes back from the outbox what would mean something else in this
@@ -229,6 +240,7 @@ func (s *Shard) askAgain(r *resource, dir uint16) {
 	}
 	l := r.carrier
 	l.op++
+	l.asked = true
 	if dir != s.self {
 		s.sendLookup(r, l, wire.Life{})
 		return
@@ -237,9 +249,6 @@ func (s *Shard) askAgain(r *resource, dir uint16) {
 	r.state, r.life, r.carrier = rebuilding, wire.Life{}, nil
 	early := r.early
 	r.early = nil
-	if l.cancel {
-		s.denied(l, wire.Cancelled)
-	}
 	for i := range early { // they named the life that was proposed
 		s.notMaster(r, wire.NodeOf(early[i].from), &early[i].msg)
 	}

@@ -25,6 +25,7 @@ type Lock struct {
 	hops     uint8 // messages the running operation has waited for
 	demoted  bool  // CONVDEADLK has taken the granted mode down to NL
 	cancel   bool  // a cancel is under way, or waits until the master is known
+	asked    bool  // a LOOKUP of an earlier view may have brought it to a master
 	dying    bool  // unlock as soon as the running operation ends
 	wantBast bool
 	altMode  bool // about to be granted in the alternate mode

@@ -164,7 +164,11 @@ func (s *Shard) rebuild(r *resource) {
 		s.convertHere(r, l, nil)
 	}
 	for _, l := range requests {
-		s.requestHere(r, l)
+		if l.cancel {
+			s.denied(l, wire.Cancelled)
+		} else {
+			s.requestHere(r, l)
+		}
 	}
 	s.grantPending(r)
 	s.runDeferred(r)

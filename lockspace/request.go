@@ -347,13 +347,17 @@ func (s *Shard) withdraw(l *Lock) {
 	}
 	switch r.state {
 	case lookup:
-		if l == r.carrier { // its master is unknown: the cancel waits for the answer
+		if l == r.carrier || l.asked { // its master is unknown: the cancel waits for the answer
 			l.cancel = true
 			return
 		}
 		s.denied(l, wire.Cancelled)
 		return
 	case rebuilding:
+		if l.asked {
+			l.cancel = true
+			return
+		}
 		s.denied(l, wire.Cancelled)
 		return
 	case adopting:

@@ -38,11 +38,13 @@ type sim struct {
 	live     []*tlock
 	stats    *simStats
 	failed   string
+	crashes  bool            // nodes die, come back, and views change
+	views    map[int][]*View // by node: decided, not installed
 }
 
 // simStats shows that the runs do what they are meant to.
 type simStats struct {
-	claims, adopted, lost, resent, held, validReads, overlaps, completions, deadlocks, demoted uint64
+	claims, adopted, lost, resent, held, validReads, overlaps, completions, deadlocks, demoted, views uint64
 }
 
 // model is what must be true of a name.
@@ -120,6 +122,10 @@ func (s *sim) run(steps int) (failed string) {
 		}
 	}()
 	for i := 0; i < steps && s.failed == ""; i++ {
+		if s.crashes && s.rng.IntN(40) == 0 {
+			s.membership()
+			continue
+		}
 		switch p := s.rng.IntN(1000); {
 		case p < 600:
 			s.deliver()
@@ -172,6 +178,9 @@ func (s *sim) deliver() {
 func (s *sim) pass(ns int64) {
 	s.c.now += ns
 	n := s.c.nodes[s.rng.IntN(len(s.c.nodes))]
+	if n.out() {
+		return
+	}
 	s.logf("tick node %d", n.id)
 	n.tick()
 }

@@ -11,6 +11,9 @@ import (
 // program lets a program on node k do something.
 func (s *sim) program(k int) {
 	n := s.c.nodes[k]
+	if n.out() {
+		return
+	}
 	keep := s.live[:0]
 	var mine []*tlock
 	for _, l := range s.live {
@@ -186,6 +189,7 @@ func (s *sim) withdraw(l *tlock) {
 func (s *sim) rest() {
 	s.resting = true
 	defer func() { s.resting = false }()
+	s.installAll()
 	for range 100_000 {
 		if len(s.c.busy) == 0 || s.failed != "" {
 			break
@@ -203,6 +207,9 @@ func (s *sim) agreement() {
 		masters := 0
 		dir := s.c.directory(name).resource(name)
 		for _, n := range s.c.nodes {
+			if n.down {
+				continue
+			}
 			r := n.resource(name)
 			if r == nil {
 				continue
@@ -211,7 +218,7 @@ func (s *sim) agreement() {
 				s.fail("%q at rest: node %d keeps something back", name, n.id)
 			}
 			switch r.state {
-			case lookup, claimed, adopting:
+			case lookup, claimed, adopting, rebuilding:
 				s.fail("%q at rest: node %d is in state %v", name, n.id, r.state)
 			case master:
 				masters++
@@ -289,7 +296,7 @@ func (s *sim) windDown() {
 	}
 	s.rest()
 	for _, l := range s.c.locks {
-		if want := int(l.tag); !l.gone || l.ends != want && !(l.lost && l.ends == want) {
+		if want := int(l.tag); !l.crashed && !l.gone || !l.crashed && l.ends != want && !(l.lost && l.ends == want) {
 			s.fail("%q %#x: %d completions of %d operations, gone %v", l.name, l.id, l.ends, want, l.gone)
 		}
 	}
@@ -308,6 +315,12 @@ func (s *sim) windDown() {
 	for _, n := range s.c.nodes {
 		for _, sh := range n.shards {
 			st := sh.Stats()
+			if st.TwoMasters != 0 || st.Overrun != 0 || st.Recovering && !n.down {
+				s.fail("node %d: %+v", n.id, st)
+			}
+			if n.down {
+				continue
+			}
 			s.stats.claims += st.ClaimsMade
 			s.stats.adopted += st.ClaimsAdopted
 			s.stats.lost += st.ClaimsLost

@@ -206,6 +206,8 @@
 //	    -> master of edge num: if it still stands, pass on to the edge before; behind edge 0, end its waiter.
 //	 32 OPEN: num seq
 //	    -> each member: I have what view seq owes me and answer for all my names; num as in DONE.
+//	 33 SENT: num seq
+//	    -> each member: all my orphans of views up to seq have been reported; DONE follows. num as there.
 //	 36 ASK_RANGE: name
 //	    -> directory: delegate the range with this key to me.
 //	 37 NO_RANGE: name instance status

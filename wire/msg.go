@@ -110,6 +110,7 @@ var fields = [256]field{
 	NotDir:    fName | fLife | fClaim | fNum,
 	Delegate:  fName | fNum | fSeq | fEntries,
 	Open:      fNum | fSeq,
+	Sent:      fNum | fSeq,
 	AskRange:  fName,
 	NoRange:   fName | fInstance | fStatus,
 	Relay: fName | fLife | fOther | fClaim | fInstance | fLock | fOp | fMode | fFlags | fHops | fNum |

@@ -9,7 +9,7 @@ var typeNames = [256]string{
 	Remove: "REMOVE", NotMaster: "NOTMASTER", Request: "REQUEST", Convert: "CONVERT",
 	Unlock: "UNLOCK", Cancel: "CANCEL", Queued: "QUEUED", Denied: "DENIED",
 	Grant: "GRANT", Bast: "BAST", Reg: "REG", Done: "DONE", Return: "RETURN",
-	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Open: "OPEN",
+	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Open: "OPEN", Sent: "SENT",
 	AskRange: "ASK_RANGE", NoRange: "NO_RANGE", Relay: "RELAY", Purge: "PURGE",
 
 	Probe: "PROBE", Chase: "CHASE", Verify: "VERIFY",

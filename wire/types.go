@@ -31,6 +31,7 @@ const (
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
 	Open      Type = 32 // recovery: I have all registrations of this view
+	Sent      Type = 33 // recovery: all reports of orphans of this view sent
 	AskRange  Type = 36 // delegation: a node asks for a range
 	NoRange   Type = 37 // delegation: it does not get it
 	Relay     Type = 38 // delegation: a message for the directory, passed on to the range's owner or back

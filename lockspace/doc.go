@@ -39,11 +39,16 @@
 //	outbox.go     the release fence and the order of messages
 //	deliver.go    messages from other nodes
 //	idle.go       removal of unused names, time
+//	install.go    a change of the view: install, purge, registration
+//	entrust.go recover.go  names whose master or directory node is gone
+//	barrier.go    who has told what in a view
+//	epoch.go      messages of other views
+//	fence.go      the end of a node's part
 //	mode.go flags.go  the kernel's tables and numbers
 //	lock.go resource.go table.go  the data
 //
 // # Not here yet
 //
-// Recovery after a change of members enters by a new View; deadlock detection
+// Views that the members agree on, and leases; deadlock detection
 // across resources and the remaining flags belong beside grant.go.
 package lockspace

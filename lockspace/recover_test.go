@@ -80,3 +80,70 @@ func TestRecoverJoin(t *testing.T) {
 	}
 	c.windDown()
 }
+
+// Finding 1e: the UNLOCK of p is held back by the claim on x when p's master
+// dies. To report no lock on p would be to let it go.
+func TestFinding1e(t *testing.T) {
+	withAndWithout(t, ReportReleased, func(c *cluster) string {
+		p := c.name("p", 4, 0)
+		c.hold(2, p, NL, 0)
+		pl := c.hold(1, p, EX, 0)
+		x, xl := c.create(0)
+		pl.unlock(0, nil)
+		c.node(2).crash(false)
+		c.change()
+		c.about(p, "")
+		f := c.node(4).lock(p, PR, 0)
+		c.about(p, "")
+		if !f.holds(PR) {
+			return ""
+		}
+		return c.find(x, xl)
+	})
+}
+
+// Finding 9: a node that restarts is another one, however fast: the locks of
+// its former life are gone, and what it said then does not count.
+func TestFinding9Restart(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 3, 0)
+	c.hold(1, x, EX, 0)
+	w := c.node(4).lock(x, EX, 0)
+	c.about(x)
+	c.node(1).lock(x, EX, 0) // on its way when it dies
+	c.node(1).crash(false)
+	c.node(1).restart()
+	c.change()
+	c.settle()
+	if !w.holds(EX) {
+		t.Error("the lock of the dead start still holds")
+	}
+	if r := c.node(3).resource(x); r.waiting.n != 0 {
+		t.Error("a request of the dead start waits")
+	}
+	c.windDown()
+}
+
+// A shard that is fenced has lost all, and holds nothing for later.
+func TestFence(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	p := c.mastered("p", 2, 0)
+	pl := c.hold(1, p, EX, 0)
+	kept := c.hold(1, c.mastered("q", 2, 0), PR, 0)
+	_, xl := c.create(0)
+	w := c.node(1).lock(c.mastered("w", 2, 0), EX, 0)
+	pl.unlock(0, nil) // held
+	s := c.node(1).shards[0]
+	sent := c.sent[wire.Unlock]
+	s.Install(c.node(1).now(), viewOf(t, 2, c.node(2), c.node(3), c.node(4)))
+	if !s.Fenced() || !kept.lost || !xl.lost || w.last.Status != wire.LostLock {
+		t.Errorf("fenced %v, lost %v %v, waiting: %v", s.Fenced(), kept.lost, xl.lost, w.last.Status)
+	}
+	s.Release(c.node(1).now())
+	if c.sent[wire.Unlock] != sent || s.Holding() || !s.Quiet() {
+		t.Error("the outbox was not discarded")
+	}
+	if _, st := s.Lock(c.now, &Request{Name: []byte("n"), Mode: EX}); st != wire.ShuttingDown {
+		t.Errorf("a lock of a fenced shard: %v", st)
+	}
+}

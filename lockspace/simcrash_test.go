@@ -108,3 +108,34 @@ func TestSimCrash(t *testing.T) {
 		t.Errorf("something never happened: %+v", st)
 	}
 }
+
+// TestSimCrashNeedsRules shows that the simulation finds the absence of the
+// rules of recovery, but for that of reports: TestFinding1e.
+func TestSimCrashNeedsRules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule Rules
+	}{
+		{"hold NOTIFY", NoHoldNotify},
+		{"hold LOOKUP", NoHoldLookup},
+		{"barrier", NoBarrier},
+		{"register", NoRegister},
+		{"old answers", TakeOldAnswers},
+		{"resend", NoResend},
+		{"old forwards", TakeOldForwards},
+		{"purge", KeepDead},
+		{"value of the dead", KeepDeadValue},
+		{"old value", TrustOldValue},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stats simStats
+			for seed := uint64(1); seed <= 3*simSeeds; seed++ {
+				if failed := newCrashSim(t, seed, false, c.rule, &stats).run(simSteps); failed != "" {
+					t.Logf("seed %d: %s", seed, failed)
+					return
+				}
+			}
+			t.Error("no seed has shown what the rule is for")
+		})
+	}
+}

@@ -36,6 +36,17 @@ var behaviours = []struct {
 	{"async", testAsync},
 	{"close", testCloseSpace},
 	{"close while waiting", testCloseWhileWaiting},
+	{"timeout", testTimedOut},
+	{"timeout of a conversion", testTimeoutConvert},
+	{"head of queue", testHeadOfQueue},
+	{"no order", testNoOrder},
+	{"expedite", testExpedite},
+	{"alternate mode", testAlternate},
+	{"orphan", testOrphan},
+	{"orphan of a request", testOrphanWaiting},
+	{"purge", testPurge},
+	{"force", testForce},
+	{"option rules", testOptionRules},
 }
 
 func TestBehaviour(t *testing.T) {

@@ -252,7 +252,7 @@ func (r *ByteRanges) settle(ctx context.Context, owner OwnerID) error {
 func (r *ByteRanges) failure(what string, res *byteResult) error {
 	err := res.err
 	if err == nil {
-		err = statusError(res.o.Status, nil)
+		err = statusError(res.o.Status, "")
 	}
 	if err == nil {
 		return nil

@@ -123,7 +123,7 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 	if err != nil {
 		return nil, err
 	}
-	if err := statusError(m.Status, m.Text); err != nil {
+	if err := statusError(m.Status, string(m.Text)); err != nil {
 		return nil, err
 	}
 	return &Lockspace{name: name, props: props, be: &remote{c: c, space: m.Num}, calls: &c.calls}, nil
@@ -262,13 +262,15 @@ func (r *remote) newOwner() OwnerID { return r.c.owners.next() }
 
 func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) {
 	r.c.start(r.space, &wire.Msg{
-		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner),
+		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner), Wait: uint64(o.wait),
 	}, running{lock: l}, later)
 }
 
-func (r *remote) convert(l *Lock, mode Mode, flags uint32, value []byte, later bool) {
-	m := wire.Msg{Type: wire.ConvertReq, Lock: l.id, Mode: uint8(mode), Flags: flags, Value: value}
-	if value != nil {
+func (r *remote) convert(l *Lock, mode Mode, o Option, later bool) {
+	m := wire.Msg{
+		Type: wire.ConvertReq, Lock: l.id, Mode: uint8(mode), Flags: o.flags, Value: o.value, Wait: uint64(o.wait),
+	}
+	if o.value != nil {
 		m.Bits = wire.BitValue
 	}
 	r.c.start(r.space, &m, running{lock: l}, later)
@@ -300,12 +302,21 @@ func (r *remote) full() bool {
 func (r *remote) wait(context.Context) error { return r.c.reason() }
 
 func (r *remote) barrier(done func(error)) {
-	r.c.start(r.space, &wire.Msg{Type: wire.BarrierReq}, running{done: func(m *wire.Msg, err error) {
+	r.c.start(r.space, &wire.Msg{Type: wire.BarrierReq}, whenDone(done), false)
+}
+
+func (r *remote) purge(node uint16, session uint64, done func(error)) {
+	r.c.start(r.space, &wire.Msg{Type: wire.PurgeReq, Instance: session, Num: uint32(node)}, whenDone(done), false)
+}
+
+// whenDone is a request of which only the outcome matters.
+func whenDone(done func(error)) running {
+	return running{done: func(m *wire.Msg, err error) {
 		if err == nil {
-			err = statusError(m.Status, m.Text)
+			err = statusError(m.Status, string(m.Text))
 		}
 		done(err)
-	}}, false)
+	}}
 }
 
 // hurry: a barrier makes the node hurry; its answer says nothing more.
@@ -319,7 +330,7 @@ func (r *remote) close(ctx context.Context) error {
 	for _, l := range r.c.takeLocks(r.space) {
 		l.released()
 	}
-	return statusError(m.Status, m.Text)
+	return statusError(m.Status, string(m.Text))
 }
 
 // takeLocks takes the granted locks of a lockspace from the list.

@@ -45,7 +45,7 @@ var statusErrors = map[wire.Status]error{
 }
 
 // statusError gives the error of a status, nil for success.
-func statusError(st wire.Status, text []byte) error {
+func statusError(st wire.Status, text string) error {
 	if st == wire.OK || st == wire.Unlocked {
 		return nil
 	}

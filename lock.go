@@ -36,11 +36,15 @@ type Lock struct {
 	op        opKind        // the running or last one
 	abandoned bool          // its caller's context has ended
 	wake      chan struct{} // closed when it ends
+	idle      chan struct{} // closed when it ends: for Force
 	done      func(error)   // called when it ends
 	after     func()        // called when it has ended and the lock is still there
 	err       error         // of the last operation
 
+	keep       uint32 // Persistent, if the lock is: each conversion says so again
 	mode       Mode
+	demoted    bool // by the last operation
+	alternate  bool
 	token      uint64
 	value      []byte
 	valueValid bool
@@ -90,6 +94,24 @@ func (l *Lock) Value() (value []byte, ok bool) {
 	return append([]byte(nil), l.value...), true
 }
 
+// Demoted says that the last conversion was to wait in a conversion deadlock,
+// and that the lock was held in NL meanwhile (DemoteOnDeadlock): what it
+// protected may have changed. (Kernel: SBF_DEMOTED.)
+func (l *Lock) Demoted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.demoted
+}
+
+// Alternate says that the last request or conversion was granted in the
+// alternate mode (AlternatePR, AlternateCW), which Mode gives, because the mode
+// asked for could not be had at once. (Kernel: SBF_ALTMODE.)
+func (l *Lock) Alternate() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.alternate
+}
+
 // Messages gives the number of one-way messages between nodes that the last
 // operation has waited for.
 func (l *Lock) Messages() int {
@@ -131,7 +153,7 @@ func (l *Lock) Lost() <-chan struct{} {
 // Convert waits until the lock's mode has changed. If ctx ends first, the
 // conversion is withdrawn and ctx's error returned; it may have been granted
 // just before, which Mode tells: the next Convert or Unlock waits until that
-// is decided. Errors: ErrWouldBlock, ErrDeadlock, ErrCancelled, ErrBusy,
+// is decided. Errors: ErrWouldBlock, ErrTimedOut, ErrDeadlock, ErrCancelled, ErrBusy,
 // ErrNotHeld, ErrLost, ErrClosed, ErrInvalid.
 func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := ctx.Err(); err != nil {
@@ -144,7 +166,7 @@ func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := l.begin(&o, opConvert, mode); err != nil {
 		return err
 	}
-	l.space.be.convert(l, mode, o.flags, o.value, false)
+	l.space.be.convert(l, mode, o, false)
 	return l.await(ctx, nil)
 }
 
@@ -155,15 +177,21 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 		done(err)
 		return
 	}
-	l.space.be.convert(l, mode, o.flags, o.value, true)
+	l.space.be.convert(l, mode, o, true)
 	l.later(done)
 }
 
 // Unlock gives the lock up. It does not wait for other nodes, and is not
 // withdrawn when ctx ends: then ctx's error is returned, and the lock goes all
-// the same. Errors: ErrBusy, ErrNotHeld, ErrLost, ErrClosed, ErrInvalid.
+// the same. Errors: ErrBusy (not with Force), ErrNotHeld, ErrLost, ErrClosed,
+// ErrInvalid.
 func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	o := merge(opts)
+	if o.flags&lockspace.ForceUnlock != 0 {
+		if over, err := l.interrupt(ctx, &o); over || err != nil {
+			return err
+		}
+	}
 	if err := l.settle(ctx); err != nil {
 		o.value = slices.Clone(o.value) // the caller may use his again
 		l.whenIdle(func() { l.unlockAsync(&o, func(error) {}) })
@@ -176,9 +204,45 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	return l.await(ctx, nil)
 }
 
-// UnlockAsync begins to unlock; done is called as with LockAsync.
+// interrupt withdraws what is running and waits until it has ended. over says
+// that the lock has ended with it.
+func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) {
+	if err := o.check(opUnlock, l.name, l.space.props.ValueLen); err != nil {
+		return false, err
+	}
+	for {
+		l.mu.Lock()
+		running := l.pending
+		over = over && l.gone && !l.isLost
+		if running && l.idle == nil {
+			l.idle = make(chan struct{})
+		}
+		idle := l.idle
+		l.mu.Unlock()
+		if !running {
+			return over, nil
+		}
+		over = true
+		l.Cancel()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			kept := *o
+			kept.value = slices.Clone(o.value) // the caller may use his again
+			l.whenIdle(func() { l.unlockAsync(&kept, func(error) {}) })
+			return false, ctx.Err()
+		}
+	}
+}
+
+// UnlockAsync begins to unlock; done is called as with LockAsync. It does not
+// wait for other operations, so that Force is refused.
 func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
 	o := merge(opts)
+	if o.flags&lockspace.ForceUnlock != 0 {
+		done(fmt.Errorf("%w: unlock of %q: UnlockAsync takes no option Force", ErrFlags, l.name))
+		return
+	}
 	l.unlockAsync(&o, done)
 }
 
@@ -221,6 +285,8 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 		if err := o.checkModes(l.name, l.mode, mode); err != nil {
 			return err
 		}
+		l.keep |= o.flags & lockspace.Persistent
+		o.flags |= l.keep
 	}
 	if o.blocking != nil {
 		l.blocking = o.blocking
@@ -320,6 +386,7 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	}
 	l.pending, l.err = false, err
 	l.messages = int(c.Hops)
+	l.demoted, l.alternate = c.Bits&wire.BitDemoted != 0, c.Bits&wire.BitAltMode != 0
 	switch {
 	case st == wire.LostLock, st == wire.NoSpace && l.isLost:
 		l.end(true)
@@ -331,15 +398,18 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		}
 	case st == wire.Unlocked, st == wire.NoSpace, l.op == opLock:
 		l.end(false)
-	case st == wire.Deadlock, st == wire.Cancelled, st == wire.WouldBlock:
+	case st == wire.Deadlock, st == wire.Cancelled, st == wire.TimedOut, st == wire.WouldBlock:
 		l.mode = c.Mode // perhaps demoted
 	}
-	wake, done, after := l.wake, l.done, l.after
+	wake, idle, done, after := l.wake, l.idle, l.done, l.after
 	if l.gone {
 		after = nil
 	}
-	l.wake, l.done, l.after, l.abandoned = nil, nil, nil, false
+	l.wake, l.idle, l.done, l.after, l.abandoned = nil, nil, nil, nil, false
 	l.mu.Unlock()
+	if idle != nil {
+		close(idle)
+	}
 	if wake != nil {
 		close(wake)
 	}

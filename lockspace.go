@@ -17,7 +17,7 @@ import (
 type backend interface {
 	newOwner() OwnerID
 	lock(l *Lock, mode Mode, o Option, later bool)
-	convert(l *Lock, mode Mode, flags uint32, value []byte, later bool)
+	convert(l *Lock, mode Mode, o Option, later bool)
 	unlock(l *Lock, flags uint32, value []byte, later bool)
 	cancel(id, req uint64)          // the operation numbered req of lock id; 0: not known yet
 	full() bool                     // new asynchronous requests would only lengthen a queue
@@ -25,7 +25,8 @@ type backend interface {
 	barrier(done func(error))
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
-	hurry()                                // somebody waits for a confirmation
+	purge(node uint16, session uint64, done func(error))
+	hurry() // somebody waits for a confirmation
 	close(ctx context.Context) error
 }
 
@@ -100,7 +101,8 @@ func (s *Lockspace) ValueSize() int { return s.props.ValueLen }
 // Lock waits until name, 1 to 64 bytes of any kind, is locked in mode. If ctx
 // ends first, the request is withdrawn in the cluster and ctx's error is
 // returned; a grant that has crossed the withdrawal is given back. Errors:
-// ErrWouldBlock, ErrInvalid, ErrLimit, ErrLost, ErrClosed.
+// ErrWouldBlock, ErrTimedOut, ErrInvalid, ErrLimit, ErrLost, ErrClosed; with
+// AdoptOrphan also ErrNoOrphan, ErrOrphanMode and ErrBusy.
 func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err
@@ -153,8 +155,25 @@ func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), o
 // New so far. A program that makes names known by another road than locks
 // calls it first.
 func (s *Lockspace) Barrier(ctx context.Context) error {
+	return answered(ctx, s.be.barrier)
+}
+
+// Purge unlocks the orphans that session has left on a node, 0: those of all
+// sessions: persistent locks whose program has gone (Persistent). Those of
+// programs in a node's own process are session 0's, so only all can be named.
+// lockctl locks shows them. Another node is asked, and its answer not waited
+// for. Errors: ErrNode, ErrClosed. (Kernel: dlm_ls_purge.)
+func (s *Lockspace) Purge(ctx context.Context, node uint16, session uint64) error {
+	if s.closed.Load() {
+		return fmt.Errorf("purge in %q: %w", s.name, ErrClosed)
+	}
+	return answered(ctx, func(done func(error)) { s.be.purge(node, session, done) })
+}
+
+// answered waits until what ask has begun is done.
+func answered(ctx context.Context, ask func(done func(error))) error {
 	ch := make(chan error, 1)
-	s.be.barrier(func(err error) { ch <- err })
+	ask(func(err error) { ch <- err })
 	select {
 	case err := <-ch:
 		return err
@@ -165,7 +184,8 @@ func (s *Lockspace) Barrier(ctx context.Context) error {
 
 // Close gives up all locks that were taken through this Lockspace, those of
 // the same Client through others of the same name included. Requests that wait
-// fail with ErrClosed, and so does all that is asked for later.
+// fail with ErrClosed, and so does all that is asked for later. Persistent locks
+// stay, as orphans.
 func (s *Lockspace) Close(ctx context.Context) error {
 	if s.closed.Swap(true) {
 		return nil
@@ -187,12 +207,18 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	case s.closed.Load():
 		return nil, o, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
 	case len(name) == 0 || len(name) > wire.MaxName:
-		return nil, o, fmt.Errorf("%w: name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+		return nil, o, fmt.Errorf("%w: name of %d bytes, must be 1 to %d", ErrName, len(name), wire.MaxName)
 	case !mode.Valid():
-		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrInvalid, name, mode)
+		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrMode, name, mode)
 	}
 	if err := o.check(opLock, name, s.props.ValueLen); err != nil {
 		return nil, o, err
 	}
-	return &Lock{space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true, req: 1}, o, nil
+	if err := o.checkLock(name, mode); err != nil {
+		return nil, o, err
+	}
+	return &Lock{
+		space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true, req: 1,
+		keep: o.flags & lockspace.Persistent,
+	}, o, nil
 }

@@ -156,7 +156,7 @@ type owner Lock
 
 func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 	l := (*Lock)(o)
-	l.complete(id, statusError(c.Status, nil), c.Status, c)
+	l.complete(id, statusError(c.Status, c.Text), c.Status, c)
 }
 func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
@@ -169,7 +169,7 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
 		return
 	}
-	id := e.space.LockString((*owner)(l), l.name, mode, o.flags, uint64(o.owner), l.req)
+	id := e.space.LockString((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req)
 	l.mu.Lock()
 	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id
@@ -187,8 +187,8 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
 	e.space.Unlock((*owner)(l), id, lockspace.ForceUnlock, nil, 0)
 }
 
-func (e *embedded) convert(l *Lock, mode Mode, flags uint32, value []byte, _ bool) {
-	e.space.Convert((*owner)(l), l.id, mode, flags, value, l.req)
+func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) {
+	e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req)
 }
 
 func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) {
@@ -209,8 +209,16 @@ func (e *embedded) close(ctx context.Context) error {
 		l, ok := o.(*owner)
 		return ok && l.space == e.owner
 	}
-	e.space.ReleaseAll(mine)
+	e.space.Leave(mine)
 	return ctx.Err()
+}
+
+func (e *embedded) purge(node uint16, session uint64, done func(error)) {
+	if e.node.closed.Load() {
+		done(ErrClosed)
+		return
+	}
+	e.space.Purge(node, session, func(st wire.Status) { done(statusError(st, "")) })
 }
 
 // wait waits for room on the links to other nodes.

@@ -2,6 +2,7 @@ package lockify
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -26,6 +27,8 @@ type Option struct {
 	value    []byte
 	blocking func(*Lock, Mode)
 	owner    OwnerID
+	wait     time.Duration // with timed
+	timed    bool
 }
 
 // New says that the caller has just created what the name stands for, so that
@@ -40,32 +43,87 @@ type Option struct {
 // program that publishes names in another way calls Barrier first.
 func New() Option { return Option{flags: lockspace.NewName} }
 
+// Timeout bounds how long a request or conversion waits for other holders: what
+// has not been granted d from now is withdrawn in the cluster and fails with
+// ErrTimedOut, unless the grant came just before. The node looks every 10 ms.
+// It differs from a context with a deadline in that the outcome is certain: no
+// grant comes after it. d must be above 0. (Kernel: TIMEOUT, which it dropped.)
+func Timeout(d time.Duration) Option { return Option{wait: d, timed: true} }
+
 // NoQueue makes a request that cannot be granted at once fail with
-// ErrWouldBlock instead of waiting.
+// ErrWouldBlock instead of waiting. (Kernel: NOQUEUE.)
 func NoQueue() Option { return Option{flags: lockspace.NoQueue} }
 
 // NoQueueBlocking is NoQueue, and tells the holders all the same that they
-// block somebody (OnBlocking).
+// block somebody (OnBlocking). (Kernel: NOQUEUE with NOQUEUEBAST.)
 func NoQueueBlocking() Option { return Option{flags: lockspace.NoQueue | lockspace.NoQueueBast} }
 
 // QueueConvert makes a conversion wait behind those that wait already, even
 // if it could be granted at once. Only for conversions to a stronger mode.
+// (Kernel: QUECVT.)
 func QueueConvert() Option { return Option{flags: lockspace.QueCvt} }
 
+// HeadOfQueue makes a request or conversion that has to wait do so ahead of
+// those that wait already. (Kernel: HEADQUE.)
+func HeadOfQueue() Option { return Option{flags: lockspace.HeadQue} }
+
+// NoOrder lets a request or conversion be granted as soon as its mode fits what
+// is held, whatever waits ahead of it. (Kernel: NOORDER.)
+func NoOrder() Option { return Option{flags: lockspace.OutOfOrder} }
+
+// Expedite grants a new lock in NL at once, which otherwise waits behind others
+// though it excludes nothing. (Kernel: EXPEDITE.)
+func Expedite() Option { return Option{flags: lockspace.Expedite} }
+
+// AlternatePR makes a request or conversion be granted in PR where the mode
+// asked for cannot be granted and PR can; Lock.Alternate tells. If neither can,
+// it waits for either, in its place in the queue. (Kernel: ALTPR.)
+func AlternatePR() Option { return Option{flags: lockspace.AltPR} }
+
+// AlternateCW is AlternatePR with CW. Given both, PR is tried unless it is what
+// was asked for. (Kernel: ALTCW.)
+func AlternateCW() Option { return Option{flags: lockspace.AltCW} }
+
+// Persistent keeps the lock when the program goes, that is when its session
+// ends or its Lockspace is closed: the lock becomes an orphan of its node, stays
+// granted, and can be taken over (AdoptOrphan) or unlocked (Lockspace.Purge)
+// there. An operation under way is withdrawn. The option holds for the lock's
+// life, and can be given to a conversion, too. A node that ends unlocks its
+// orphans. (Kernel: PERSISTENT, which each conversion must say again.)
+func Persistent() Option { return Option{flags: lockspace.Persistent} }
+
+// AdoptOrphan takes over a lock that another program has left on this node in
+// just this mode (Persistent). It fails with ErrNoOrphan if there is none of the
+// name, with ErrOrphanMode if only in other modes, and with ErrBusy while
+// another program is taking it over, or its last operation is not over yet. It
+// never waits for other holders, and reads no value. The new holder gets a token
+// of his own. (Kernel: ORPHAN.)
+func AdoptOrphan() Option { return Option{flags: lockspace.Orphan} }
+
+// Force makes Unlock withdraw an operation that is under way on the lock, by
+// another goroutine or an asynchronous call, instead of failing with ErrBusy.
+// That operation ends with ErrCancelled, or as it would have. (Kernel:
+// FORCEUNLOCK.)
+func Force() Option { return Option{flags: lockspace.ForceUnlock} }
+
 // DemoteOnDeadlock resolves a conversion deadlock by lowering this lock to NL
-// while it waits, instead of failing with ErrDeadlock.
+// while it waits, instead of failing with ErrDeadlock; Lock.Demoted tells.
+// (Kernel: CONVDEADLK.)
 func DemoteOnDeadlock() Option { return Option{flags: lockspace.ConvDeadlk} }
 
-// WaitOnDeadlock makes a conversion wait even in a conversion deadlock.
+// WaitOnDeadlock makes a conversion wait even in a conversion deadlock. (Kernel:
+// NODLCKWT.)
 func WaitOnDeadlock() Option { return Option{flags: lockspace.NoDlckWt} }
 
 // ReadValue asks for the lock value block with the grant; see Lock.Value.
+// (Kernel: VALBLK.)
 func ReadValue() Option { return Option{flags: lockspace.ValBlk} }
 
 // WithValue writes v into the lock value block when a conversion or an unlock
 // gives up PW or EX (a conversion from EX to EX writes too), and asks a
 // conversion for the value like ReadValue otherwise. v is at most the
-// lockspace's value size, is padded with zeros, and is not kept.
+// lockspace's value size, is padded with zeros, and is not kept. (Kernel:
+// VALBLK.)
 func WithValue(v []byte) Option {
 	if v == nil {
 		v = []byte{}
@@ -74,7 +132,7 @@ func WithValue(v []byte) Option {
 }
 
 // InvalidateValue marks the lock value block as not valid when a conversion or
-// an unlock gives up PW or EX.
+// an unlock gives up PW or EX. (Kernel: IVVALBLK.)
 func InvalidateValue() Option { return Option{flags: lockspace.IvValBlk} }
 
 // OnBlocking has f called when the lock blocks somebody who wants mode, who
@@ -93,6 +151,9 @@ func merge(opts []Option) Option {
 		}
 		if opts[i].blocking != nil {
 			o.blocking = opts[i].blocking
+		}
+		if opts[i].timed {
+			o.wait, o.timed = opts[i].wait, true
 		}
 		if opts[i].owner != 0 {
 			o.owner = opts[i].owner
@@ -115,21 +176,28 @@ var optionNames = []struct {
 	{lockspace.IvValBlk, "InvalidateValue"},
 	{lockspace.WantBast, "OnBlocking"},
 	{lockspace.ValBlk, "ReadValue or WithValue"},
+	{lockspace.Expedite, "Expedite"},
+	{lockspace.HeadQue, "HeadOfQueue"},
+	{lockspace.OutOfOrder, "NoOrder"},
+	{lockspace.AltPR, "AlternatePR"},
+	{lockspace.AltCW, "AlternateCW"},
+	{lockspace.Persistent, "Persistent"},
+	{lockspace.Orphan, "AdoptOrphan"},
+	{lockspace.ForceUnlock, "Force"},
 }
 
 // forbidden are the flags that an operation does not take.
 var forbidden = [...]uint32{
-	opLock:    lockspace.QueCvt | lockspace.ConvDeadlk | lockspace.IvValBlk,
-	opConvert: lockspace.NewName,
-	opUnlock: lockspace.NewName | lockspace.NoQueue | lockspace.NoQueueBast | lockspace.QueCvt |
-		lockspace.ConvDeadlk | lockspace.NoDlckWt | lockspace.WantBast,
+	opLock:    lockspace.QueCvt | lockspace.ConvDeadlk | lockspace.IvValBlk | lockspace.ForceUnlock,
+	opConvert: lockspace.NewName | lockspace.Expedite | lockspace.Orphan | lockspace.ForceUnlock,
+	opUnlock:  ^(lockspace.ValBlk | lockspace.IvValBlk | lockspace.ForceUnlock),
 }
 
 // check finds options that do not go together, or not with the operation. A
 // node would refuse them without saying why.
 func (o *Option) check(what opKind, name string, valueSize int) error {
 	bad := func(format string, args ...any) error {
-		return fmt.Errorf("%w: %s of %q: %s", ErrInvalid, what, name, fmt.Sprintf(format, args...))
+		return fmt.Errorf("%w: %s of %q: %s", ErrFlags, what, name, fmt.Sprintf(format, args...))
 	}
 	for _, n := range optionNames {
 		if o.flags&forbidden[what]&n.flag != 0 {
@@ -141,8 +209,12 @@ func (o *Option) check(what opKind, name string, valueSize int) error {
 		return bad("takes no option WithValue")
 	case what != opLock && o.owner != 0:
 		return bad("takes no option Owner: the lock keeps the one it was asked for with")
+	case what == opUnlock && o.timed:
+		return bad("takes no option Timeout")
+	case o.timed && o.wait <= 0:
+		return bad("Timeout of %v, must be above 0", o.wait)
 	case len(o.value) > valueSize:
-		return bad("value of %d bytes, at most %d", len(o.value), valueSize)
+		return fmt.Errorf("%w: %s of %q: value of %d bytes, at most %d", ErrValue, what, name, len(o.value), valueSize)
 	case o.value != nil && o.flags&lockspace.IvValBlk != 0:
 		return bad("WithValue and InvalidateValue exclude each other")
 	case o.flags&lockspace.ConvDeadlk != 0 && o.flags&lockspace.NoQueue != 0:
@@ -151,13 +223,29 @@ func (o *Option) check(what opKind, name string, valueSize int) error {
 	return nil
 }
 
+// checkLock is check for what only new locks have.
+func (o *Option) checkLock(name string, mode Mode) error {
+	why := ""
+	switch {
+	case o.flags&lockspace.Expedite != 0 && mode != NL:
+		why = "Expedite is for NL, not " + mode.String()
+	case o.flags&lockspace.Expedite != 0 && o.flags&lockspace.NoQueue != 0:
+		why = "Expedite never waits, NoQueue says nothing more"
+	case o.flags&lockspace.Orphan != 0 && o.flags&lockspace.NewName != 0:
+		why = "what AdoptOrphan takes over is not New"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: lock of %q: %s", ErrFlags, name, why)
+}
+
 // checkModes is check for what depends on a conversion's modes.
 func (o *Option) checkModes(name string, from, to Mode) error {
 	switch {
 	case !to.Valid():
-		return fmt.Errorf("%w: convert of %q: mode %d, must be NL to EX", ErrInvalid, name, to)
+		return fmt.Errorf("%w: convert of %q: mode %d, must be NL to EX", ErrMode, name, to)
 	case o.flags&lockspace.QueCvt != 0 && to <= from && !(from == PR && to == CW):
-		return fmt.Errorf("%w: convert of %q: QueueConvert from %s to %s, which is not stronger", ErrInvalid, name, from, to)
+		return fmt.Errorf("%w: convert of %q: QueueConvert from %s to %s, which is not stronger", ErrFlags, name, from, to)
 	}
 	return nil
 }

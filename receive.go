@@ -54,13 +54,13 @@ func (c *Client) message(space uint32, m *wire.Msg) error {
 		default: // it has said so before
 		}
 	case wire.Refused:
-		return statusError(m.Status, m.Text)
+		return statusError(m.Status, string(m.Text))
 	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.RangeAst:
 		c.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		c.event(space, m)
 	case wire.SessionLost:
-		return statusError(m.Status, m.Text)
+		return statusError(m.Status, string(m.Text))
 	case wire.Ping:
 		c.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
 	case wire.Pong:
@@ -92,7 +92,7 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 		kept.Text = slices.Clone(m.Text)
 		r.done(&kept, nil)
 	default:
-		r.lock.complete(m.Lock, statusError(m.Status, m.Text), m.Status, &lockspace.Completion{
+		r.lock.complete(m.Lock, statusError(m.Status, string(m.Text)), m.Status, &lockspace.Completion{
 			Status: m.Status, Mode: Mode(m.Mode), Bits: m.Bits, Hops: m.Hops, Token: m.Token, Seq: m.Seq, Value: m.Value,
 		})
 	}

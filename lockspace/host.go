@@ -60,6 +60,7 @@ type Completion struct {
 	Token  uint64 // fencing token of the grant
 	Seq    uint64 // version of Value
 	Value  []byte // the lock value block, valid during the call; nil unless ValBlk was given and it is valid
+	Text   string // what was wrong and which, where Status does not say all
 }
 
 // Status is the outcome of an operation.

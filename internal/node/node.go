@@ -328,6 +328,7 @@ func (n *Node) Close(ctx context.Context) error {
 	for _, l := range n.listeners {
 		l.Close()
 	}
+	n.purgeAll()
 	n.drainClaims(ctx)
 	n.flusher.stop()
 	for _, r := range n.allRunners() {

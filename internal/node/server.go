@@ -78,6 +78,7 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	n := (*Node)(c)
 	n.mu.Lock()
 	delete(n.sessions, s)
+	closing := n.closed
 	n.mu.Unlock()
 	if s.greeted {
 		level := slog.LevelInfo
@@ -91,5 +92,5 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		}
 		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
 	}
-	s.releaseAll()
+	s.releaseAll(closing)
 }

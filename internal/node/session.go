@@ -82,7 +82,7 @@ func (s *session) notOpen(space uint32, m *wire.Msg) error {
 	switch m.Type {
 	case wire.CloseSpace:
 		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
-	case wire.LockReq, wire.ConvertReq, wire.UnlockReq:
+	case wire.LockReq, wire.ConvertReq, wire.UnlockReq, wire.PurgeReq:
 		s.fail(space, m, wire.NoSpace)
 	case wire.RangeReq:
 		s.failBytes(space, m, wire.NoSpace)
@@ -166,7 +166,8 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 	case wire.ConvertReq:
 		if sp.owns(m) {
 			sp.space.other(&Op{
-				kind: opConvert, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m),
+				kind: opConvert, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: m.Lock, tag: m.Req,
+				wait: waitOf(m), owner: sp, value: value(m),
 			}, &s.batch)
 		}
 	case wire.UnlockReq:
@@ -184,9 +185,11 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 			sp.space.other(&Op{kind: opCancelBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
 		}
 	case wire.CloseSpace:
-		sp.releaseAll()
+		sp.releaseAll(false)
 		delete(s.spaces, sp.space.id)
 		s.send(sp.space.id, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req})
+	case wire.PurgeReq:
+		sp.purge(m)
 	default:
 		return fmt.Errorf("%w: type %d from a client", wire.ErrType, m.Type)
 	}
@@ -206,11 +209,12 @@ func (sp *sessionSpace) find(m *wire.Msg) uint64 {
 	return 0
 }
 
-// owns says whether m is about a lock of this session; if not, it answers.
+// owns says whether m is about a lock of this session; if not, the shard
+// answers, which knows whether it is anybody's.
 func (sp *sessionSpace) owns(m *wire.Msg) bool {
 	ok := sp.has(m.Lock)
 	if !ok {
-		sp.session.fail(sp.space.id, m, wire.NoLock)
+		sp.space.other(&Op{kind: opRefuse, id: m.Lock, tag: m.Req, owner: sp}, &sp.session.batch)
 	}
 	return ok
 }
@@ -222,6 +226,9 @@ func (sp *sessionSpace) has(id uint64) bool {
 	_, ok := sp.locks[id]
 	return ok
 }
+
+// waitOf gives the time in ns that m may wait.
+func waitOf(m *wire.Msg) int64 { return int64(min(m.Wait, 1<<62)) }
 
 func value(m *wire.Msg) []byte {
 	if m.Bits&wire.BitValue == 0 {
@@ -254,7 +261,8 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	s.mu.Unlock()
 	req := m.Req
 	r.submit(&Op{
-		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, xid: xid, hash: hash, owner: sp, name: m.Name,
+		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, xid: xid, wait: waitOf(m),
+		hash: hash, owner: sp, name: m.Name,
 	}, &s.batch)
 	s.mu.Lock()
 	if l, ok := sp.locks[id]; ok && l.waiting {
@@ -290,7 +298,7 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 	}
 	s.append(sp.space.id, &wire.Msg{
 		Type: wire.Ast, Lock: id, Req: tag, Mode: uint8(c.Mode), Status: c.Status, Bits: c.Bits,
-		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value,
+		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value, Text: []byte(c.Text),
 	})
 }
 
@@ -371,8 +379,9 @@ func (s *session) sendFrame() {
 	s.conn.Send(frame) // a failure closes the connection, and OnClose the session
 }
 
-// releaseAll gives up all the session has, because the client has gone.
-func (s *session) releaseAll() {
+// releaseAll gives up all the session has, because the client has gone. If the
+// node goes too, nothing stays.
+func (s *session) releaseAll(closing bool) {
 	s.mu.Lock()
 	s.gone = true
 	if s.out != nil {
@@ -381,11 +390,11 @@ func (s *session) releaseAll() {
 	}
 	s.mu.Unlock()
 	for _, sp := range s.spaces {
-		sp.releaseAll()
+		sp.releaseAll(closing)
 	}
 }
 
-func (sp *sessionSpace) releaseAll() {
+func (sp *sessionSpace) releaseAll(closing bool) {
 	s := sp.session
 	s.mu.Lock()
 	ids := make([]uint64, 0, len(sp.locks))
@@ -396,8 +405,12 @@ func (sp *sessionSpace) releaseAll() {
 	clear(sp.locks)
 	clear(sp.waiting)
 	s.mu.Unlock()
+	kind := opAbandon
+	if closing {
+		kind = opUnlock
+	}
 	for _, id := range ids {
-		sp.space.other(&Op{kind: opUnlock, flags: lockspace.ForceUnlock, id: id, owner: nobody{}}, nil)
+		sp.space.other(&Op{kind: kind, flags: lockspace.ForceUnlock, id: id, xid: s.id, owner: nobody{}}, nil)
 	}
 }
 

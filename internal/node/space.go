@@ -3,6 +3,7 @@ package node
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -73,6 +74,8 @@ const (
 	opCancel
 	opBytes
 	opCancelBytes
+	opAbandon // the owner is gone; xid: the session's number
+	opRefuse  // of a lock that is not the owner's: say why
 )
 
 // Op is an operation on a lock.
@@ -83,6 +86,7 @@ type Op struct {
 	id    uint64
 	tag   uint64
 	xid   uint64 // lockspace.Request.Owner
+	wait  int64  // ns, for Shard.Deadline; 0: none
 	hash  uint64
 	owner Owner
 	name  []byte
@@ -91,12 +95,15 @@ type Op struct {
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
 // owner.Complete, perhaps before Lock returns. name is not kept. xid, below
-// 1<<32, tells for whom the lock is (lockspace.Request.Owner); 0: nobody. Lock
-// does not block. The same holds for the other operations; whatever is wrong with them
-// is said by Complete too.
-func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, xid, tag uint64) uint64 {
+// 1<<32, tells for whom the lock is (lockspace.Request.Owner); 0: nobody. wait
+// is how long the request may wait; 0: for ever. Lock does not block. The same
+// holds for the other operations; whatever is wrong with them is said by
+// Complete too.
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
 	r, hash, id := s.route(name)
-	r.submit(&Op{kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, hash: hash, owner: owner, name: name}, nil)
+	r.submit(&Op{
+		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
+	}, nil)
 	return id
 }
 
@@ -113,8 +120,10 @@ func (s *Space) runnerOf(name []byte, hash uint64) *runner {
 }
 
 // Convert changes a granted lock's mode; see lockspace.Shard.Convert.
-func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, value []byte, tag uint64) {
-	s.other(&Op{kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
+func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, wait time.Duration, value []byte, tag uint64) {
+	s.other(&Op{
+		kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, wait: int64(wait), owner: owner, value: value,
+	}, nil)
 }
 
 // Unlock gives a lock up. It completes with wire.Unlocked.
@@ -189,15 +198,53 @@ func (r *runner) exec(op *Op) {
 		r.execBytes(now, op)
 	case opCancelBytes:
 		r.shard.CancelBytes(now, op.id, op.tag)
+	case opAbandon:
+		if st = r.shard.Abandon(now, op.id, op.xid); st == wire.OK {
+			st = wire.Unlocked
+		}
+	case opRefuse:
+		st = wire.NoLock
+		if _, ok := r.shard.User(op.id); ok {
+			st = wire.NotOwner
+		}
 	}
-	if st != wire.OK {
-		r.Complete(op.owner, op.id, op.tag, &lockspace.Completion{Status: st, Mode: lockspace.NoMode})
+	switch {
+	case st != wire.OK:
+		r.refuse(op, st)
+	case op.wait != 0:
+		r.shard.Deadline(now, op.id, op.tag, op.wait) // if it waits at all
 	}
 }
 
-// ReleaseAll unlocks all locks whose owner is accepted, those that wait for
+// refuse completes an operation that has come to nothing at once.
+func (r *runner) refuse(op *Op, st lockspace.Status) {
+	c := lockspace.Completion{Status: st, Mode: lockspace.NoMode}
+	if st != wire.Unlocked {
+		c.Text = r.shard.Explain(st, &lockspace.Refused{
+			Op: op.kind.operation(), Name: op.name, Mode: op.mode, Flags: op.flags, Value: len(op.value),
+		})
+	}
+	r.Complete(op.owner, op.id, op.tag, &c)
+}
+
+func (k opKind) operation() lockspace.Operation {
+	switch k {
+	case opLock:
+		return lockspace.OpLock
+	case opConvert:
+		return lockspace.OpConvert
+	}
+	return lockspace.OpUnlock
+}
+
+// ReleaseAll gives up all locks whose owner is accepted, those that wait for
 // something included. Their owners hear of it.
-func (s *Space) ReleaseAll(accept func(Owner) bool) {
+func (s *Space) ReleaseAll(accept func(Owner) bool) { s.giveUp(opUnlock, accept) }
+
+// Leave is ReleaseAll, but leaves persistent locks as orphans, of session 0.
+func (s *Space) Leave(accept func(Owner) bool) { s.giveUp(opAbandon, accept) }
+
+func (s *Space) giveUp(kind opKind, accept func(Owner) bool) {
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			var ids []uint64
@@ -208,7 +255,7 @@ func (s *Space) ReleaseAll(accept func(Owner) bool) {
 				}
 			})
 			for i, id := range ids {
-				r.exec(&Op{kind: opUnlock, flags: lockspace.ForceUnlock, id: id, owner: owners[i]})
+				r.exec(&Op{kind: kind, flags: lockspace.ForceUnlock, id: id, owner: owners[i]})
 			}
 		})
 	}
@@ -218,6 +265,6 @@ func (s *Space) ReleaseAll(accept func(Owner) bool) {
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
 // LockString is Lock for a name that is a string.
-func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, xid, tag uint64) uint64 {
-	return s.Lock(owner, bytesOf(name), mode, flags, xid, tag)
+func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
+	return s.Lock(owner, bytesOf(name), mode, flags, wait, xid, tag)
 }

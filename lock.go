@@ -35,7 +35,7 @@ type Lock struct {
 	pending   bool          // an operation is running
 	op        opKind        // the running or last one
 	abandoned bool          // its caller's context has ended
-	wake      chan struct{} // closed when it ends
+	wake      *waiter       // who waits for it
 	idle      chan struct{} // closed when it ends: for Force
 	done      func(error)   // called when it ends
 	after     func()        // called when it has ended and the lock is still there
@@ -54,6 +54,13 @@ type Lock struct {
 	isLost     bool
 	lost       chan struct{}
 	confirmed  chan struct{}
+}
+
+// waiter is a caller that waits for an operation. The outcome is his even if
+// the next operation begins before he looks.
+type waiter struct {
+	done chan struct{}
+	err  error
 }
 
 var closedChan = func() chan struct{} {
@@ -308,7 +315,7 @@ func (l *Lock) settle(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-wake:
+		case <-wake.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -336,11 +343,11 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 		defer l.mu.Unlock()
 		return l.err
 	}
-	wake := make(chan struct{})
+	wake := &waiter{done: make(chan struct{})}
 	l.wake = wake
 	l.mu.Unlock()
 	select {
-	case <-wake:
+	case <-wake.done:
 	case <-ctx.Done():
 		l.mu.Lock()
 		running, id, req := l.pending, l.id, l.req
@@ -352,10 +359,9 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 			l.space.be.cancel(id, req)
 			return ctx.Err()
 		}
+		<-wake.done // it has ended, or is just about to say so
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
+	return wake.err
 }
 
 // later has done called with the outcome of the running operation.
@@ -411,7 +417,8 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		close(idle)
 	}
 	if wake != nil {
-		close(wake)
+		wake.err = err
+		close(wake.done)
 	}
 	if done != nil {
 		l.space.calls.add(func() { done(err) })

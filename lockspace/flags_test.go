@@ -7,7 +7,8 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// This file is the request flags: which go together, and what each does.
+// This file is the request flags: which go together. What each does is in
+// testdata/scenarios/flags.txt.
 
 // kernelForbids is what set_lock_args refuses (Linux 6.6, fs/dlm/lock.c), line
 // by line. CONVERT and CANCEL are operations here.
@@ -123,116 +124,6 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
-
-// flagScripts is what each flag changes, by the kernel's rules (the comments
-// in _can_be_granted name the sections).
-var flagScripts = map[string]script{
-	"NL waits behind others without EXPEDITE (6-10)": {
-		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock NL", ""}, {"D lock NL expedite", "D=NL"}, {"A unlock", "B=EX C=NL"},
-	},
-	"EXPEDITE past those that convert (6-11)": {
-		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock NL", ""},
-		{"D lock NL expedite", "D=NL"}, {"D convert CR", "D=CR"}, {"A unlock", ""}, {"D unlock", "B=EX C=NL"},
-	},
-	"HEADQUE of a new lock": {
-		{"A lock EX", "A=EX"}, {"B lock EX", ""}, {"C lock EX headque", ""}, {"D lock EX headque", ""},
-		{"A unlock", "D=EX"}, {"D unlock", "C=EX"}, {"C unlock", "B=EX"},
-	},
-	"HEADQUE of a conversion": {
-		{"A lock NL", "A=NL"}, {"B lock NL", "B=NL"}, {"C lock EX", "C=EX"}, {"A convert EX", ""}, {"B convert EX headque", ""},
-		{"C unlock", "B=EX"}, {"B unlock", "A=EX"},
-	},
-	"HEADQUE waits behind conversions": {
-		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock CR headque", ""}, {"A unlock", "B=EX"}, {"B unlock", "C=CR"},
-	},
-	// Not as in the kernel, where C would wait until something else happens.
-	"HEADQUE past all that stands in its way": {
-		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock PR headque", "C=PR"}, {"D lock PR", ""},
-		{"A unlock", ""}, {"C unlock", "B=EX"},
-	},
-	"HEADQUE and QUECVT": {
-		{"A lock CR", "A=CR"}, {"B lock PR", "B=PR"}, {"C lock NL", "C=NL"}, {"A convert PW", ""},
-		{"C convert CR quecvt headque", "C=CR"}, {"B unlock", "A=PW"},
-	},
-	"NOORDER of a new lock": {
-		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock PR noorder", "C=PR"}, {"D lock CR noorder noqueue", "D=CR"},
-		{"E lock PR noqueue", "E:would block/--"},
-	},
-	"NOORDER is no way past what is held": {
-		{"A lock PW", "A=PW"}, {"B lock EX", ""}, {"C lock PR noorder", ""}, {"D lock PR", ""}, {"A convert PR", "A=PR C=PR"},
-		{"B cancel", "B:cancelled/-- D=PR"},
-	},
-	"NOORDER from the middle of the queue": {
-		{"A lock EX", "A=EX"}, {"B lock EX", ""}, {"C lock EX", ""}, {"D lock PR noorder", ""}, {"E lock CR noorder", ""},
-		{"A convert PR", "A=PR D=PR E=CR"}, {"A unlock", ""}, {"D unlock", ""}, {"E unlock", "B=EX"},
-	},
-	"NOORDER past conversions": {
-		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"B convert EX", ""}, {"C lock PR", ""}, {"D lock PR noorder", "D=PR"},
-		{"A unlock", ""}, {"D unlock", "B=EX"},
-	},
-	"NOORDER of a conversion": {
-		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"C lock PW", "C=PW"}, {"A convert PW", ""}, {"B convert PR noorder", ""},
-		{"C convert PR", "B=PR C=PR"}, {"B unlock", ""}, {"C unlock", "A=PW"},
-	},
-	"conversions without NOORDER wait their turn": {
-		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"C lock PW", "C=PW"}, {"A convert PW", ""}, {"B convert PR", ""},
-		{"C convert PR", "C=PR"}, {"C unlock", "A=PW"}, {"A unlock", "B=PR"},
-	},
-	"ALTPR": {
-		{"A lock PR", "A=PR"}, {"B lock EX altpr", "B=PR!alt"}, {"C lock EX noqueue altpr", "C=PR!alt"}, {"A unlock", ""},
-		{"B unlock", ""}, {"D lock EX noqueue", "D:would block/--"}, {"C unlock", ""}, {"E lock EX altpr", "E=EX"},
-	},
-	"ALTPR waits for either": {
-		{"A lock EX bast", "A=EX"}, {"B lock EX altpr", "A<EX"}, {"A convert CR", "A=CR B=PR!alt"},
-	},
-	"ALTPR waits in order": {
-		{"A lock PR", "A=PR"}, {"B lock EX", ""}, {"C lock EX altpr", ""}, {"B cancel", "B:cancelled/-- C=PR!alt"},
-	},
-	"ALTCW": {
-		{"A lock CW", "A=CW"}, {"B lock PR altcw", "B=CW!alt"}, {"C lock EX altcw", "C=CW!alt"}, {"D lock CW altcw noqueue", "D=CW"},
-	},
-	"ALTPR before ALTCW": {
-		{"A lock CR", "A=CR"}, {"B lock EX altpr altcw", "B=PR!alt"}, {"C lock CW", ""}, {"D lock PR altpr altcw", ""},
-		{"B unlock", "C=CW D=CW!alt"},
-	},
-	"ALTPR of a conversion": {
-		{"A lock CR", "A=CR"}, {"B lock NL", "B=NL"}, {"B convert EX altpr", "B=PR!alt"}, {"B convert EX", ""}, {"A unlock", "B=EX"},
-	},
-	"ALTPR gives PW up": {
-		{"A lock CR", "A=CR"}, {"B lock PW", "B=PW"}, {"C lock PR", ""}, {"B convert EX altpr", "B=PR!alt C=PR"},
-	},
-	"ALTPR writes what PW may": {
-		{"A lock CR", "A=CR"}, {"B lock PW", "B=PW"}, {"B convert EX altpr valblk value=3", "B=PR!alt"}, {"C lock NL valblk", "C=NL(3)"},
-	},
-	"ALTPR writes it also later": {
-		{"A lock CR", "A=CR"}, {"N lock NL", "N=NL"}, {"B lock PW", "B=PW"}, {"N convert PW", ""},
-		{"B convert EX altcw nodlckwt valblk value=3", ""}, {"N cancel", "B=CW!alt N:cancelled/NL"}, {"C lock NL valblk", "C=NL(3)"},
-	},
-	"no alternate out of a conversion deadlock": {
-		{"A lock PR", "A=PR"}, {"B lock PR", "B=PR"}, {"A convert EX", ""}, {"B convert EX altpr", "B:deadlock/PR"},
-		{"B unlock", "A=EX"},
-	},
-	"NOQUEUEBAST": {
-		{"A lock EX bast", "A=EX"}, {"B lock PR noqueue", "B:would block/--"}, {"B lock PR noqueue noqueuebast", "A<PR B:would block/--"},
-		{"C lock NL", "C=NL"}, {"C convert PR noqueue", "C:would block/NL"}, {"C convert PW noqueue noqueuebast", "A<PW C:would block/NL"},
-	},
-	"NOQUEUEBAST reaches those that convert": {
-		{"A lock PR bast", "A=PR"}, {"B lock PR bast", "B=PR"}, {"A convert EX", "B<EX"}, {"C lock PW noqueue noqueuebast", "A<PW C:would block/--"},
-	},
-	"NOQUEUEBAST of what would wait does nothing more": {
-		{"A lock EX bast", "A=EX"}, {"B lock PR noqueuebast", "A<PR"}, {"A unlock", "B=PR"},
-	},
-	"NODLCKWT of a new lock": {
-		{"A lock PR", "A=PR"}, {"B lock EX nodlckwt", ""}, {"A unlock", "B=EX"},
-	},
-	"IVVALBLK": {
-		{"N lock NL", "N=NL"}, {"A lock EX", "A=EX"}, {"A convert EX valblk value=1", "A=EX"}, {"A convert PW ivvalblk", "A=PW"},
-		{"N convert CR valblk", "N=CR(not valid)"}, {"A convert PW valblk value=2", "A=PW"}, {"N convert CR valblk", "N=CR(2)"},
-		{"A convert PR", "A=PR"}, {"A convert CR ivvalblk", "A=CR"}, {"N convert PR valblk", "N=PR(2)"},
-	},
-}
-
-func TestFlags(t *testing.T) { runScripts(t, flagScripts) }
 
 // Without its second look, what HEADQUE has put first waits for nothing.
 func TestSecondLook(t *testing.T) {

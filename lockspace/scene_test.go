@@ -26,6 +26,7 @@ type scene struct {
 	brief   bool              // only events, on one line, in alphabetical order; all is delivered after each command
 	user    int               // stage: the node whose locks are meant
 	def     string            // label of the name that a command means that gives none
+	calls   []*rangeCall      // about ranges, not answered yet
 	sceneLog
 }
 
@@ -38,9 +39,9 @@ var sceneVerbs map[string]verb
 
 func init() { // sceneIf refers to the table
 	sceneVerbs = map[string]verb{
-		"nodes":   {"nodes N [shards=K] [without=RULE] [brief]: the cluster; first command", (*scene).nodes},
+		"nodes":   {"nodes N [shards=K] [without=RULE] [ranges] [brief]: the cluster; first command; ranges: up to the last slash", (*scene).nodes},
 		"stage":   {"stage: node 1 masters r; locks are node 1's, then again node 2's; brief", (*scene).stage},
-		"name":    {"name X [dir=N] [shard=K] [len=N]: a name whose directory is node N", (*scene).name},
+		"name":    {"name X [dir=N] [shard=K] [len=N] [in=K]: a name whose directory is node N; or of range K", (*scene).name},
 		"lock":    {"lock [NODE] LOCK [X] MODE [FLAG...]: a new lock", (*scene).lock},
 		"hold":    {"hold ...: lock, and all about that name is delivered, unseen", (*scene).hold},
 		"convert": {"convert LOCK MODE [FLAG...] [value=V]", (*scene).convert},
@@ -82,6 +83,7 @@ func (s *scene) exec(line string) (out []string, err error) {
 			s.say("%s", strings.Join(s.events, " "))
 		}
 	}
+	s.answeredCalls()
 	s.checkHolders()
 	return s.out, nil
 }
@@ -93,7 +95,7 @@ func (s *scene) nodes(a []string) error {
 		return errArgs
 	}
 	n, err := strconv.Atoi(a[0])
-	shards := 1
+	shards, rule := 1, RangeRule(0)
 	for _, w := range a[1:] {
 		if v, ok := strings.CutPrefix(w, "shards="); ok && err == nil {
 			shards, err = strconv.Atoi(v)
@@ -101,6 +103,8 @@ func (s *scene) nodes(a []string) error {
 			s.without, err = rulesOf(v)
 		} else if w == "brief" {
 			s.brief = true
+		} else if w == "ranges" {
+			rule = RangeLast('/')
 		} else {
 			return errArgs
 		}
@@ -108,10 +112,11 @@ func (s *scene) nodes(a []string) error {
 	if err != nil || n < 1 || n > 9 || shards < 1 || shards > 9 {
 		return errors.Join(errArgs, err)
 	}
-	s.c = newCluster(s.t, n, shards, s.without)
+	s.c = newRangeCluster(s.t, n, shards, rule, s.without)
 	s.c.abort, s.c.ears = s.abort, s
 	s.names, s.locks = map[string]string{}, map[string]*tlock{}
 	s.labels, s.ids, s.both = map[string]string{}, map[lockID]string{}, map[string]bool{}
+	s.byLock = map[*tlock]string{}
 	return nil
 }
 
@@ -136,7 +141,11 @@ func (s *scene) name(a []string) error {
 		return errArgs
 	}
 	dir, shard, length := 1, 0, -1
+	key := ""
 	for _, w := range a[1:] {
+		if v, ok := strings.CutPrefix(w, "in="); ok && s.names[v] != "" {
+			key = s.names[v]
+		}
 		for key, p := range map[string]*int{"dir=": &dir, "shard=": &shard, "len=": &length} {
 			if v, ok := strings.CutPrefix(w, key); ok {
 				n, err := strconv.Atoi(v)
@@ -150,7 +159,9 @@ func (s *scene) name(a []string) error {
 	if dir < 1 || dir > len(s.c.nodes) || shard < 0 || shard >= len(s.c.nodes[0].shards) || length > 1000 {
 		return errArgs
 	}
-	if length >= 0 {
+	if key != "" {
+		s.called(a[0], key+a[0])
+	} else if length >= 0 {
 		s.called(a[0], strings.Repeat("n", length))
 	} else {
 		s.called(a[0], s.c.name(a[0], dir, shard))
@@ -183,7 +194,7 @@ func options(a []string) (mode Mode, flags uint32, val []byte, err error) {
 }
 
 func (s *scene) node(arg string) (*node, error) {
-	if n, err := strconv.Atoi(arg); err == nil && n >= 1 && n <= len(s.c.nodes) {
+	if n, err := strconv.Atoi(arg); err == nil && n >= 1 && n <= len(s.c.nodes) && !s.c.node(n).down {
 		return s.c.node(n), nil
 	}
 	return nil, fmt.Errorf("no node %q", arg)
@@ -209,6 +220,9 @@ func (s *scene) lock(a []string) error {
 	if err != nil {
 		return err
 	}
+	if s.c.node(user).down {
+		return fmt.Errorf("node %d is down", user)
+	}
 	l := s.c.node(user).newTlock(s.names[name], mode, flags)
 	s.asking, s.askingLabel = l, label
 	st := l.ask()
@@ -216,7 +230,7 @@ func (s *scene) lock(a []string) error {
 	if s.refused(st) {
 		return nil
 	}
-	s.locks[label], s.ids[lockID{instanceOf(l.n.id), l.id}] = l, label
+	s.locks[label], s.ids[lockID{l.n.instance, l.id}], s.byLock[l] = l, label, label
 	return nil
 }
 
@@ -257,6 +271,9 @@ func (s *scene) hold(a []string) error {
 func (s *scene) lockOf(a []string) (*tlock, error) {
 	if len(a) == 0 || s.locks[a[0]] == nil {
 		return nil, errors.New("no such lock")
+	}
+	if s.locks[a[0]].crashed {
+		return nil, errors.New("its node is down")
 	}
 	return s.locks[a[0]], nil
 }
@@ -325,6 +342,9 @@ func (s *scene) lane(a []string) (*link, error) {
 	}
 	k.name = s.names[a[1]]
 	if l := s.c.links[k]; l != nil && len(l.packets) != 0 {
+		if !s.c.ready(l) {
+			return nil, errors.New("other messages come first")
+		}
 		return l, nil
 	}
 	return nil, errors.New("no message there")
@@ -350,6 +370,10 @@ func (s *scene) deliver(a []string) error {
 	}
 	var names []string
 	for _, label := range a {
+		if label == "-" {
+			names = append(names, "")
+			continue
+		}
 		if _, ok := s.names[label]; !ok {
 			return errArgs
 		}
@@ -371,7 +395,7 @@ func (s *scene) deliverBut(a []string) error {
 		back[k] = true
 	}
 	for range 100_000 {
-		i := slices.IndexFunc(s.c.busy, func(l *link) bool { return !back[l.linkKey] })
+		i := slices.IndexFunc(s.c.busy, func(l *link) bool { return !back[l.linkKey] && s.c.ready(l) })
 		if i < 0 {
 			return nil
 		}
@@ -403,7 +427,9 @@ func (s *scene) tick(a []string) error {
 	}
 	if a[0] == "all" {
 		for _, n := range s.c.nodes {
-			n.tick()
+			if !n.down {
+				n.tick()
+			}
 		}
 		return nil
 	}
@@ -496,7 +522,7 @@ func flagsByName() map[string]uint32 {
 		}
 		m[strings.ToLower(name)] = n << shift
 	}
-	m["new"], m["bast"], m["force"] = m["newname"], m["wantbast"], m["forceunlock"]
+	m["new"], m["bast"], m["force"], m["noorder"] = m["newname"], m["wantbast"], m["forceunlock"], m["outoforder"]
 	flagNumbers = m
 	return m
 }

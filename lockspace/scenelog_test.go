@@ -34,6 +34,7 @@ type sceneLog struct {
 	quiet, mute bool
 	labels      map[string]string // name -> label
 	ids         map[lockID]string
+	byLock      map[*tlock]string
 	asking      *tlock // its id is not known yet
 	askingLabel string
 	both        map[string]bool // pairs that have been printed
@@ -61,14 +62,19 @@ func (s *scene) label(owner, id uint64) string {
 	if l, ok := s.ids[lockID{owner, id}]; ok {
 		return l
 	}
-	if s.asking != nil && instanceOf(s.asking.n.id) == owner && (s.asking.id == 0 || s.asking.id == id) {
+	if s.asking != nil && s.asking.n.instance == owner && (s.asking.id == 0 || s.asking.id == id) {
 		s.ids[lockID{owner, id}] = s.askingLabel
 		return s.askingLabel
 	}
 	return fmt.Sprintf("%#x", id)
 }
 
-func (s *scene) of(l *tlock) string { return s.label(instanceOf(l.n.id), l.id) }
+func (s *scene) of(l *tlock) string {
+	if l == s.asking {
+		return s.askingLabel
+	}
+	return s.byLock[l]
+}
 
 func token(t uint64) string {
 	return fmt.Sprintf("%d:%d", t>>tokenCounterBits, t&(1<<tokenCounterBits-1))
@@ -78,7 +84,10 @@ func lifeText(l wire.Life) string {
 	if l.IsZero() {
 		return "{-}"
 	}
-	return fmt.Sprintf("{%d.%d}", l.Node(), l.Counter>>8)
+	if l.Counter>>63 != 0 { // rebuilt in that view
+		return fmt.Sprintf("{%s.view %d}", instanceMark(l.Instance), l.Counter&(1<<63-1))
+	}
+	return fmt.Sprintf("{%s.%d}", instanceMark(l.Instance), l.Counter>>8)
 }
 
 func valueText(v []byte) string {
@@ -106,6 +115,9 @@ func briefBits(c *Completion) (t string) {
 	if c.Bits&wire.BitDemoted != 0 {
 		t += "!demoted"
 	}
+	if c.Bits&wire.BitAltMode != 0 {
+		t += "!alt"
+	}
 	if c.Bits&wire.BitValue != 0 {
 		t += "(" + valueText(c.Value) + ")"
 	}
@@ -121,6 +133,9 @@ func fullBits(c *Completion) (t string) {
 	}
 	if c.Bits&wire.BitDemoted != 0 {
 		t += ", demoted"
+	}
+	if c.Bits&wire.BitAltMode != 0 {
+		t += ", alternate mode"
 	}
 	if c.Bits&wire.BitValue != 0 {
 		t += ", value " + valueText(c.Value)
@@ -170,11 +185,11 @@ func (s *scene) message(from, to uint16, m *wire.Msg) string {
 	if m.Type.Named() {
 		t += " " + s.nameLabel(m.Name)
 	}
-	owner := instanceOf(to)
+	owner := s.c.node(int(to)).instance
 	if m.Instance != 0 {
 		owner = m.Instance
 	} else if ownerSends[m.Type] {
-		owner = instanceOf(from)
+		owner = s.c.node(int(from)).instance
 	}
 	if m.Lock != 0 {
 		t += " " + s.label(owner, m.Lock)
@@ -182,10 +197,12 @@ func (s *scene) message(from, to uint16, m *wire.Msg) string {
 	switch m.Type {
 	case wire.Lookup, wire.Fwd, wire.Request, wire.Convert, wire.Grant, wire.Bast:
 		t += " " + Mode(m.Mode).String()
-	case wire.Denied:
+	case wire.Denied, wire.NoRange:
 		t += " " + m.Status.String()
-	case wire.Adopt, wire.Reg, wire.Return:
-		owner = instanceOf(from)
+	case wire.Done, wire.Sent, wire.Open:
+		t += fmt.Sprintf(" of view %d", m.Seq)
+	case wire.Adopt, wire.Reg:
+		owner = s.c.node(int(from)).instance
 		for i := range m.Locks.Len() {
 			r := m.Locks.At(i)
 			t += " " + s.label(owner, r.Lock) + ":" + modesText(Mode(r.Granted), Mode(r.Wanted))
@@ -259,7 +276,7 @@ func (s *scene) show(a []string) error {
 		}
 	}
 	for _, n := range s.c.nodes {
-		if len(a) > 0 && a[0] != strconv.Itoa(int(n.id)) {
+		if n.down || len(a) > 0 && a[0] != strconv.Itoa(int(n.id)) {
 			continue
 		}
 		if r := n.resource(s.names[label]); r != nil {

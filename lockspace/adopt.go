@@ -10,7 +10,7 @@ import "github.com/lockify-dlm/lockify/wire"
 // whose old master holds nothing any more, so that is asked first.
 func (s *Shard) onReject(hash uint64, m *wire.Msg) {
 	r := s.names.find(hash, m.Name)
-	if r == nil || r.state != claimed || r.life != m.Life || r.claim.num != m.Claim {
+	if r == nil || r.state != claimed || (r.life != m.Life || r.claim.num != m.Claim) && !s.errs(AnyAnswer) {
 		s.stats.Ignored++
 		return
 	}
@@ -56,7 +56,7 @@ func (r *resource) lockList() wire.LockList {
 // adoptionAnswer finds the resource whose adoption m answers.
 func (s *Shard) adoptionAnswer(hash uint64, m *wire.Msg) *resource {
 	r := s.names.find(hash, m.Name)
-	if r == nil || r.state != adopting || r.other != m.Life || r.claim.num != m.Claim {
+	if r == nil || r.state != adopting || (r.other != m.Life || r.claim.num != m.Claim) && !s.errs(AnyAnswer) {
 		s.stats.Ignored++
 		return nil
 	}
@@ -84,7 +84,7 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 		s.confirmHolders(r)
 	} else {
 		s.stats.ClaimsLost++
-		s.host.Conflict(r.name(), r.life)
+		s.conflict(r)
 		if written {
 			s.disownValue(r, m)
 		}
@@ -93,6 +93,13 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 	s.runDeferred(r)
 	s.deliverEarly(r)
 	s.maybeIdle(r)
+}
+
+// conflict reports that the claim of r was wrong.
+func (s *Shard) conflict(r *resource) {
+	if !s.errs(HideConflict) {
+		s.host.Conflict(r.name(), r.life)
+	}
 }
 
 // disownValue makes the value not valid that the master m is from has taken
@@ -120,7 +127,7 @@ func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
 	}
 	s.endAdoption(r)
 	s.stats.ClaimsLost++
-	s.host.Conflict(r.name(), r.life)
+	s.conflict(r)
 	s.loseHolders(r, false)
 	for l := r.waiting.head; l != nil; {
 		next := l.next
@@ -157,7 +164,7 @@ func (s *Shard) resumeClaim(r *resource, met bool) {
 	s.dropHeldAbout(r, c.gone)
 	if met {
 		c.lost, c.written, r.valueOK = true, false, false
-		s.host.Conflict(r.name(), r.life)
+		s.conflict(r)
 		s.loseHolders(r, false)
 	}
 	for _, q := range []*queue{&r.convert, &r.waiting} {

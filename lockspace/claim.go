@@ -149,7 +149,7 @@ func (s *Shard) confirm(r *resource) {
 func (s *Shard) confirmHolders(r *resource) {
 	for _, q := range []*queue{&r.granted, &r.convert} {
 		for l := q.head; l != nil; l = l.next {
-			if !l.orphan {
+			if !l.orphan && !s.errs(HideConfirm) {
 				s.host.Confirmed(l.user, s.handle(l))
 			}
 		}
@@ -196,7 +196,7 @@ func (s *Shard) resendClaims() {
 func (s *Shard) onConfirm(hash uint64, m *wire.Msg) {
 	r := s.names.find(hash, m.Name)
 	switch {
-	case r != nil && r.state == claimed && r.life == m.Life:
+	case r != nil && r.state == claimed && (r.life == m.Life || s.errs(AnyAnswer)):
 		s.confirm(r)
 	case r != nil && (r.mastered() || r.state == adopting) && r.life == m.Life:
 		s.stats.Ignored++ // confirmed by other means, or the adoption will tell

@@ -113,6 +113,9 @@ func (s *Shard) deliverEarly(r *resource) {
 	}
 	list, late := r.early, s.late
 	r.early = nil
+	if s.errs(DropEarly) {
+		return
+	}
 	s.late = true // an open claim is not confirmed by them
 	for i := range list {
 		switch e := &list[i]; e.msg.Type {
@@ -226,6 +229,9 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 		}
 		s.convertHere(r, l, valueOf(m))
 	case wire.Unlock: // also of a lock that converts: its owner has lost it
+		if s.errs(KeepUnlocked) {
+			return
+		}
 		s.unlockHere(r, l, m.Flags&unlockFlags, valueOf(m))
 	case wire.Cancel:
 		if l.wanted == NoMode || l.op != m.Op {

@@ -126,7 +126,7 @@ func (s *Shard) onRemove(from uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	r := s.names.find(hash, m.Name)
-	if r == nil || !s.sameLife(r.dirLife, m.Life) {
+	if r == nil || !s.sameLife(r.dirLife, m.Life) || s.errs(KeepEntry) {
 		s.stats.Ignored++
 		return
 	}

@@ -17,11 +17,11 @@ func conflicts(q *queue, l *Lock) bool {
 
 // grantable implements _can_be_granted. first says that the operation has
 // just arrived, not waited.
-func (r *resource) grantable(l *Lock, first bool) bool {
+func (s *Shard) grantable(r *resource, l *Lock, first bool) bool {
 	if l.expedited() {
 		return true
 	}
-	return r.inOrder(l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l)
+	return s.inOrder(r, l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l)
 }
 
 // expedited: EXPEDITE, which is for new locks in NL, excludes nothing. (It is
@@ -31,17 +31,17 @@ func (l *Lock) expedited() bool {
 }
 
 // inOrder says that it is l's turn, whatever the modes.
-func (r *resource) inOrder(l *Lock, first bool) bool {
+func (s *Shard) inOrder(r *resource, l *Lock, first bool) bool {
 	conv := l.granted != NoMode
 	switch {
-	case first && conv && l.flags&QueCvt == 0:
+	case first && conv && l.flags&QueCvt == 0 && !s.errs(QueueConverts):
 		return true // in place
 	case first && conv:
 		return r.convert.n == 0
 	case l.flags&OutOfOrder != 0:
 		return true
 	case first:
-		return r.convert.n == 0 && r.waiting.n == 0
+		return (r.convert.n == 0 || s.errs(PassConverts)) && (r.waiting.n == 0 || s.errs(PassWaiting))
 	case conv:
 		return r.convert.head == l
 	}
@@ -76,10 +76,10 @@ const (
 // tryGrant implements can_be_granted: grantable, else conversion deadlock,
 // which CONVDEADLK resolves by demoting l to NL, else the alternate mode.
 func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
-	if r.grantable(l, first) {
+	if s.grantable(r, l, first) {
 		return grant
 	}
-	if l.converting() && l.flags&NoQueue == 0 && r.convertDeadlock(l) {
+	if l.converting() && l.flags&NoQueue == 0 && r.convertDeadlock(l) && !s.errs(NoConvDeadlock) {
 		if l.flags&ConvDeadlk == 0 {
 			return deadlock
 		}
@@ -92,7 +92,7 @@ func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
 	if alt := l.alternate(); alt != NoMode {
 		asked := l.wanted
 		l.wanted = alt
-		if r.grantable(l, first) {
+		if s.grantable(r, l, first) {
 			l.altMode = true
 			return grant
 		}

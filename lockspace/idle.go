@@ -38,7 +38,7 @@ func (q *idleList) remove(r *resource) {
 
 // maybeIdle starts the idle time of a resource whose last lock has gone.
 func (s *Shard) maybeIdle(r *resource) {
-	if r.onIdleList || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() {
+	if r.onIdleList || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
 		return
 	}
 	s.idle.push(r, s.now)
@@ -86,7 +86,7 @@ func (s *Shard) removed(r *resource) {
 // cancelRemoval takes back a REMOVE that has not left: the master serves on.
 func (s *Shard) cancelRemoval(r *resource) {
 	h := r.removal
-	if h == nil {
+	if h == nil || s.errs(StickyRemove) {
 		return
 	}
 	r.removal = nil

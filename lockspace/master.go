@@ -44,14 +44,16 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 	v := s.tryGrant(r, l, true)
 	if l.demoted && v == wait {
 		s.grantConverts(r) // the demotion may have freed others
-		if l.queue == &r.granted && r.grantable(l, true) {
+		if l.queue == &r.granted && s.grantable(r, l, true) {
 			v = grant
 		}
 	}
 	switch {
 	case v == grant:
 		s.grantNow(r, l, value)
-		s.grantPending(r)
+		if !s.errs(NoWakeConvert) {
+			s.grantPending(r)
+		}
 	case v == deadlock && l.flags&NoDlckWt == 0:
 		s.refuse(r, l, wire.Deadlock)
 	case l.flags&NoQueue != 0:
@@ -90,15 +92,15 @@ func (s *Shard) secondLook(r *resource, l *Lock) bool {
 func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	from, to := l.granted, l.wanted
 	op := valueOpOf(from, to)
-	if op == valueWrite {
+	if op == valueWrite && !s.errs(DropValue) {
 		s.writeValue(r, l.flags, value)
 	}
-	if exclusive(to) && (from == NoMode || from < to || l.flags&Orphan != 0) {
+	if exclusive(to) && (from == NoMode || from < to && !s.errs(KeepToken) || l.flags&Orphan != 0) {
 		l.token = s.nextToken(r)
-	} else if !exclusive(to) {
+	} else if !exclusive(to) && !s.errs(NoSharedToken) {
 		l.token = r.lastToken
 	}
-	if r.claim != nil {
+	if r.claim != nil && !s.errs(ForgetModes) {
 		r.claim.since |= 1 << to
 	}
 	s.granted(l, to)
@@ -109,7 +111,7 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	if op == valueRead && l.flags&ValBlk != 0 {
 		s.readValue(r, &c)
 	}
-	if l.demoted {
+	if l.demoted && !s.errs(HideDemotion) {
 		c.Bits |= wire.BitDemoted
 	}
 	if l.altMode {
@@ -130,7 +132,7 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 const bitSilent uint32 = 1 << 31
 
 func (s *Shard) readValue(r *resource, c *Completion) {
-	if !r.valueOK {
+	if !r.valueOK && !s.errs(ReadInvalid) {
 		c.Bits |= wire.BitNotValid
 		return
 	}
@@ -143,7 +145,7 @@ func (s *Shard) readValue(r *resource, c *Completion) {
 func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 	switch {
 	case flags&IvValBlk != 0, len(value) > s.cfg.ValueLen: // no peer may make it longer
-		r.valueOK = false
+		r.valueOK = r.valueOK && s.errs(KeepInvalid)
 	case flags&ValBlk != 0 && value != nil:
 		r.value = append(r.value[:0], value...)
 		for len(r.value) < s.cfg.ValueLen {
@@ -188,6 +190,9 @@ func (s *Shard) answer(r *resource, l *Lock, m *wire.Msg, gate gating) {
 
 // bast tells the owner of l that it blocks a request for mode.
 func (s *Shard) bast(r *resource, l *Lock, mode Mode) {
+	if s.errs(NoBast) {
+		return
+	}
 	if s.local(l) {
 		s.blocking(l, mode)
 		return
@@ -213,7 +218,9 @@ func (s *Shard) unlockHere(r *resource, l *Lock, flags uint32, value []byte) {
 		r.busyUntil = s.now
 	}
 	s.freeLockOf(l)
-	s.grantPending(r)
+	if !s.errs(NoWakeUnlock) {
+		s.grantPending(r)
+	}
 	s.maybeIdle(r)
 }
 
@@ -221,6 +228,8 @@ func (s *Shard) unlockHere(r *resource, l *Lock, flags uint32, value []byte) {
 func (s *Shard) cancelHere(r *resource, l *Lock) {
 	l.unqueue()
 	s.refuse(r, l, wire.Cancelled)
-	s.grantPending(r)
+	if !s.errs(NoWakeCancel) {
+		s.grantPending(r)
+	}
 	s.maybeIdle(r)
 }

@@ -347,7 +347,7 @@ func (s *Shard) withdraw(l *Lock) {
 	}
 	switch r.state {
 	case lookup:
-		if l == r.carrier || l.asked { // its master is unknown: the cancel waits for the answer
+		if (l == r.carrier || l.asked) && !s.errs(CancelUnknown) { // its master is unknown: the cancel waits for the answer
 			l.cancel = true
 			return
 		}

@@ -17,10 +17,11 @@ type Config struct {
 	View      *View     // that the lockspace was made in; nil: it exists, and Install lets this node take part
 	Host      Host
 	Common    Common
-	IdleAfter int64 // ns that an unused resource stays cached; at least 0, the same on all nodes
-	Drift     int64 // ns that the idle test of an adoption allows for clock drift
-	MaxLocks  int   // locks that this shard owns or masters at the same time; 0: 1<<24
-	Without   Rules // tests only: protocol rules switched off
+	IdleAfter int64    // ns that an unused resource stays cached; at least 0, the same on all nodes
+	Drift     int64    // ns that the idle test of an adoption allows for clock drift
+	MaxLocks  int      // locks that this shard owns or masters at the same time; 0: 1<<24
+	Without   Rules    // tests only: protocol rules switched off
+	Mistakes  Mistakes // tests only: bugs switched on
 }
 
 func (c *Config) validate() error {
@@ -163,6 +164,8 @@ func (s *Shard) Stats() Stats {
 }
 
 func (s *Shard) off(r Rules) bool { return s.without&r != 0 }
+
+func (s *Shard) errs(m Mistakes) bool { return s.cfg.Mistakes&m != 0 }
 
 // resource finds a name or makes room for it.
 func (s *Shard) resource(hash uint64, name []byte) *resource {

@@ -18,10 +18,19 @@ const (
 type mutant struct {
 	name    string
 	profile string // of the runs that find it soonest
-	without ls.Rules
-	bug     bug
+	flaw    flaw
 	about   string
 }
+
+// flaw is what is wrong with the cluster of a mutant.
+type flaw struct {
+	without  ls.Rules
+	mistakes ls.Mistakes
+	bug      bug
+}
+
+func off(rule ls.Rules) flaw     { return flaw{without: rule} }
+func mistake(m ls.Mistakes) flaw { return flaw{mistakes: m} }
 
 // A mutant is found in one of so many runs of so many steps, or it is not.
 const (
@@ -29,23 +38,53 @@ const (
 	mutantSteps = 2000
 )
 
+// mutants is the list: the rules of the protocol page with their findings, then
+// mistakes.
 var mutants = []mutant{
-	{"no-fence", "gate", ls.NoFence, 0, "nothing waits for open claims (finding 1)"},
-	{"no-gate-remove", "gate", ls.NoGateRemove, 0, "REMOVE leaves at once (1a)"},
-	{"no-gate-down", "fresh", ls.NoGateDown, 0, "down-conversions leave at once (1)"},
-	{"no-gate-unlock", "gate", ls.NoGateUnlock, 0, "UNLOCK leaves at once (1)"},
-	{"no-gate-grant", "fresh", ls.NoGateGrant, 0, "GRANT leaves at once (1)"},
-	{"no-idle-test", "reuse", ls.NoIdleTest, 0, "an adoption ends well whenever the master is idle now (2)"},
-	{"no-not-yet", "reuse", ls.NoNotYet, 0, "a life that was only proposed counts as not mastered (4)"},
-	{"no-order", "lazy", ls.NoOrder, 0, "held messages are overtaken (5)"},
-	{"gate-answers", "reuse", ls.GateAnswers, 0, "answers to claims wait for the fence (6)"},
-	{"close-at-reject", "reuse", ls.CloseAtReject, 0, "a rejected claim is closed at once (7)"},
-	{"forget-unlock", "reuse", ls.ForgetUnlock, 0, "an unlock during an adoption is not sent (8)"},
-	{"no-lock-ids", "hot", ls.NoLockIDs, 0, "UNLOCK matches by node alone (8)"},
-	{"no-unique-life", "reuse", ls.NoUniqueLife, 0, "a life is a bare counter (9)"},
-
-	{"fence-gap", "gate", 0, bugFenceGap, "the fence opens with the last claim closed, whatever came before it (1)"},
-	{"drift", "reuse", 0, bugDrift, "clocks run apart by more than Config.Drift allows (2)"},
+	{"no-fence", "publish", off(ls.NoFence), "nothing waits for open claims (1)"},
+	{"no-gate-remove", "forget", off(ls.NoGateRemove), "REMOVE leaves at once (1a)"},
+	{"no-gate-you", "forget", off(ls.NoGateYou), "YOU leaves at once (1b)"},
+	{"no-gate-demote", "publish", off(ls.NoGateDemote), "CONVDEADLK and middle conversions leave at once (1c)"},
+	{"no-gate-value", "publish", off(ls.NoGateValue), "value writes leave at once (1d)"},
+	{"no-gate-down", "publish", off(ls.NoGateDown), "down-conversions leave at once (1)"},
+	{"no-gate-unlock", "publish", off(ls.NoGateUnlock), "UNLOCK leaves at once (1)"},
+	{"no-gate-grant", "publish", off(ls.NoGateGrant), "GRANT leaves at once (1)"},
+	{"fence-gap", "publish", flaw{bug: bugFenceGap}, "the fence opens with the last claim closed, whatever came before it (1)"},
+	{"no-idle-test", "reuse", off(ls.NoIdleTest), "an adoption ends well whenever the master is idle now (2)"},
+	{"drift", "reuse", flaw{bug: bugDrift}, "clocks run apart by more than Config.Drift allows (2)"},
+	{"forget-modes", "reuse", mistake(ls.ForgetModes), "a claim does not note which modes were granted under it (2)"},
+	{"hide-conflict", "reuse", mistake(ls.HideConflict), "a conflict is not reported (2)"},
+	{"no-not-yet", "recycle", off(ls.NoNotYet), "a life that was only proposed counts as not mastered (4)"},
+	{"drop-early", "recycle", mistake(ls.DropEarly), "what names such a life is dropped, not kept (4)"},
+	{"no-order", "lazy", off(ls.NoOrder), "held messages are overtaken (5)"},
+	{"gate-answers", "reuse", off(ls.GateAnswers), "answers to claims wait for the fence (6)"},
+	{"fresh-not-master", "recycle", off(ls.FreshNotMaster), "NOTMASTER takes a new fence number (6)"},
+	{"reject-untold", "recycle", off(ls.RejectUntold), "a claim is rejected for a master that was never told (6)"},
+	{"close-at-reject", "recycle", off(ls.CloseAtReject), "a rejected claim is closed at once (7)"},
+	{"forget-unlock", "reuse", off(ls.ForgetUnlock), "an unlock during an adoption is not sent (8)"},
+	{"no-lock-ids", "hot", off(ls.NoLockIDs), "UNLOCK matches by node alone (8)"},
+	{"no-unique-life", "reuse", off(ls.NoUniqueLife), "a life is a bare counter (9)"},
+	{"cancel-unknown", "cold", mistake(ls.CancelUnknown), "a cancel does not wait until the master is known (12)"},
+	{"any-answer", "recycle", mistake(ls.AnyAnswer), "answers to a claim need not name its life and number"},
+	{"hide-confirm", "publish", mistake(ls.HideConfirm), "holders do not hear that their claim is confirmed"},
+	{"sticky-remove", "forget", mistake(ls.StickyRemove), "a REMOVE that has not left is not taken back"},
+	{"keep-entry", "cold", mistake(ls.KeepEntry), "a directory node ignores REMOVE"},
+	{"remove-in-use", "cold", mistake(ls.RemoveInUse), "an unused name is removed though locks wait for it"},
+	{"keep-unlocked", "hot", mistake(ls.KeepUnlocked), "an unlock of another node's lock frees nothing"},
+	{"pass-converts", "hot", mistake(ls.PassConverts), "a new request is granted beside conversions that wait"},
+	{"pass-waiting", "hot", mistake(ls.PassWaiting), "a new request is granted beside others that wait"},
+	{"queue-converts", "hot", mistake(ls.QueueConverts), "conversions are not done in place"},
+	{"no-wake-unlock", "hot", mistake(ls.NoWakeUnlock), "an unlock does not look who can be granted now"},
+	{"no-wake-cancel", "hot", mistake(ls.NoWakeCancel), "nor does a cancel"},
+	{"no-wake-convert", "hot", mistake(ls.NoWakeConvert), "nor does a conversion"},
+	{"no-bast", "lazy", mistake(ls.NoBast), "holders are not told that they are in the way"},
+	{"no-conv-deadlock", "hot", mistake(ls.NoConvDeadlock), "conversion deadlocks are not noticed"},
+	{"hide-demotion", "hot", mistake(ls.HideDemotion), "a demotion is not reported"},
+	{"keep-invalid", "hot", mistake(ls.KeepInvalid), "IVVALBLK leaves the value valid"},
+	{"read-invalid", "hot", mistake(ls.ReadInvalid), "a value is read though it is not valid"},
+	{"drop-value", "hot", mistake(ls.DropValue), "a conversion does not write the value"},
+	{"keep-token", "hot", mistake(ls.KeepToken), "an up-conversion keeps the token it has"},
+	{"no-shared-token", "hot", mistake(ls.NoSharedToken), "a shared grant carries no token"},
 }
 
 func mutantOf(name string) *mutant {

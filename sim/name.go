@@ -16,6 +16,7 @@ type name struct {
 	children []*name    // published below this name
 	writes   []writeRec // of the value; number i writes value(i+1)
 	tainted  string     // why values and tokens of this name may be wrong
+	root     bool       // all know it from the start
 	touched  bool       // in this step
 }
 

@@ -65,7 +65,11 @@ func (r *run) delay(l *lane, k uint64) int64 {
 		d *= 20
 	}
 	// For a while some lanes are slow altogether.
-	if window := uint64(r.now >> 24); r.p.Slow > 0 && mix(l.key^window)%100 < uint64(r.p.Slow) {
+	slow := r.p.Slow
+	if l.name != nil && !l.name.root {
+		slow += r.p.SlowNew
+	}
+	if window := uint64(r.now >> 24); slow > 0 && mix(l.key^window)%100 < uint64(slow) {
 		d *= 100
 	}
 	return int64(d) + 1
@@ -114,8 +118,9 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 		p.bytes = m.Append(r.buffer())
 	} else {
 		p.msg = *m
-		p.msg.Name, p.msg.Value = slices.Clone(m.Name), slices.Clone(m.Value)
-		p.msg.Text, p.msg.Locks = slices.Clone(m.Text), slices.Clone(m.Locks)
+		for _, b := range parts(&p.msg) {
+			*b = slices.Clone(*b)
+		}
 	}
 	p.ready = max(l.ready, r.now+r.delay(l, l.sent))
 	if nm == nil {
@@ -141,13 +146,20 @@ func (r *run) buffer() []byte {
 
 // poison spoils what has carried a message: nothing of it may be kept.
 func (r *run) poison(p *packet) {
-	for _, b := range [][]byte{p.bytes, p.msg.Name, p.msg.Value, p.msg.Text, p.msg.Locks} {
-		for i := range b {
-			b[i] = 0xa5
-		}
-	}
 	if p.bytes != nil {
+		r.spoil(p.bytes)
 		r.free = append(r.free, p.bytes)
+		return
+	}
+	for _, b := range parts(&p.msg) {
+		r.spoil(*b)
+	}
+}
+
+// parts gives what a message points to.
+func parts(m *wire.Msg) [7]*[]byte {
+	return [7]*[]byte{
+		&m.Name, &m.Value, &m.Text, (*[]byte)(&m.Locks), (*[]byte)(&m.Ranges), (*[]byte)(&m.Entries), (*[]byte)(&m.Path),
 	}
 }
 

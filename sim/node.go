@@ -43,7 +43,7 @@ func (n *node) start(view *lockspace.View) error {
 		s, err := lockspace.New(lockspace.Config{
 			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view,
 			Host: host{n, k}, Common: &shardCommon{&n.common, k},
-			IdleAfter: r.p.IdleAfter, Drift: r.driftAllowed, Without: r.without,
+			IdleAfter: r.p.IdleAfter, Drift: r.driftAllowed, Without: r.without, Mistakes: r.mistakes,
 		})
 		if err != nil {
 			return err

@@ -13,6 +13,7 @@ type Profile struct {
 	Delay     int64 // ns, the mean of a message's way
 	Tail      int   // of 1024 messages, how many take 300 times as long; three times as many take 20 times
 	Slow      int   // percent of lanes that are slow, for 17 ms at a time
+	SlowNew   int   // the same, of lanes of names that programs have created, on top
 	Cuts      int64 // ns between cuts of links, on average; 0: none
 	Pauses    int64 // ns between pauses that are longer than IdleAfter, on average; 0: none
 	Rests     int64 // ns between looks at a cluster at rest, on average; 0: none
@@ -46,15 +47,28 @@ var profiles = []Profile{
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes,
 	},
 	{
-		Name: "gate", About: "as fresh, in haste: directories are let go at once, answers to claims are slow, unused names go at once",
-		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 60 * us, Tail: 8, Slow: 15, Pauses: 60 * ms, Rests: 40 * ms,
-		Think: 60 * us, Tick: 300 * us, IdleAfter: 100 * us, Drift: 100, Roots: 3, Locks: 8, Modes: allModes,
-		Weights: map[string]int{"create": 4},
+		Name: "publish", About: "directories are let go at once after a creation, and others look at once; messages about new names are slow",
+		MinNodes: 3, MaxNodes: 3, MaxShards: 2, Delay: 30 * us, Tail: 8, SlowNew: 50, Rests: 20 * ms,
+		Think: 60 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 1, Locks: 2,
+		Modes:   []ls.Mode{ls.NL, ls.CR, ls.PR, ls.PR, ls.PW, ls.EX},
+		Weights: map[string]int{"create": 6, "convert": 10, "unlock": 3},
+	},
+	{
+		Name: "forget", About: "the same, with directories that nobody uses for long: masters forget them",
+		MinNodes: 3, MaxNodes: 3, MaxShards: 1, Delay: 30 * us, Tail: 8, SlowNew: 40, Rests: 20 * ms,
+		Think: 100 * us, Tick: 150 * us, Drift: 100, Roots: 5, Locks: 2, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 8, "convert": 0, "unlock": 8},
 	},
 	{
 		Name: "reuse", About: "New is also used for names that exist, at other nodes too",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes, Reuse: true,
+	},
+	{
+		Name: "recycle", About: "the same, with few names that nobody uses for long",
+		MinNodes: 2, MaxNodes: 3, MaxShards: 1, Delay: 100 * us, Tail: 8, Slow: 50, Rests: 30 * ms, Reuse: true,
+		Think: 300 * us, Tick: 1 * ms, Drift: 100, Roots: 3, Locks: 2, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 0, "convert": 1, "unlock": 8},
 	},
 	{
 		Name: "hot", About: "many locks on few names, all modes and flags: queues, conversions, values",

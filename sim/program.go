@@ -15,7 +15,7 @@ func (r *run) program(n *node) (happened bool) {
 	clear(n.live[len(keep):])
 	n.live = keep
 	a := action{at: r.now, node: int(n.id) - 1, lock: len(r.locks)}
-	if len(n.live) == 0 || len(n.live) < r.p.Locks && (n.curious != nil || r.prog.IntN(3) == 0) {
+	if len(n.live) == 0 || n.curious != nil && len(n.live) < r.p.Locks+2 || len(n.live) < r.p.Locks && r.prog.IntN(3) == 0 {
 		return r.choose(n, nil, onNothing, &a)
 	}
 	if h := n.hurry; h != nil {
@@ -23,6 +23,14 @@ func (r *run) program(n *node) (happened bool) {
 		if h.idle() {
 			a.lock = h.num
 			return r.choose(n, h, onIdle, &a)
+		}
+	}
+	if r.prog.IntN(2) == 0 {
+		for _, l := range n.live {
+			if l.idle() && r.news(n, l) {
+				a.lock, a.op = l.num, opOf("read")
+				return r.do(&a)
+			}
 		}
 	}
 	l := n.live[r.prog.IntN(len(n.live))]
@@ -38,6 +46,12 @@ func (r *run) program(n *node) (happened bool) {
 		return chooseUnlock(r, n, l, &a) && r.do(&a)
 	}
 	return r.choose(n, l, onIdle, &a)
+}
+
+// news says whether l shows something that the node's programs do not know.
+func (r *run) news(n *node, l *lock) bool {
+	k := len(l.name.children)
+	return k > 0 && !n.knows(l.name.children[k-1]) && r.mayRead(l)
 }
 
 // choose picks one of the operations with a target, by weight, and does it.

@@ -58,10 +58,9 @@ func (s *Stats) add(st *lockspace.Stats) {
 
 // run is a cluster that runs.
 type run struct {
-	cfg          Config
-	p            *Profile
-	without      lockspace.Rules
-	bug          bug
+	cfg Config
+	p   *Profile
+	flaw
 	wire         bool // messages are encoded
 	shards       int
 	valueLen     int
@@ -133,7 +132,7 @@ func newRun(cfg Config) (*run, error) {
 		if m == nil {
 			return nil, fmt.Errorf("sim: no mutant %q", cfg.Mutant)
 		}
-		r.without, r.bug = m.without, m.bug
+		r.flaw = m.flaw
 	}
 	r.env = rand.New(rand.NewPCG(cfg.Seed, 1))
 	r.prog = rand.New(rand.NewPCG(cfg.Seed, 2))
@@ -190,7 +189,9 @@ func (r *run) makeNodes() error {
 			return err
 		}
 		for i := range r.p.Roots {
-			n.learn(r.nameOf(fmt.Sprintf("p%d", i)))
+			nm := r.nameOf(fmt.Sprintf("p%d", i))
+			nm.root = true
+			n.learn(nm)
 		}
 	}
 	return nil

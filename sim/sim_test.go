@@ -109,7 +109,7 @@ func TestMutants(t *testing.T) {
 
 // TestShrink: the account of a failure is short, and of the same failure.
 func TestShrink(t *testing.T) {
-	cfg := Config{Seed: 2, Profile: "gate", Steps: mutantSteps, Mutant: "no-fence"}
+	cfg := Config{Seed: 1, Profile: "publish", Steps: mutantSteps, Mutant: "no-fence"}
 	res, err := Run(cfg)
 	if err != nil || res.Failure == nil {
 		t.Fatalf("%v, %+v", err, res)

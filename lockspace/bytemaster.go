@@ -9,6 +9,9 @@ import (
 
 // onRangeOp is a request of another node's handle.
 func (s *Shard) onRangeOp(owner uint64, hash uint64, m *wire.Msg) {
+	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+		return
+	}
 	l := s.locks.find(owner, m.Lock)
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() ||
 		l.granted == NoMode || m.Ranges.Len() != 1 || m.Ranges.At(0).Owner == 0 {
@@ -41,6 +44,9 @@ func (s *Shard) onRangeOp(owner uint64, hash uint64, m *wire.Msg) {
 
 // onRangeCancel withdraws a request that waits here.
 func (s *Shard) onRangeCancel(owner uint64, hash uint64, m *wire.Msg) {
+	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+		return
+	}
 	l := s.locks.find(owner, m.Lock)
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || l.res.bytes == nil || !l.res.mastered() {
 		s.stats.Ignored++

@@ -77,11 +77,10 @@ func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 	if r.bytes == nil {
 		r.bytes = &byteLocks{}
 	}
-	s.lastByteReq++
 	w := &byterange.Request{
 		Owner: byterange.Owner{Node: s.cfg.Self, Handle: l.id, Number: q.Owner},
 		Lock:  byterange.Lock{Type: q.Type, Range: q.Range},
-		ID:    s.lastByteReq, Tag: q.Tag, Flags: q.Flags,
+		Tag:   q.Tag, Flags: q.Flags,
 	}
 	if r.bytes.full(w) {
 		s.tidyBytes(r)
@@ -157,12 +156,19 @@ func (s *Shard) sendBytes(r *resource, w *byterange.Request) {
 
 // bytesMessage sends RANGE. What gives something up waits for the fence.
 func (s *Shard) bytesMessage(r *resource, w *byterange.Request) {
+	s.lastByteReq++ // rising in the order in which they are sent, also if it is sent again
+	w.ID = s.lastByteReq
 	m := wire.Msg{
 		Type: wire.RangeOp, Life: r.life, Lock: w.Owner.Handle, Req: w.ID, Flags: w.Flags & byteFlags, Hops: w.Hops,
 		Ranges: rangeRec(nil, w.Owner, w.Lock),
 	}
 	if w.Flags&byteSilent != 0 {
 		m.Bits = wire.BitNoReply
+		var was wire.RangeList
+		for _, l := range r.bytes.Within(w.Owner, w.Range) {
+			was = rangeRec(was, w.Owner, l)
+		}
+		m.Value = was // does not travel: see undoHeld
 	}
 	gate := ungated
 	if w.Flags&TestRange == 0 && (w.Type == byterange.None || r.bytes.GivesUp(w.Owner, w.Type, w.Range)) {
@@ -287,7 +293,7 @@ func (s *Shard) dropBytes(l *Lock, st Status) {
 			s.bytesDone(r, w, &ByteOutcome{Status: st}, ungated)
 		}
 	}
-	if locks > 0 && r.mastered() {
+	if locks > 0 && r.mastered() && !s.frozen {
 		s.grantBytes(r, byterange.Range{End: byterange.Last})
 	}
 	s.tidyBytes(r)

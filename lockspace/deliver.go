@@ -47,6 +47,8 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.onRangeCancel(from, hash, m)
 	case wire.RangeDone:
 		s.onRangeDone(hash, m)
+	case wire.RangeReg:
+		s.onRangeReg(from, hash, m)
 	case wire.You:
 		s.onYou(hash, m)
 	case wire.Queued, wire.Denied, wire.Grant, wire.Bast, wire.NotMaster:
@@ -123,6 +125,10 @@ func (s *Shard) deliverEarly(r *resource) {
 			s.onAdopt(e.from, r.hash, &e.msg)
 		case wire.Convert, wire.Unlock, wire.Cancel:
 			s.onCopy(e.from, r.hash, &e.msg)
+		case wire.RangeOp:
+			s.onRangeOp(e.from, r.hash, &e.msg)
+		case wire.RangeCancel:
+			s.onRangeCancel(e.from, r.hash, &e.msg)
 		default:
 			s.onRequest(e.from, r.hash, &e.msg)
 		}

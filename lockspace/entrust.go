@@ -25,6 +25,7 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 		s.settleHeld(r)
 		before = nil
 	}
+	s.orphanBytes(r)
 	life := rebuildLife(s.view.Instance(dir), s.view.Epoch)
 	switch {
 	case r.granted.n+r.convert.n+len(before) == 0:
@@ -35,8 +36,10 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 		r.state, r.life = rebuilding, life
 	default:
 		s.report(r, life, before)
+		s.reportBytes(r, life)
 		s.redirect(r, life)
 		r.life = life
+		s.resumeBytes(r)
 		s.maybeIdle(r)
 	}
 }
@@ -134,7 +137,8 @@ func (s *Shard) redirect(r *resource, life wire.Life) {
 		h.to = life.Node()
 		kept := h.msgs[:0]
 		for _, m := range h.msgs {
-			if m.Life == dead && ownWord[m.Type] && !s.off(ReportReleased) {
+			silent := m.Type == wire.RangeOp && m.Bits&wire.BitNoReply != 0 // what waits for an answer is asked anew
+			if m.Life == dead && (ownWord[m.Type] || silent) && !s.off(ReportReleased) {
 				m.Life = life
 				kept = append(kept, m)
 			}

@@ -26,9 +26,10 @@ func (s *Shard) Fence(now int64) {
 	s.names, s.locks = resTable{}, lockTable{}
 	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
-	s.kept, s.recovering = 0, false
+	s.kept, s.keptBytes, s.recovering = 0, 0, false
 	s.wills, s.timers, s.timerOf = nil, nil, nil
 	for _, l := range own {
+		s.fenceBytes(l)
 		if l.orphan && l.wanted == NoMode {
 			continue // nobody's
 		}

@@ -3,6 +3,7 @@ package lockspace
 import (
 	"slices"
 
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -126,6 +127,7 @@ func (s *Shard) sweepEntry(r *resource, dir uint16) (untold bool) {
 		rec.asked = nil
 		rec.reports = slices.DeleteFunc(rec.reports, func(e earlyMsg) bool { return !s.view.HasInstance(e.from) })
 		s.kept += len(rec.reports)
+		s.dropReports(rec, func(from uint64) bool { return !s.view.HasInstance(from) })
 	}
 	life := r.dirLife
 	switch {
@@ -209,7 +211,7 @@ func (s *Shard) buryDead(r *resource) {
 	if s.off(KeepDead) {
 		return
 	}
-	purged := false
+	purged, freed := false, s.buryBytes(r)
 	for _, q := range []*queue{&r.granted, &r.convert, &r.waiting} {
 		for l := q.head; l != nil; {
 			next := l.next
@@ -228,6 +230,9 @@ func (s *Shard) buryDead(r *resource) {
 	}
 	if purged {
 		s.grantPending(r)
+	}
+	if freed && r.bytes != nil {
+		s.grantBytes(r, byterange.Range{End: byterange.Last})
 	}
 }
 

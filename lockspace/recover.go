@@ -17,6 +17,7 @@ type recovery struct {
 	asked   []earlyMsg // LOOKUP and NOTIFY, in order of arrival
 	life    wire.Life  // orphans have been entrusted to this node under this life
 	reports []earlyMsg // REG with the locks of other nodes on the dead master
+	bytes   []earlyMsg // RANGE_REG of their byte ranges
 }
 
 // keptMax bounds the messages that a shard keeps until a recovery ends. Nodes
@@ -122,8 +123,9 @@ func (s *Shard) rebuildTo(epoch uint64) {
 // order of the nodes' instances, this node's own first.
 func (s *Shard) rebuild(r *resource) {
 	rec := r.rec
-	life, reports := rec.life, rec.reports
+	life, reports, bytes := rec.life, rec.reports, rec.bytes
 	rec.life, rec.reports = wire.Life{}, nil
+	defer s.dropReports(rec, func(uint64) bool { return true })
 	s.kept -= len(reports)
 	slices.SortStableFunc(reports, func(a, b earlyMsg) int { return cmp.Compare(a.from, b.from) })
 	switch {
@@ -152,6 +154,7 @@ func (s *Shard) rebuild(r *resource) {
 	for i := range reports {
 		s.place(r, &reports[i], &pending, &requests)
 	}
+	s.rebuildBytes(r, bytes)
 	if dir := s.dirOf(r); dir == s.self {
 		r.dirLife = r.life
 	} else {

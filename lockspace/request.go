@@ -297,6 +297,7 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 		setValue(&m, flags, value)
 	}
 	skip := false
+	m.Ranges = r.handleRanges(l) // do not travel: see undoHeld
 	if r.state == adopting {
 		m.Life = r.other
 		skip = s.off(ForgetUnlock)

@@ -64,7 +64,8 @@ type Shard struct {
 	lockIDs uint64
 	lives   uint64
 
-	lastByteReq uint64 // number of this shard's last ByteRequest
+	lastByteReq uint64 // number of the last RANGE that this shard has sent
+	keptBytes   int    // ranges in all resources' recoveries
 	clock       uint64 // highest token this shard has issued or seen
 	now         int64
 

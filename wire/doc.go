@@ -223,6 +223,8 @@
 //	    owner -> master: withdraw the waiting request req.
 //	 47 RANGE_DONE: name life instance lock status hops req text ranges
 //	    master -> owner: outcome of req; instance, ranges: who is in the way, and with what.
+//	 48 RANGE_REG: name life lock ranges
+//	    owner -> new master: byte ranges of an orphaned handle, to rebuild; behind its REG.
 //
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.

@@ -124,6 +124,7 @@ var fields = [256]field{
 	RangeOp:     fName | fLife | fLock | fFlags | fBits | fHops | fReq | fRanges,
 	RangeCancel: fName | fLife | fLock | fReq,
 	RangeDone:   fName | fLife | fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
+	RangeReg:    fName | fLife | fLock | fRanges,
 
 	LinkHello:   fInstance | fNum | fSeq | fFeatures | fText,
 	LinkWelcome: fInstance | fNum | fSeq | fFeatures | fText,

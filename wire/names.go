@@ -14,7 +14,7 @@ var typeNames = [256]string{
 
 	Probe: "PROBE", Chase: "CHASE", Verify: "VERIFY",
 
-	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE",
+	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE", RangeReg: "RANGE_REG",
 
 	LinkHello: "LINK_HELLO", LinkWelcome: "LINK_WELCOME", LinkRefuse: "LINK_REFUSE",
 	LinkAck: "LINK_ACK", LinkPing: "LINK_PING", LinkPong: "LINK_PONG",

@@ -44,6 +44,7 @@ const (
 	RangeOp     Type = 45 // owner -> master: lock, unlock or test a byte range
 	RangeCancel Type = 46 // owner -> master: withdraw the waiting request Req
 	RangeDone   Type = 47 // master -> owner: outcome of request Req
+	RangeReg    Type = 48 // recovery: the byte ranges of a handle whose lock a REG has brought
 )
 
 // Messages of a link between nodes (KindLink).

@@ -212,6 +212,27 @@ func (t *Table) Handle(node, handle uint64) (locks, waiting int) {
 	return locks, waiting
 }
 
+// Handles gives the handles that have or want anything, each once, as owners
+// without a number.
+func (t *Table) Handles() (out []Owner) {
+	for _, p := range t.owners {
+		h := Owner{Node: p.Node, Handle: p.Handle}
+		if n := len(out); n == 0 || out[n-1] != h {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// Within gives the locks of o on bytes of r, cut to r.
+func (t *Table) Within(o Owner, r Range) (out []Lock) {
+	s := t.locks(o)
+	for i := s.first(r.Start); i < len(s) && s[i].Start <= r.End; i++ {
+		out = append(out, Lock{s[i].Type, Range{max(s[i].Start, r.Start), min(s[i].End, r.End)}})
+	}
+	return out
+}
+
 // DropHandle takes all locks of a handle away, and gives its requests that
 // waited, in order.
 func (t *Table) DropHandle(node, handle uint64) (waited []*Request) {

@@ -76,7 +76,7 @@ const running Status = 255
 // own handles.
 func (c *cluster) beliefs(name string) (all []byterange.Held) {
 	for _, n := range c.nodes {
-		if r := n.resource(name); r != nil && r.bytes != nil {
+		if r := n.resource(name); !n.down && r != nil && r.bytes != nil {
 			r.bytes.Each(func(h byterange.Held) bool {
 				if h.Owner.Node == instanceOf(n.id) {
 					all = append(all, h)

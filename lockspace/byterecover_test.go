@@ -1,0 +1,134 @@
+package lockspace
+
+import (
+	"testing"
+
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// The master of a name with byte ranges dies: what was granted stays granted,
+// what waited is asked anew, whichever node is the next master.
+func TestBytesMasterDies(t *testing.T) {
+	for dir := 2; dir <= 4; dir++ {
+		c := newCluster(t, 4, 1, 0)
+		x := c.name("x", dir, 0)
+		m := c.handle(1, x)
+		m.bytes(9, wr, 500, 509, 0)
+		a, b := c.handle(2, x), c.handle(3, x)
+		a.bytes(1, wr, 0, 9, 0)
+		b.bytes(1, wr, 20, 29, 0)
+		c.settle()
+		w := b.bytes(2, wr, 5, 14, 0)
+		free := a.bytes(3, rd, 505, 505, 0) // the dead node's
+		gone := a.bytes(4, wr, 20, 20, 0)
+		c.settle()
+		gone.cancel()
+		c.node(1).crash(true)
+		c.change()
+		c.settle()
+		if !w.is(running) || !free.is(wire.OK) || !gone.is(wire.Cancelled) {
+			t.Errorf("directory %d: %v; %v %v; %v %v", dir, w.ended, free.ended, free.out.Status, gone.ended, gone.out.Status)
+		}
+		if try := b.bytes(7, rd, 0, 9, NoQueue); true {
+			c.settle()
+			if !try.is(wire.WouldBlock) {
+				t.Errorf("directory %d: a range is free that is held: %v", dir, try.out.Status)
+			}
+		}
+		a.bytes(1, off, 5, 9, 0)
+		c.settle()
+		if !w.is(wire.OK) {
+			t.Errorf("directory %d: the waiter hangs", dir)
+		}
+		if o := c.overlap(x); o != "" {
+			t.Error(o)
+		}
+		c.windDown()
+	}
+}
+
+// A holder dies: what it had is granted to those that wait.
+func TestBytesHolderDies(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 2, 0)
+	a, b, d := c.handle(1, x), c.handle(3, x), c.handle(4, x)
+	a.bytes(1, wr, 0, 9, 0)
+	c.settle()
+	a.bytes(2, wr, 5, 5, 0) // waits, and dies too
+	w := b.bytes(1, wr, 0, 0, 0)
+	v := d.bytes(1, wr, 9, 9, 0)
+	c.settle()
+	c.node(1).crash(false)
+	c.change()
+	c.settle()
+	if !w.is(wire.OK) || !v.is(wire.OK) {
+		t.Errorf("%v %v", w.ended, v.ended)
+	}
+	c.windDown()
+}
+
+// An unlock that the fence holds is no release yet: the report says what the
+// dead master knew (finding 1e).
+func TestBytesReportBeforeRelease(t *testing.T) {
+	for _, how := range []string{"unlock", "downgrade", "handle"} {
+		t.Run(how, func(t *testing.T) {
+			withAndWithout(t, ReportReleased, func(c *cluster) string {
+				v := viewOf(t, 2, c.node(1), c.node(3), c.node(4))
+				p := c.moved("p", 2, 4, v)
+				c.hold(2, p, NL, 0)
+				ph, fh := c.handle(1, p), c.handle(4, p)
+				ph.bytes(1, wr, 0, 9, 0)
+				c.settle()
+				x := c.moved("x", 3, 3, v)
+				xl := c.node(1).lock(x, EX, NewName)
+				switch how {
+				case "unlock":
+					ph.bytes(1, off, 0, 4, 0)
+				case "downgrade":
+					ph.bytes(1, rd, 0, 4, 0)
+				default:
+					ph.unlock(0, nil)
+				}
+				c.node(2).crash(true)
+				c.change()
+				f := fh.bytes(1, rd, 0, 4, 0)
+				for range 1000 { // all but what closes the claim
+					i := -1
+					for k, l := range c.busy {
+						if l.name != x && (l.name != "" || c.ready(l) || l.from != 1 || l.to != 3) {
+							i = k
+							break
+						}
+					}
+					if i < 0 {
+						break
+					}
+					c.deliver(c.busy[i])
+				}
+				if !f.is(wire.OK) {
+					return ""
+				}
+				return c.find(x, xl)
+			})
+		})
+	}
+}
+
+// A fenced node has nothing any more, and says so once.
+func TestBytesFenced(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 2, 0)
+	h, o := c.handle(2, x), c.handle(1, x)
+	o.bytes(1, wr, 0, 9, 0)
+	c.settle()
+	w := h.bytes(1, wr, 0, 0, 0)
+	s := c.node(2).shardOf(x)
+	s.Fence(c.node(2).now())
+	if !w.is(wire.LostLock) || !h.lost {
+		t.Errorf("%v %v, lost %v", w.ended, w.out.Status, h.lost)
+	}
+	if st := s.Bytes(0, &ByteRequest{Lock: h.id, Owner: 1, Type: rd, Range: byterange.Range{}}); st != wire.NoLock {
+		t.Errorf("afterwards: %v", st)
+	}
+}

@@ -61,6 +61,12 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.onReported(from, m)
 	case wire.Open:
 		s.onOpen(from, m)
+	case wire.Probe:
+		s.onProbe(from, hash, m)
+	case wire.Chase:
+		s.onChase(m)
+	case wire.Verify:
+		s.onVerify(m)
 	default:
 		s.deliverRange(from, m)
 	}
@@ -229,6 +235,9 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 		}
 		l.wanted, l.op, l.hops, l.demoted = Mode(m.Mode), m.Op, m.Hops, false
 		l.flags = m.Flags & (convertFlags | Orphan)
+		if l.flags&Orphan != 0 {
+			l.xid = 0 // another program takes it over
+		}
 		l.wantBast = l.wantBast || m.Flags&WantBast != 0
 		if m.Bits&wire.BitNoReply != 0 {
 			l.flags |= bitSilent
@@ -368,7 +377,7 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 			l.granted = Mode(m.Mode)
 			s.doubtValue(r)
 		}
-		s.denied(l, m.Status)
+		s.deniedFor(l, m.Status, m.Path)
 	case wire.Grant:
 		s.granted(l, Mode(m.Mode))
 		s.sawValue(r, m)

@@ -49,8 +49,8 @@ func (s *Shard) inOrder(r *resource, l *Lock, first bool) bool {
 }
 
 // convertDeadlock implements conversion_deadlock_detect: l, which wants a
-// conversion, and one that waits exclude each other.
-func (r *resource) convertDeadlock(l *Lock) bool {
+// conversion, and one that waits exclude each other. It gives that one.
+func (r *resource) convertDeadlock(l *Lock) *Lock {
 	ahead := false // l stands ahead of o in the convert queue
 	for o := r.convert.head; o != nil; o = o.next {
 		switch {
@@ -58,10 +58,10 @@ func (r *resource) convertDeadlock(l *Lock) bool {
 			ahead = true
 		case Compatible(l.granted, o.wanted):
 		case !ahead, !Compatible(o.granted, l.wanted):
-			return true
+			return o
 		}
 	}
-	return false
+	return nil
 }
 
 // verdict is the answer of tryGrant.
@@ -79,7 +79,7 @@ func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
 	if s.grantable(r, l, first) {
 		return grant
 	}
-	if l.converting() && l.flags&NoQueue == 0 && r.convertDeadlock(l) && !s.errs(NoConvDeadlock) {
+	if l.converting() && l.flags&NoQueue == 0 && r.convertDeadlock(l) != nil && !s.errs(NoConvDeadlock) {
 		if l.flags&ConvDeadlk == 0 {
 			return deadlock
 		}

@@ -54,13 +54,14 @@ type Common interface {
 // Completion is the outcome of an operation.
 type Completion struct {
 	Status Status
-	Mode   Mode   // granted mode after the operation, NoMode if none
-	Bits   uint8  // wire.Bit...
-	Hops   uint8  // one-way messages between nodes that the operation waited for
-	Token  uint64 // fencing token of the grant
-	Seq    uint64 // version of Value
-	Value  []byte // the lock value block, valid during the call; nil unless ValBlk was given and it is valid
-	Text   string // what was wrong and which, where Status does not say all
+	Mode   Mode      // granted mode after the operation, NoMode if none
+	Bits   uint8     // wire.Bit...
+	Hops   uint8     // one-way messages between nodes that the operation waited for
+	Token  uint64    // fencing token of the grant
+	Seq    uint64    // version of Value
+	Cycle  wire.Path // status Deadlock: who waits for whom, valid during the call; nil: not known
+	Value  []byte    // the lock value block, valid during the call; nil unless ValBlk was given and it is valid
+	Text   string    // what was wrong and which, where Status does not say all
 }
 
 // Status is the outcome of an operation.

@@ -107,10 +107,11 @@ func (s *Shard) Tick(now int64) {
 	s.expireIdle()
 	s.resendClaims()
 	s.expire()
+	s.startProbes()
 	s.finish()
 }
 
 // Quiet says that Tick has nothing to wait for.
 func (s *Shard) Quiet() bool {
-	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0
+	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0 && s.deadlocks.n == 0
 }

@@ -37,7 +37,8 @@ type Lock struct {
 
 // more is what few locks have.
 type more struct {
-	value []byte // what a conversion that waits would write; nil: nothing
+	value  []byte  // what a conversion that waits would write; nil: nothing
+	waiter *waiter // of a local lock with an owner that waits
 }
 
 // rare gives l's rare state, to be written.

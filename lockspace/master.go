@@ -55,7 +55,7 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 			s.grantPending(r)
 		}
 	case v == deadlock && l.flags&NoDlckWt == 0:
-		s.refuse(r, l, wire.Deadlock)
+		s.refuseFor(r, l, wire.Deadlock, s.conversionCycle(r, l))
 	case l.flags&NoQueue != 0:
 		if l.flags&NoQueueBast != 0 {
 			s.bastFor(r, &r.granted, l)
@@ -163,12 +163,15 @@ func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 
 // refuse ends the running operation of l without a grant. A new lock is gone
 // after it, a converting one keeps its granted mode.
-func (s *Shard) refuse(r *resource, l *Lock, st Status) {
+func (s *Shard) refuse(r *resource, l *Lock, st Status) { s.refuseFor(r, l, st, nil) }
+
+// refuseFor is refuse with the cycle of a deadlock.
+func (s *Shard) refuseFor(r *resource, l *Lock, st Status, cycle wire.Path) {
 	if s.local(l) {
-		s.denied(l, st)
+		s.deniedFor(l, st, cycle)
 		return
 	}
-	m := wire.Msg{Type: wire.Denied, Status: st, Mode: uint8(l.granted)}
+	m := wire.Msg{Type: wire.Denied, Status: st, Mode: uint8(l.granted), Path: cycle}
 	if l.demoted {
 		m.Bits |= wire.BitDemoted
 	}

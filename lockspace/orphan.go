@@ -68,7 +68,8 @@ func (s *Shard) reclaim(l *Lock) {
 func (l *Lock) takenOver() bool { return l.wanted != NoMode && l.flags&Orphan != 0 }
 
 // takeOver gives an orphan of q's name and mode to q's user. The lock keeps its
-// id towards other nodes; its new user knows it by q's.
+// id towards other nodes; its new user knows it by q's. It has no owner for
+// deadlock detection any more, at the master neither (onCopy).
 func (s *Shard) takeOver(q *Request) (uint64, Status) {
 	l, st := s.findOrphan(q)
 	if st != wire.OK {
@@ -79,7 +80,7 @@ func (s *Shard) takeOver(q *Request) (uint64, Status) {
 		id = q.ID
 		s.setHandle(l, id)
 	}
-	l.user, l.tag = q.User, q.Tag
+	l.user, l.tag, l.xid = q.User, q.Tag, 0
 	l.wantBast = q.Flags&WantBast != 0
 	s.beginConvert(l, l.granted, q.Flags&^(ValBlk|NoQueue), nil)
 	s.finish()

@@ -73,7 +73,7 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 // sendBare sends without a look at the outbox: for answers about a name of
 // which nothing is kept here.
 func (s *Shard) sendBare(to uint16, m *wire.Msg) {
-	if to == s.self {
+	if to == s.self && m.Type.Named() { // what has no name is for other shards, too
 		s.keepHome(m)
 		return
 	}
@@ -106,6 +106,7 @@ func keep(m *wire.Msg, r *resource) wire.Msg {
 	c.Name = r.name()
 	c.Value = slices.Clone(m.Value)
 	c.Locks = slices.Clone(m.Locks)
+	c.Path = slices.Clone(m.Path)
 	c.Ranges = slices.Clone(m.Ranges)
 	return c
 }

@@ -56,6 +56,9 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	l.user, l.tag, l.xid = q.User, q.Tag, q.Owner
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
 	s.start(r, l)
+	if q.Owner != 0 {
+		s.startWait(l)
+	}
 	s.finish()
 	return id, wire.OK
 }
@@ -153,6 +156,9 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 	l.tag = tag
 	l.wantBast = l.wantBast || flags&WantBast != 0
 	s.beginConvert(l, mode, flags, value)
+	if l.xid != 0 {
+		s.startWait(l)
+	}
 	s.finish()
 	return wire.OK
 }
@@ -226,6 +232,9 @@ func (s *Shard) granted(l *Lock, mode Mode) {
 		l.res.busyUntil = s.now
 	}
 	l.granted, l.wanted, l.high = mode, NoMode, NoMode
+	if l.more != nil {
+		s.endWait(l)
+	}
 	l.moveTo(&l.res.granted)
 }
 
@@ -377,7 +386,10 @@ func (s *Shard) sendCancel(r *resource, l *Lock, life wire.Life) {
 }
 
 // denied ends the running operation of a local lock without a grant.
-func (s *Shard) denied(l *Lock, st Status) {
+func (s *Shard) denied(l *Lock, st Status) { s.deniedFor(l, st, nil) }
+
+// deniedFor is denied with the cycle of a deadlock.
+func (s *Shard) deniedFor(l *Lock, st Status, cycle wire.Path) {
 	r := l.res
 	l.cancel = false
 	if st == wire.Cancelled && l.expired {
@@ -385,17 +397,20 @@ func (s *Shard) denied(l *Lock, st Status) {
 	}
 	if l.granted != NoMode {
 		l.wanted = NoMode
+		if l.more != nil {
+			s.endWait(l)
+		}
 		l.moveTo(&r.granted)
 		bits := uint8(0)
 		if l.demoted {
 			bits = wire.BitDemoted
 		}
-		s.complete(l, &Completion{Status: st, Mode: l.granted, Bits: bits, Token: l.token})
+		s.complete(l, &Completion{Status: st, Mode: l.granted, Bits: bits, Token: l.token, Cycle: cycle})
 		return
 	}
 	user, id, tag, hops := l.user, s.handle(l), l.tag, l.hops
 	s.freeLockOf(l)
-	s.ast = Completion{Status: st, Mode: NoMode, Hops: hops}
+	s.ast = Completion{Status: st, Mode: NoMode, Hops: hops, Cycle: cycle}
 	s.host.Complete(user, id, tag, &s.ast)
 	s.maybeIdle(r)
 }

@@ -50,4 +50,6 @@ const (
 	OvertakeBytes   // byte ranges: an unlock takes effect here before an earlier grant arrives
 	ClaimBytes      // byte ranges: granted under an open claim
 	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
+
+	NoVerify // deadlock: a cycle counts without a second look at its edges
 )

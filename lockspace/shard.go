@@ -88,6 +88,7 @@ type Shard struct {
 	srtt       int64 // smoothed time from NOTIFY to its answer, ns; 0: none seen
 	outbox     outbox
 	idle       idleList
+	deadlocks  deadlocks
 	doomed     []uint64          // ids of granted locks whose owner is gone
 	wills      map[uint64]will   // by lock id: what to do with the value of those that go by force
 	orphans    map[uint64]uint64 // by lock id: locks without a program, and who has left them
@@ -128,6 +129,10 @@ type Stats struct {
 	TwoMasters       uint64 // names for which two nodes were confirmed as master; never above 0
 	Overrun          uint64 // messages over the limits of what is kept for later
 	Recovering       bool   // gauge: DONE of other nodes is waited for
+	Deadlocks        uint64 // waiting operations ended here because they were part of a cycle
+	Phantoms         uint64 // cycles of which an edge was gone at the second look
+	ProbesStarted    uint64 // looks for a deadlock
+	ProbesDropped    uint64 // steps of them that a limit has stopped
 }
 
 // New makes an empty shard.
@@ -217,6 +222,9 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 func (s *Shard) freeLockOf(l *Lock) {
 	if l.res.bytes != nil {
 		s.dropBytes(l, wire.Cancelled)
+	}
+	if l.more != nil {
+		s.endWait(l)
 	}
 	l.unqueue()
 	s.stopTimer(l)

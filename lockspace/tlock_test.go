@@ -17,6 +17,7 @@ type tlock struct {
 	from      Mode // held before the running operation
 	wanted    Mode // of the running operation; NoMode: none runs
 	flags     uint32
+	owner     uint64     // Request.Owner
 	last      Completion // with a copy of the value
 	ends      int        // completions so far
 	basts     []Mode
@@ -49,7 +50,7 @@ func (l *tlock) ask() Status {
 	n.c.t.Helper()
 	n.c.now++
 	closed := n.closed
-	q := Request{Name: []byte(l.name), Hash: Hash([]byte(l.name)), Mode: l.wanted, Flags: l.flags, User: l, Tag: l.tag}
+	q := Request{Name: []byte(l.name), Hash: Hash([]byte(l.name)), Mode: l.wanted, Flags: l.flags, Owner: l.owner, User: l, Tag: l.tag}
 	id, st := n.shardOf(l.name).Lock(n.now(), &q)
 	for i := range q.Name {
 		q.Name[i] = 0xa5 // it must have been copied
@@ -157,7 +158,7 @@ func (n *node) Complete(user any, id, tag uint64, c *Completion) {
 		n.c.fatalf("%q: granted %v instead of %v", l.name, c.Mode, l.wanted)
 	}
 	l.last = *c
-	l.last.Value = bytes.Clone(c.Value)
+	l.last.Value, l.last.Cycle = bytes.Clone(c.Value), bytes.Clone(c.Cycle)
 	l.mode = c.Mode
 	l.open = c.Bits&wire.BitOpenClaim != 0 && c.Mode != NoMode
 	l.ends++

@@ -1,0 +1,300 @@
+package lockspace
+
+import "github.com/lockify-dlm/lockify/wire"
+
+// This file is the way of a probe; deadlock.go says why it goes so.
+
+// blocker is a lock that another one waits for: because of the mode it holds,
+// or because it stands ahead in the queue.
+type blocker struct {
+	lock  *Lock
+	ahead bool
+	via   *Lock // not nil: the path leads through this request, which stands ahead
+}
+
+// chase takes a probe on to the master of what l, a lock of this node, waits
+// for.
+func (s *Shard) chase(l *Lock, round uint32, path wire.Path) {
+	r := l.res
+	switch {
+	case r.mastered():
+		s.extend(r, l, round, path)
+	case r.state == remote && r.held == nil:
+		s.probe(r.life.Node(), &wire.Msg{
+			Type: wire.Probe, Name: r.name(), Life: r.life, Lock: l.id, Op: l.op, Num: round, Path: path,
+		})
+	}
+}
+
+// probe sends m, unless the shard has done enough for now, or its path names a
+// node that has gone.
+func (s *Shard) probe(to uint16, m *wire.Msg) {
+	d := &s.deadlocks
+	if d.work <= 0 || !s.view.Has(to) {
+		s.stats.ProbesDropped++
+		return
+	}
+	d.work -= probeCost
+	s.sendBare(to, m)
+}
+
+// onProbe is the master's side.
+func (s *Shard) onProbe(from, hash uint64, m *wire.Msg) {
+	s.replenish()
+	r := s.names.find(hash, m.Name)
+	l := s.locks.find(from, m.Lock)
+	if r == nil || l == nil || l.res != r || !r.mastered() || r.life != m.Life || l.op != m.Op {
+		s.stats.Ignored++
+		return
+	}
+	s.extend(r, l, m.Num, m.Path)
+}
+
+// extend makes the path longer by each blocker of l, and takes it there.
+func (s *Shard) extend(r *resource, l *Lock, round uint32, path wire.Path) {
+	n := path.Len()
+	if n+2 > wire.MaxEdges { // two where it leads through a request
+		s.stats.ProbesDropped++
+		return
+	}
+	origin := partyOf(l, l.wanted)
+	if n != 0 {
+		origin = path.At(0).Waiter
+	}
+	found := s.blockersOf(r, l, round)
+	for i, b := range found {
+		if ownerIn(found[:i], b.lock) {
+			continue
+		}
+		long := path
+		if b.via != nil {
+			long = s.edge(r, long, l, b.via, true)
+			long = s.edge(r, long, b.via, b.lock, b.ahead)
+		} else {
+			long = s.edge(r, long, l, b.lock, b.ahead)
+		}
+		if b.lock.xid == origin.Owner && b.lock.owner == origin.Instance {
+			s.verify(long, long.Len()-2)
+			return
+		}
+		s.probe(wire.NodeOf(b.lock.owner), &wire.Msg{Type: wire.Chase, Num: round, Path: long})
+	}
+}
+
+// ownerIn says whether the path goes to l's owner already.
+func ownerIn(done []blocker, l *Lock) bool {
+	for _, b := range done {
+		if b.lock.xid == l.xid && b.lock.owner == l.owner {
+			return true
+		}
+	}
+	return false
+}
+
+func partyOf(l *Lock, mode Mode) wire.Party {
+	return wire.Party{Instance: l.owner, Lock: l.id, Op: l.op, Owner: l.xid, Mode: uint8(mode)}
+}
+
+// edge gives a copy of path with one more edge.
+func (s *Shard) edge(r *resource, path wire.Path, l, o *Lock, ahead bool) wire.Path {
+	e := wire.Edge{Name: r.name(), Life: r.life, Waiter: partyOf(l, l.wanted), Blocker: partyOf(o, o.granted), Ahead: ahead}
+	if ahead {
+		e.Blocker.Mode = uint8(o.wanted)
+	}
+	return path[:len(path):len(path)].Append(&e)
+}
+
+// blockersOf gives the locks whose owners l waits for: all, or, if they are
+// more than probeFanout, those whose turn it is in this round.
+func (s *Shard) blockersOf(r *resource, l *Lock, round uint32) (found []blocker) {
+	n := 0
+	s.owners(r, l, func(blocker) { n++ })
+	from := 0
+	if n > probeFanout {
+		from = int(uint64(round) * probeFanout % uint64(n))
+	}
+	i := -from
+	s.owners(r, l, func(b blocker) {
+		if (i+n)%max(n, 1) < probeFanout {
+			found = append(found, b)
+		}
+		i++
+	})
+	return found
+}
+
+// owners calls f for each lock whose owner l waits for, directly or through a
+// request ahead of it.
+func (s *Shard) owners(r *resource, l *Lock, f func(blocker)) {
+	var last [6]*Lock // by mode, the last request of the wait queue through which l waits
+	r.blockers(l, func(o *Lock, ahead bool) {
+		s.deadlocks.work--
+		switch {
+		case ahead && (o.xid == 0 || !o.excludes(l)):
+			if o.queue == &r.waiting && o.flags&(alternates|OutOfOrder) == 0 {
+				last[o.wanted] = o // what an earlier one in this mode waits for, this does, too
+			} else if s.deadlocks.work > 0 {
+				s.ownersThrough(r, o, f)
+			}
+		case o.xid != 0:
+			f(blocker{lock: o, ahead: ahead})
+		}
+	})
+	for _, via := range last {
+		if via != nil {
+			s.ownersThrough(r, via, f)
+		}
+	}
+}
+
+// ownersThrough calls f for each lock whose owner the request via waits for.
+// What is only ahead of via is ahead of those behind via as well.
+func (s *Shard) ownersThrough(r *resource, via *Lock, f func(blocker)) {
+	r.blockers(via, func(o *Lock, ahead bool) {
+		s.deadlocks.work--
+		if o.xid != 0 && (!ahead || o.excludes(via)) {
+			f(blocker{lock: o, ahead: ahead, via: via})
+		}
+	})
+}
+
+// blockers calls f for each lock that must go, or lower its mode, before the
+// waiting operation of l can be granted, and for each request that must be
+// decided first (ahead): the other side of grantable.
+func (r *resource) blockers(l *Lock, f func(o *Lock, ahead bool)) {
+	if l.wanted == NoMode || l.queue != &r.convert && l.queue != &r.waiting {
+		return
+	}
+	for _, q := range []*queue{&r.granted, &r.convert} {
+		for o := q.head; o != nil; o = o.next {
+			if o != l && l.blockedBy(o.granted) {
+				f(o, false)
+			}
+		}
+	}
+	if l.flags&OutOfOrder != 0 {
+		return
+	}
+	for _, q := range []*queue{&r.convert, &r.waiting} {
+		for o := q.head; o != nil; o = o.next {
+			if o == l {
+				return
+			}
+			f(o, true)
+		}
+	}
+}
+
+// blockedBy says that held excludes all that the waiting l can be granted as.
+// One that takes an alternate mode may wait for some locks or for others: then
+// it waits for none of them for certain.
+func (l *Lock) blockedBy(held Mode) bool {
+	alt := l.alternate()
+	return !Compatible(held, l.wanted) && (alt == NoMode || !Compatible(held, alt))
+}
+
+// excludes says that l, which waits behind o, is blocked by whatever o is
+// granted as.
+func (o *Lock) excludes(l *Lock) bool {
+	alt := o.alternate()
+	return l.blockedBy(o.wanted) && (alt == NoMode || l.blockedBy(alt))
+}
+
+// onChase: the owner of the last edge's blocker is one of this node. Take the
+// probe on to the masters of all that it waits for here.
+func (s *Shard) onChase(m *wire.Msg) {
+	s.replenish()
+	n := m.Path.Len()
+	if n == 0 {
+		s.stats.Ignored++
+		return
+	}
+	origin, last := m.Path.At(0).Waiter, m.Path.At(n-1).Blocker
+	if last.Instance != s.cfg.Self {
+		s.stats.Ignored++
+		return
+	}
+	var next *waiter
+	for w := s.deadlocks.owners[last.Owner]; w != nil; w = next {
+		next = w.mate // w may end with this step
+		l := w.lock
+		stops := l.flags&NoDlckWt == 0 && younger(&last, &origin)
+		if !stops && !l.cancel && !l.dying && s.firstPass(&origin, m.Num, l) {
+			s.chase(l, m.Num, m.Path)
+		}
+	}
+}
+
+// firstPass says whether a probe comes by l for the first time in its round,
+// and notes it.
+func (s *Shard) firstPass(origin *wire.Party, round uint32, l *Lock) bool {
+	d := &s.deadlocks
+	p := passed{origin.Instance, origin.Lock, origin.Op, round, l.id}
+	if _, again := d.seen[p]; again {
+		return false
+	}
+	if len(d.seen) >= probeSeen {
+		s.stats.ProbesDropped++
+		return false
+	}
+	if d.seen == nil {
+		d.seen = map[passed]struct{}{}
+	}
+	d.seen[p] = struct{}{}
+	return true
+}
+
+// onVerify goes on with verify if edge Num is of a name that is kept here.
+func (s *Shard) onVerify(m *wire.Msg) {
+	s.replenish()
+	if int(m.Num) < m.Path.Len() && s.ofEdge(m.Path.At(int(m.Num))) != nil {
+		s.verify(m.Path, int(m.Num))
+	}
+}
+
+// ofEdge gives the resource that e is of, if it is mastered by this shard and
+// in the same life.
+func (s *Shard) ofEdge(e wire.Edge) *resource {
+	r := s.names.find(Hash(e.Name), e.Name)
+	if r == nil || !r.mastered() || r.life != e.Life {
+		return nil
+	}
+	return r
+}
+
+// verify looks at edges i to 0 of a closed path, those it can here, and sends
+// the path on to the master of the next. Behind the first edge the cycle is
+// proven.
+func (s *Shard) verify(path wire.Path, i int) {
+	for ; i >= 0; i-- {
+		e := path.At(i)
+		r := s.ofEdge(e)
+		if r == nil {
+			s.probe(e.Life.Node(), &wire.Msg{Type: wire.Verify, Num: uint32(i), Path: path})
+			return
+		}
+		if !s.stands(r, &e) && !s.off(NoVerify) {
+			s.stats.Phantoms++
+			return
+		}
+	}
+	s.endDeadlocked(path)
+}
+
+// stands says whether an edge that was seen before is still there.
+func (s *Shard) stands(r *resource, e *wire.Edge) bool {
+	l := s.locks.find(e.Waiter.Instance, e.Waiter.Lock)
+	o := s.locks.find(e.Blocker.Instance, e.Blocker.Lock)
+	if l == nil || o == nil || l.res != r || o.res != r || l.op != e.Waiter.Op || o.op != e.Blocker.Op {
+		return false
+	}
+	found := false
+	r.blockers(l, func(b *Lock, ahead bool) {
+		mode := b.granted
+		if ahead {
+			mode = b.wanted
+		}
+		found = found || b == o && ahead == e.Ahead && uint8(mode) == e.Blocker.Mode
+	})
+	return found
+}

@@ -334,12 +334,10 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 	}
 	l := s.copyOf(r, owner, rec)
 	l.token = r.lastToken
-	if l.flags&alternates != 0 && l.flags&ValBlk != 0 {
-		l.flags |= IvValBlk // an ADOPT has no room for what it would write
-	}
 	switch {
 	case l.granted == NoMode:
 		r.waiting.push(l)
+		r.unordered = r.unordered || l.flags&OutOfOrder != 0
 	case l.wanted == NoMode:
 		r.granted.push(l)
 	default:
@@ -363,5 +361,6 @@ func (s *Shard) copyOf(r *resource, owner uint64, rec wire.LockRec) *Lock {
 	l := s.newLock(r, owner, rec.Lock)
 	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
 	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
+	l.loseValue()
 	return l
 }

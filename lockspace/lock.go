@@ -58,6 +58,15 @@ func (l *Lock) setValue(value []byte) {
 	}
 }
 
+// loseValue: what the waiting conversion would write has not come along with
+// it. Should it be granted as something weaker than is held, the value is not
+// valid then.
+func (l *Lock) loseValue() {
+	if l.wanted != NoMode && l.flags&alternates != 0 && l.flags&ValBlk != 0 {
+		l.flags |= IvValBlk
+	}
+}
+
 // pendingValue gives it.
 func (l *Lock) pendingValue() []byte {
 	if l.more == nil {

@@ -160,7 +160,8 @@ func (s *Shard) SendPurge(now int64, node uint16, owner uint64) Status {
 	if !s.view.Has(node) {
 		return wire.NoNode
 	}
-	s.sendBare(node, &wire.Msg{Type: wire.Purge, Instance: owner})
+	s.msg = wire.Msg{Type: wire.Purge, Instance: owner}
+	s.host.Send(node, &s.msg) // for all shards, so that the host has to bring it home, too
 	return wire.OK
 }
 

@@ -164,6 +164,7 @@ func (s *Shard) rebuild(r *resource) {
 		r.settleMode(l)
 	}
 	for _, l := range pending {
+		l.loseValue()
 		s.convertHere(r, l, nil)
 	}
 	for _, l := range requests {

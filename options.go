@@ -47,7 +47,9 @@ func New() Option { return Option{flags: lockspace.NewName} }
 // has not been granted d from now is withdrawn in the cluster and fails with
 // ErrTimedOut, unless the grant came just before. The node looks every 10 ms.
 // It differs from a context with a deadline in that the outcome is certain: no
-// grant comes after it. d must be above 0. (Kernel: TIMEOUT, which it dropped.)
+// grant comes after it. So it waits for the node that may have granted it; a
+// context bounds that, too. d must be above 0. (Kernel: TIMEOUT, which it
+// dropped.)
 func Timeout(d time.Duration) Option { return Option{wait: d, timed: true} }
 
 // NoQueue makes a request that cannot be granted at once fail with

@@ -44,11 +44,13 @@
 //	barrier.go    who has told what in a view
 //	epoch.go      messages of other views
 //	fence.go      the end of a node's part
+//	orphan.go     locks whose program has gone
+//	timeout.go    deadlines of requests
 //	mode.go flags.go  the kernel's tables and numbers
 //	lock.go resource.go table.go  the data
 //
 // # Not here yet
 //
 // Views that the members agree on, and leases; deadlock detection
-// across resources and the remaining flags belong beside grant.go.
+// across resources belongs beside grant.go.
 package lockspace

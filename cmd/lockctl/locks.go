@@ -24,7 +24,8 @@ The queues are complete on the master of a resource; other nodes show their own
 locks only. ROLE says what the node is to the resource: master, remote (another
 node is), lookup (asks the directory node who is), claimed (master by its own
 word, not yet confirmed), adopting (such a claim met another master), unused
-(nothing but a directory entry).`,
+(nothing but a directory entry). ORPHAN OF says which session has left a
+persistent lock behind; only the node that it used knows. See lockctl purge.`,
 		Example: `  lockctl locks storage
   lockctl locks storage --limit 20 --json`,
 		Args: exactArgs("LOCKSPACE"),
@@ -73,7 +74,7 @@ func printLocks(w io.Writer, doc *locksDocument) error {
 	for i := range doc.Resources {
 		rows = append(rows, resourceRows(&doc.Resources[i])...)
 	}
-	if err := table(w, []any{"RESOURCE", "ROLE", "MASTER", "DIRECTORY", "QUEUE", "NODE", "MODE", "WANTS", "LOCK", "TOKEN"}, rows); err != nil {
+	if err := table(w, []any{"RESOURCE", "ROLE", "MASTER", "DIRECTORY", "QUEUE", "NODE", "MODE", "WANTS", "LOCK", "TOKEN", "ORPHAN OF"}, rows); err != nil {
 		return err
 	}
 	if doc.Truncated {
@@ -98,12 +99,16 @@ func resourceRows(r *admin.Resource) [][]any {
 			if l.Wanted != "" {
 				wants = l.Wanted
 			}
-			rows = append(rows, append(first, q.name, l.Node, l.Granted, wants, l.ID, l.Token))
+			orphan := "-"
+			if l.Orphan {
+				orphan = fmt.Sprint("session ", l.Session)
+			}
+			rows = append(rows, append(first, q.name, l.Node, l.Granted, wants, l.ID, l.Token, orphan))
 			first = []any{"", "", "", ""}
 		}
 	}
 	if rows == nil {
-		rows = [][]any{append(first, "-", "-", "-", "-", "-", "-")}
+		rows = [][]any{append(first, "-", "-", "-", "-", "-", "-", "-")}
 	}
 	return rows
 }

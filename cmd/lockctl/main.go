@@ -89,13 +89,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, lockspaces, locks and lock; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, lockspaces, locks, lock and purge; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, lockspaces, locks and lock", args[0])
+			err := fmt.Errorf("no command %q; there are status, lockspaces, locks, lock and purge", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -114,7 +114,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o))
+	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o), purgeCommand(o))
 	return cmd
 }
 

@@ -151,7 +151,7 @@ func resourceOf(i *lockspace.ResourceInfo) Resource {
 func locksOf(q []lockspace.LockInfo) []Lock {
 	out := make([]Lock, 0, len(q))
 	for _, l := range q {
-		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token})
+		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token, Orphan: l.Orphan, Session: l.Session})
 	}
 	return out
 }

@@ -108,6 +108,8 @@ type Lock struct {
 	Granted string `json:"granted"` // mode held, "--": none
 	Wanted  string `json:"wanted"`  // mode asked for, empty: none
 	Token   uint64 `json:"token"`
+	Orphan  bool   `json:"orphan"`  // its program has gone; only its own node knows
+	Session uint64 `json:"session"` // of an orphan: the program's session, 0: a program in the node's process
 }
 
 // Trailer is the last line of the answer to /v1/locks. An answer without it

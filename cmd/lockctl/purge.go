@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify"
+)
+
+func purgeCommand(o *options) *cobra.Command {
+	var node uint16
+	var session uint64
+	var valueSize int
+	cmd := &cobra.Command{
+		Use: "purge LOCKSPACE --node N", Short: "Unlock the locks that programs have left behind",
+		Long: `purge unlocks orphans: persistent locks whose program has gone, which stay on the
+node that it used. lockctl locks shows them, on that node, with the session of
+the program. If N is another node than the one that is asked, it is told to, and
+its answer is not waited for.`,
+		Example: `  # all that programs on node 2 have left
+  lockctl purge storage --node 2
+
+  # what one of them has left
+  lockctl purge storage --node 2 --session 17`,
+		Args: exactArgs("LOCKSPACE"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if node == 0 {
+				return &exitStatus{exitUsage, errors.New("--node is missing: whose orphans?")}
+			}
+			if cmd.Flags().Changed("session") && session == 0 {
+				return &exitStatus{exitUsage, errors.New("--session 0, want 1 or more; leave it out for all")}
+			}
+			return o.purge(cmd.Context(), args[0], node, session, valueSize)
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint16Var(&node, "node", 0, "node `N` that has the orphans")
+	flags.Uint64Var(&session, "session", 0, "only those that session `S` has left (default: all)")
+	flags.IntVar(&valueSize, "value-size", lockify.DefaultValueSize, "`BYTES` of a stored value, the same for all users of LOCKSPACE")
+	return cmd
+}
+
+func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, valueSize int) error {
+	c, err := lockify.Dial(ctx, o.addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	s, err := c.Open(ctx, space, lockify.ValueSize(valueSize))
+	if err != nil {
+		return err
+	}
+	if err := s.Purge(ctx, node, session); err != nil {
+		return fmt.Errorf("purge of node %d: %w", node, err)
+	}
+	return nil
+}

@@ -41,7 +41,7 @@ func init() { // sceneIf refers to the table
 	sceneVerbs = map[string]verb{
 		"nodes":   {"nodes N [shards=K] [without=RULE] [ranges] [brief]: the cluster; first command; ranges: up to the last slash", (*scene).nodes},
 		"stage":   {"stage: node 1 masters r; locks are node 1's, then again node 2's; brief", (*scene).stage},
-		"name":    {"name X [dir=N] [shard=K] [len=N] [in=K]: a name whose directory is node N; or of range K", (*scene).name},
+		"name":    {"name X [dir=N] [then=N] [shard=K] [len=N] [in=K]: a name whose directory is node N, and another one when that has gone; or of range K", (*scene).name},
 		"lock":    {"lock [NODE] LOCK [X] MODE [FLAG...]: a new lock", (*scene).lock},
 		"hold":    {"hold ...: lock, and all about that name is delivered, unseen", (*scene).hold},
 		"convert": {"convert LOCK MODE [FLAG...] [value=V]", (*scene).convert},
@@ -140,13 +140,13 @@ func (s *scene) name(a []string) error {
 	if len(a) == 0 || s.names[a[0]] != "" {
 		return errArgs
 	}
-	dir, shard, length := 1, 0, -1
+	dir, then, shard, length := 1, 0, 0, -1
 	key := ""
 	for _, w := range a[1:] {
 		if v, ok := strings.CutPrefix(w, "in="); ok && s.names[v] != "" {
 			key = s.names[v]
 		}
-		for key, p := range map[string]*int{"dir=": &dir, "shard=": &shard, "len=": &length} {
+		for key, p := range map[string]*int{"dir=": &dir, "then=": &then, "shard=": &shard, "len=": &length} {
 			if v, ok := strings.CutPrefix(w, key); ok {
 				n, err := strconv.Atoi(v)
 				if err != nil {
@@ -164,7 +164,7 @@ func (s *scene) name(a []string) error {
 	} else if length >= 0 {
 		s.called(a[0], strings.Repeat("n", length))
 	} else {
-		s.called(a[0], s.c.name(a[0], dir, shard))
+		s.called(a[0], s.c.thenName(a[0], dir, then, shard))
 	}
 	return nil
 }

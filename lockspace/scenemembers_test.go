@@ -2,6 +2,7 @@ package lockspace
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ func init() {
 	for name, v := range map[string]verb{
 		"crash":    {"crash NODE [lose]: it dies; lose: what it has sent is lost, too", (*scene).crash},
 		"restart":  {"restart NODE: it starts anew, as another instance, in no view yet", (*scene).restart},
-		"view":     {"view [on NODE...]: the next view, of all nodes that are up, is installed on all or some of them", (*scene).view},
+		"view":     {"view [but NODE] [on NODE...]: the next view, of all nodes that are up (but one), is installed on all of those (some)", (*scene).view},
 		"install":  {"install NODE...: the newest view is installed there, too", (*scene).install},
 		"leave":    {"leave LOCK [OWNER]: its program goes", (*scene).leave},
 		"purge":    {"purge FROM NODE [OWNER]: a node ends the orphans of a node", (*scene).purge},
@@ -56,19 +57,27 @@ func (s *scene) restart(a []string) error {
 }
 
 func (s *scene) view(a []string) error {
-	if len(a) > 1 && a[0] != "on" {
+	var but []int
+	if len(a) > 1 && a[0] == "but" {
+		n, err := s.node(a[1])
+		if err != nil {
+			return err
+		}
+		but, a = append(but, int(n.id)), a[2:]
+	}
+	if len(a) > 0 && a[0] != "on" {
 		return errArgs
 	}
-	if len(a) == 0 {
-		for _, n := range s.c.nodes {
-			if !n.down {
-				a = append(a, strconv.Itoa(int(n.id)))
-			}
-		}
-		a = append([]string{"on"}, a...)
+	s.c.next(but...)
+	if len(a) > 0 {
+		return s.install(a[1:])
 	}
-	s.c.next()
-	return s.install(a[1:])
+	for _, n := range s.c.nodes {
+		if !n.down {
+			n.install(s.c.view)
+		}
+	}
+	return nil
 }
 
 func (s *scene) install(a []string) error {
@@ -187,4 +196,23 @@ func (s *scene) answeredCalls() {
 func instanceMark(instance uint64) string {
 	starts := int(instance>>16) - 7
 	return fmt.Sprint(wire.NodeOf(instance)) + strings.Repeat("'", max(0, min(starts, 9)))
+}
+
+// thenName finds a name whose directory is node dir, and node then, if that is
+// not 0, when dir has gone.
+func (c *cluster) thenName(prefix string, dir, then, shard int) string {
+	if then == 0 {
+		return c.name(prefix, dir, shard)
+	}
+	rest := slices.DeleteFunc(slices.Clone(c.view.Members), func(m Member) bool { return int(m.ID) == dir })
+	v, err := NewView(1, rest)
+	if err != nil || !v.Has(uint16(then)) {
+		return c.name(prefix, dir, shard) // a script that makes no sense
+	}
+	for i := 0; ; i++ {
+		name := c.name(fmt.Sprintf("%s%d-", prefix, i), dir, shard)
+		if int(v.Directory(c.route(name))) == then {
+			return name
+		}
+	}
 }

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // testArguments: what no request may have is refused here, with a message
@@ -145,4 +148,45 @@ func TestTooManySpaces(t *testing.T) {
 	expect(t, "a client's Open of one too many", err, ErrLimit)
 	_, err = client.Open(ctx, "space-7")
 	expect(t, "Open of one that is there", err, nil)
+}
+
+// TestForeignLock: a session that names another's lock, or none, hears which,
+// and so does one that sends what this package would not; nothing changes.
+func TestForeignLock(t *testing.T) {
+	nodes := startCluster(t, clusterOptions{nodes: 1, transport: "plain"})
+	ctx := testContext(t)
+	var spaces []*Lockspace
+	for range 2 {
+		s, err := dialNode(t, nodes[0], "unix", "plain").Open(ctx, "test")
+		expect(t, "Open", err, nil)
+		spaces = append(spaces, s)
+	}
+	l, err := spaces[0].Lock(ctx, "n", PR)
+	expect(t, "Lock", err, nil)
+	r := spaces[1].be.(*remote)
+	for what, c := range map[string]struct {
+		m    wire.Msg
+		want error
+		says string
+	}{
+		"unlock":        {wire.Msg{Type: wire.UnlockReq, Lock: l.id}, ErrNotOwner, ""},
+		"convert":       {wire.Msg{Type: wire.ConvertReq, Lock: l.id, Mode: uint8(EX)}, ErrNotOwner, ""},
+		"no such lock":  {wire.Msg{Type: wire.UnlockReq, Lock: l.id + 1<<40}, ErrNotHeld, ""},
+		"no such shard": {wire.Msg{Type: wire.UnlockReq, Lock: l.id | 0xff}, ErrNotHeld, ""},
+		"flags":         {wire.Msg{Type: wire.LockReq, Name: []byte("n"), Flags: 1 << 31}, ErrFlags, "unknown flags 0x80000000"},
+		"EXPEDITE":      {wire.Msg{Type: wire.LockReq, Name: []byte("n"), Mode: uint8(EX), Flags: lockspace.Expedite}, ErrFlags, "EXPEDITE is for NL"},
+		"node":          {wire.Msg{Type: wire.PurgeReq, Num: 1 << 20}, ErrNode, ""},
+	} {
+		ch := make(chan error, 1)
+		r.c.start(r.space, &c.m, whenDone(func(err error) { ch <- err }), false)
+		err := wait(t, ctx, what, ch)
+		expect(t, what, err, c.want)
+		if !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: error %q does not say %q", what, err, c.says)
+		}
+	}
+	if l.Mode() != PR || countLocks(nodes) != 1 {
+		t.Fatalf("mode %s, %d locks", l.Mode(), countLocks(nodes))
+	}
+	expect(t, "Unlock", l.Unlock(ctx), nil)
 }

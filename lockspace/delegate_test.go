@@ -720,3 +720,51 @@ func TestRangeInfo(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 }
+
+// TestSimRanges is the simulation with ranges that move about under the
+// programs: without, and with, wrong use of New.
+func TestSimRanges(t *testing.T) {
+	first, last := uint64(1), uint64(simSeeds)
+	if *seedFlag != 0 {
+		first, last = *seedFlag, *seedFlag
+	}
+	for _, reuse := range []bool{false, true} {
+		var st simStats
+		for seed := first; seed <= last; seed++ {
+			if failed := newSimOf(t, seed, reuse, slash, 0, &st).run(simSteps); failed != "" {
+				t.Fatalf("reuse %v, seed %d: %s", reuse, seed, failed)
+			}
+		}
+		t.Logf("reuse %v: %+v", reuse, st)
+		if *seedFlag == 0 && (st.delegated == 0 || st.refused == 0 || st.relayed == 0 || st.returned == 0 || st.claims == 0) {
+			t.Errorf("something never happened: %+v", st)
+		}
+		if !reuse && (st.lost != 0 || st.adopted != 0) {
+			t.Errorf("claims were rejected, and no name was used wrongly: %+v", st)
+		}
+	}
+}
+
+// The simulation finds the rules of delegation that random programs run into.
+// All have a script above.
+func TestSimNeedsRangeRules(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rule Rules
+	}{
+		{"relay", NoRelay},
+		{"entries", NoEntries},
+		{"older life", OldLife},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var stats simStats
+			for seed := uint64(1); seed <= simSeeds; seed++ {
+				if failed := newSimOf(t, seed, false, slash, c.rule, &stats).run(simSteps); failed != "" {
+					t.Logf("seed %d: %s", seed, failed)
+					return
+				}
+			}
+			t.Error("no seed has shown what the rule is for")
+		})
+	}
+}

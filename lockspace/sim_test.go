@@ -37,6 +37,8 @@ type sim struct {
 	known    [][]string // by node: names that its programs have heard of
 	live     []*tlock
 	stats    *simStats
+	keys     []string // of ranges; nil: the lockspace has none
+	calls    []*rangeCall
 	failed   string
 	crashes  bool            // nodes die, come back, and views change
 	views    map[int][]*View // by node: decided, not installed
@@ -45,6 +47,7 @@ type sim struct {
 // simStats shows that the runs do what they are meant to.
 type simStats struct {
 	claims, adopted, lost, resent, held, validReads, overlaps, completions, deadlocks, demoted, views uint64
+	delegated, refused, relayed, returned                                                             uint64
 }
 
 // model is what must be true of a name.
@@ -79,8 +82,14 @@ func (s *sim) logf(format string, args ...any) {
 }
 
 func newSim(t testing.TB, seed uint64, reuse bool, without Rules, stats *simStats) *sim {
+	t.Helper()
+	return newSimOf(t, seed, reuse, 0, without, stats)
+}
+
+// newSimOf is newSim with range keys, if rule is one.
+func newSimOf(t testing.TB, seed uint64, reuse bool, rule RangeRule, without Rules, stats *simStats) *sim {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	c := newCluster(t, 3+rng.IntN(3), 1+rng.IntN(2), without)
+	c := newRangeCluster(t, 3+rng.IntN(3), 1+rng.IntN(2), rule, without)
 	c.abort = func(why string) { panic(simFailure(why)) }
 	s := &sim{
 		c: c, t: t, rng: rng, reuse: reuse, names: map[string]*model{}, stats: stats,
@@ -88,6 +97,10 @@ func newSim(t testing.TB, seed uint64, reuse bool, without Rules, stats *simStat
 	}
 	for i := range 3 {
 		name := fmt.Sprintf("p%d", i)
+		if rule != 0 {
+			key := fmt.Sprintf("k%d/", i)
+			s.keys, name = append(s.keys, key), key+name
+		}
 		s.model(name)
 		for k := range s.known {
 			s.known[k] = append(s.known[k], name)
@@ -135,6 +148,8 @@ func (s *sim) run(steps int) (failed string) {
 			s.pass(testIdle + 1)
 		case p < 620:
 			s.rest()
+		case p < 630 && s.keys != nil:
+			s.rangeOp()
 		default:
 			s.program(s.rng.IntN(len(s.c.nodes)))
 		}

@@ -76,6 +76,9 @@ func (s *sim) readOrCreate(k int, l *tlock) {
 	}
 	s.children++
 	name := fmt.Sprintf("c%d", s.children)
+	if s.keys != nil {
+		name = s.keys[s.rng.IntN(len(s.keys))] + name
+	}
 	s.learn(k, name)
 	parent.children = append(parent.children, name)
 	if len(parent.children) > 4 {
@@ -214,6 +217,9 @@ func (s *sim) agreement() {
 			if r == nil {
 				continue
 			}
+			if n != s.c.directory(name) && !r.dirLife.IsZero() {
+				s.fail("%q at rest: node %d has an entry, and is not its directory", name, n.id)
+			}
 			if r.held != nil || len(r.early) != 0 || len(r.deferred) != 0 {
 				s.fail("%q at rest: node %d keeps something back", name, n.id)
 			}
@@ -294,7 +300,7 @@ func (s *sim) windDown() {
 			s.unblock()
 		}
 	}
-	s.rest()
+	s.endRanges()
 	for _, l := range s.c.locks {
 		if want := int(l.tag); !l.crashed && !l.gone || !l.crashed && l.ends != want && !(l.lost && l.ends == want) {
 			s.fail("%q %#x: %d completions of %d operations, gone %v", l.name, l.id, l.ends, want, l.gone)
@@ -321,6 +327,7 @@ func (s *sim) windDown() {
 			if n.down {
 				continue
 			}
+			s.stats.relayed += st.Relayed
 			s.stats.claims += st.ClaimsMade
 			s.stats.adopted += st.ClaimsAdopted
 			s.stats.lost += st.ClaimsLost
@@ -346,4 +353,45 @@ func (s *sim) unblock() {
 		}
 	}
 	s.fail("only plain requests wait, and nothing is granted")
+}
+
+// rangeOp delegates a range to some node, or has it given back.
+func (s *sim) rangeOp() {
+	n, key := s.c.nodes[s.rng.IntN(len(s.c.nodes))], s.keys[s.rng.IntN(len(s.keys))]
+	if s.rng.IntN(2) == 0 {
+		s.logf("node %d delegate %q", n.id, key)
+		s.calls = append(s.calls, n.delegate(key))
+		return
+	}
+	s.logf("node %d return %q", n.id, key)
+	s.calls = append(s.calls, n.giveBack(key))
+}
+
+// endRanges gives all ranges back and checks that each call has had its one
+// outcome.
+func (s *sim) endRanges() {
+	s.rest()
+	if s.failed != "" {
+		return
+	}
+	for _, n := range s.c.nodes {
+		for _, key := range s.keys {
+			if k := n.shardOf(key).ranges[key]; k != nil && (k.leaving() || k.state == asking) {
+				s.fail("range %q at rest: %s on node %d", key, rangeStates[k.state], n.id)
+			}
+			n.giveBack(key)
+		}
+	}
+	s.rest()
+	for _, r := range s.calls {
+		switch {
+		case r.ends != 1:
+			s.fail("range %q: %d outcomes of an operation of node %d", r.key, r.ends, r.n.id)
+		case r.st == wire.OK:
+			s.stats.delegated++
+		default:
+			s.stats.refused++
+		}
+	}
+	s.stats.returned += uint64(s.c.sent[wire.Return])
 }

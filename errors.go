@@ -19,6 +19,8 @@ var (
 	ErrLimit      = errors.New("lockify: limit reached")                                         // of the node: locks, sessions
 	ErrClosed     = errors.New("lockify: closed")                                                // node, client or lockspace is closed
 	ErrVersion    = errors.New("lockify: no common protocol version")                            // client and node are too far apart
+	ErrRangeTaken = errors.New("lockify: range belongs to another node")                         // Delegate
+	ErrNoRange    = errors.New("lockify: range is not this node's")                              // Return
 	ErrMismatch   = errors.New("lockify: lockspace exists with other properties in the cluster") // e.g. the value size
 	ErrTimedOut   = errors.New("lockify: not granted in time")                                   // Timeout; withdrawn in the cluster
 	ErrNoOrphan   = errors.New("lockify: no orphan of this name on the node")                    // AdoptOrphan
@@ -39,7 +41,8 @@ var statusErrors = map[wire.Status]error{
 	wire.WouldBlock: ErrWouldBlock, wire.Deadlock: ErrDeadlock, wire.Cancelled: ErrCancelled,
 	wire.LostLock: ErrLost, wire.Invalid: ErrInvalid, wire.Busy: ErrBusy, wire.NoLock: ErrNotHeld,
 	wire.NoSpace: ErrClosed, wire.Limit: ErrLimit, wire.ShuttingDown: ErrClosed,
-	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch, wire.TimedOut: ErrTimedOut,
+	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch,
+	wire.RangeTaken: ErrRangeTaken, wire.NoSuchRange: ErrNoRange, wire.TimedOut: ErrTimedOut,
 	wire.BadName: ErrName, wire.BadMode: ErrMode, wire.BadFlags: ErrFlags, wire.BadValue: ErrValue,
 	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode,
 }

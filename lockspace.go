@@ -26,6 +26,7 @@ type backend interface {
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
 	purge(node uint16, session uint64, done func(error))
+	ranges(op rangeOp, key string, done func(st wire.Status, owner uint64, err error))
 	hurry() // somebody waits for a confirmation
 	close(ctx context.Context) error
 }
@@ -43,7 +44,7 @@ type Lockspace struct {
 // SpaceOption changes how a lockspace is opened.
 type SpaceOption struct {
 	valueSize *int
-	ranges    lockspace.RangeRule
+	ranges    *lockspace.RangeRule
 }
 
 // DefaultValueSize is the size of lock value blocks in bytes, the kernel's
@@ -54,22 +55,6 @@ const DefaultValueSize = 32
 // open the lockspace must say the same.
 func ValueSize(bytes int) SpaceOption { return SpaceOption{valueSize: &bytes} }
 
-// RangePrefix makes the first bytes of a name, 1 to 63, its range key: names with
-// the same key are a range, which Delegate can hand to a node. All who open the
-// lockspace must say the same; without a rule there are no ranges.
-func RangePrefix(bytes int) SpaceOption { return SpaceOption{ranges: lockspace.RangePrefix(bytes)} }
-
-// RangeSeparator makes a name's range key what stands up to the last separator,
-// that one included: with '/' the directory part of a path. See RangePrefix.
-func RangeSeparator(separator byte) SpaceOption {
-	return SpaceOption{ranges: lockspace.RangeLast(separator)}
-}
-
-// RangeFirstSeparator is RangeSeparator with the first separator of a name.
-func RangeFirstSeparator(separator byte) SpaceOption {
-	return SpaceOption{ranges: lockspace.RangeFirst(separator)}
-}
-
 // spaceArgs checks what both kinds of Open are asked for.
 func spaceArgs(name string, opts []SpaceOption) (props node.Props, err error) {
 	props.ValueLen = DefaultValueSize
@@ -77,8 +62,8 @@ func spaceArgs(name string, opts []SpaceOption) (props node.Props, err error) {
 		if o.valueSize != nil {
 			props.ValueLen = *o.valueSize
 		}
-		if o.ranges != 0 {
-			props.Range = o.ranges
+		if o.ranges != nil {
+			props.Range = *o.ranges
 		}
 	}
 	switch {

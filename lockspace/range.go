@@ -3,6 +3,8 @@ package lockspace
 import (
 	"bytes"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -52,17 +54,54 @@ func (r RangeRule) Valid() bool {
 	return r == 0
 }
 
-// String describes r for people.
+// String gives r in the form that ParseRangeRule reads.
 func (r RangeRule) String() string {
+	kind := "last"
 	switch r &^ ruleArg {
 	case rulePrefix:
-		return fmt.Sprintf("the first %d bytes", r&ruleArg)
+		return fmt.Sprintf("prefix:%d", r&ruleArg)
 	case ruleFirst:
-		return fmt.Sprintf("up to the first %q", []byte{byte(r)})
+		kind = "first"
 	case ruleLast:
-		return fmt.Sprintf("up to the last %q", []byte{byte(r)})
+	default:
+		return "none"
 	}
-	return "none"
+	if c := byte(r); c > ' ' && c < 0x7f {
+		return kind + ":" + string(rune(c))
+	}
+	return fmt.Sprintf("%s:%#02x", kind, byte(r))
+}
+
+// ParseRangeRule reads "none", "prefix:8" (RangePrefix), "first:/" (RangeFirst)
+// or "last:/" (RangeLast). A separator is one byte, or its number: "last:0x00".
+func ParseRangeRule(text string) (RangeRule, error) {
+	kind, arg, _ := strings.Cut(text, ":")
+	r := badRule
+	switch kind {
+	case "none":
+		if arg == "" {
+			r = 0
+		}
+	case "prefix":
+		if n, err := strconv.Atoi(arg); err == nil {
+			r = RangePrefix(n)
+		}
+	case "first", "last":
+		c, err := strconv.ParseUint(arg, 0, 8)
+		if len(arg) == 1 {
+			c, err = uint64(arg[0]), nil
+		}
+		if r = RangeFirst(byte(c)); kind == "last" {
+			r = RangeLast(byte(c))
+		}
+		if err != nil {
+			r = badRule
+		}
+	}
+	if !r.Valid() {
+		return 0, fmt.Errorf("lockspace: range rule %q, want none, prefix:N with N from 1 to %d, first:C or last:C with a byte C", text, wire.MaxName-1)
+	}
+	return r, nil
 }
 
 // Key gives the key of a name: a part of it, at least one byte long. The key of

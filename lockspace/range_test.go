@@ -50,10 +50,19 @@ func TestRangeRule(t *testing.T) {
 		t.Error("not keys of the rule")
 	}
 	for r, want := range map[RangeRule]string{
-		0: "none", RangePrefix(3): "the first 3 bytes", RangeFirst('/'): `up to the first "/"`, RangeLast(0): `up to the last "\x00"`,
+		0: "none", RangePrefix(3): "prefix:3", RangeFirst('/'): "first:/", RangeLast(0): "last:0x00",
+		RangeLast('1'): "last:1", RangeFirst(' '): "first:0x20", RangeFirst(':'): "first::",
 	} {
 		if r.String() != want {
 			t.Errorf("%q, want %q", r, want)
+		}
+		if back, err := ParseRangeRule(want); back != r || err != nil {
+			t.Errorf("%q is read as %v, %v", want, back, err)
+		}
+	}
+	for _, bad := range []string{"", "all", "none:1", "prefix", "prefix:0", "prefix:64", "prefix:x", "first", "last:ab", "last:0x100", "last:-1"} {
+		if r, err := ParseRangeRule(bad); err == nil {
+			t.Errorf("%q is read as %v", bad, r)
 		}
 	}
 }

@@ -82,7 +82,7 @@ func (s *session) notOpen(space uint32, m *wire.Msg) error {
 	switch m.Type {
 	case wire.CloseSpace:
 		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
-	case wire.LockReq, wire.ConvertReq, wire.UnlockReq, wire.PurgeReq:
+	case wire.LockReq, wire.ConvertReq, wire.UnlockReq, wire.PurgeReq, wire.DelegateReq, wire.ReturnReq:
 		s.fail(space, m, wire.NoSpace)
 	case wire.RangeReq:
 		s.failBytes(space, m, wire.NoSpace)
@@ -184,6 +184,10 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 		if sp.has(m.Lock) {
 			sp.space.other(&Op{kind: opCancelBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
 		}
+	case wire.DelegateReq:
+		sp.space.rangeOp(&Op{kind: opDelegate, owner: sp, name: m.Name, tag: m.Req}, &s.batch)
+	case wire.ReturnReq:
+		sp.space.rangeOp(&Op{kind: opReturn, owner: sp, name: m.Name, tag: m.Req}, &s.batch)
 	case wire.CloseSpace:
 		sp.releaseAll(false)
 		delete(s.spaces, sp.space.id)

@@ -76,9 +76,11 @@ const (
 	opCancelBytes
 	opAbandon // the owner is gone; xid: the session's number
 	opRefuse  // of a lock that is not the owner's: say why
+	opDelegate
+	opReturn
 )
 
-// Op is an operation on a lock.
+// Op is an operation on a lock, or on a range.
 type Op struct {
 	kind  opKind
 	mode  lockspace.Mode
@@ -192,6 +194,14 @@ func (r *runner) exec(op *Op) {
 		if st = r.shard.Unlock(now, op.id, op.flags, op.value); st == wire.OK {
 			st = wire.Unlocked
 		}
+	case opDelegate:
+		if r.space.broken.Load() {
+			st = wire.Mismatch
+			break
+		}
+		st = r.shard.Delegate(now, op.name, op.owner, op.tag)
+	case opReturn:
+		st = r.shard.Return(now, op.name, op.owner, op.tag)
 	case opCancel:
 		r.shard.Cancel(now, op.id, op.tag)
 	case opBytes:

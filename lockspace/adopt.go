@@ -161,6 +161,7 @@ func (s *Shard) resumeClaim(r *resource, met bool) {
 	r.other = wire.Life{}
 	// What is held for that life waits for this claim too. NOTIFY must not
 	// stand behind it where master and directory were one node.
+	s.forwardHeld(r, c.gone)
 	s.dropHeldAbout(r, c.gone)
 	if met {
 		c.lost, c.written, r.valueOK = true, false, false

@@ -101,14 +101,23 @@ func (s *Shard) notify(c *claim) {
 // claimHere decides on a claim of this node as the directory that it has
 // become.
 func (s *Shard) claimHere(r *resource) {
-	switch {
-	case s.recovering && s.mustWait(r):
+	if s.recovering && s.mustWait(r) {
 		s.record(r) // openName comes back to it
+		return
+	}
+	untold := s.untold(r) // as the owner of a range, to whom it has come with the claim open
+	if untold != nil {
+		r.dirLife = wire.Life{}
+	}
+	switch {
 	case r.dirLife.IsZero(), r.dirLife == r.claim.gone, r.dirLife.Instance == s.cfg.Self:
 		r.dirLife = r.life
 		s.confirm(r)
 	default:
 		s.rejected(r, r.dirLife)
+	}
+	for i := range untold {
+		s.reassign(r, s.self, &untold[i])
 	}
 }
 

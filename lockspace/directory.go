@@ -76,10 +76,23 @@ func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
 		answer.Type, answer.Other = wire.Reject, r.dirLife
 	}
 	node := wire.NodeOf(from)
-	s.send(r, node, &answer, s.never())
+	s.answerClaim(r, node, &answer)
 	for i := range untold {
 		s.reassign(r, node, &untold[i])
 	}
+}
+
+// answerClaim sends CONFIRM or REJECT. They do not stand behind what this node
+// has to say to the claimant in other roles either: the owner of a range, or a
+// directory node that has got it back, may itself have claimed the name, and
+// hold the unlock of its adoption by the claimant's last life.
+func (s *Shard) answerClaim(r *resource, to uint16, m *wire.Msg) {
+	if s.off(GateAnswers) {
+		s.send(r, to, m, gated)
+		return
+	}
+	m.Name = r.name()
+	s.sendBare(to, m)
 }
 
 // untold takes back the YOU for the present entry if the fence holds it here

@@ -111,6 +111,19 @@ func keep(m *wire.Msg, r *resource) wire.Msg {
 	return c
 }
 
+// forwardHeld lets the requests of other nodes go on that stand behind messages
+// about a life: those are about to be taken back, and whoever asked must hear
+// from that master that it is none.
+func (s *Shard) forwardHeld(r *resource, life wire.Life) {
+	for h := r.held; h != nil; h = h.resNext {
+		for i := range h.msgs {
+			if m := &h.msgs[i]; m.Life == life && m.Type == wire.Fwd {
+				s.sendBare(h.to, m)
+			}
+		}
+	}
+}
+
 // dropHeldAbout takes back what has not left about a life that has ended.
 func (s *Shard) dropHeldAbout(r *resource, life wire.Life) {
 	for h := r.held; h != nil; h = h.resNext {

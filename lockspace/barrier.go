@@ -181,9 +181,12 @@ func (s *Shard) keepTrust() {
 	}
 }
 
-// trusts says whether this node has been the directory of r ever since a
-// recovery that it has completed: it knows of its master then.
+// trusts says, during a recovery, whether this node has been the directory of r
+// ever since one that it has completed: it knows of its master then.
 func (s *Shard) trusts(r *resource) bool {
+	if s.inRange(r.name()) {
+		return false
+	}
 	slot := slotOf(s.cfg.Range.Route(r.name(), r.hash))
 	return s.trusted[slot/64]>>(slot%64)&1 == 1
 }

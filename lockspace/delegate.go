@@ -98,19 +98,17 @@ func (s *Shard) Delegate(now int64, key []byte, user any, tag uint64) Status {
 	if !s.cfg.Range.IsKey(key) {
 		return wire.Invalid
 	}
+	if s.fenced || s.view.Epoch == 0 {
+		return wire.ShuttingDown
+	}
 	k := s.ranges[string(key)]
-	dir := s.view.Directory(Hash(key))
 	switch {
 	case k == nil && len(s.ranges) >= maxRanges:
 		return wire.Limit
-	case k == nil && dir == s.self:
-		k = s.newRange(key, owned, s.cfg.Self)
-		k.gen = s.newGeneration()
-		s.answerCaller(caller{user, tag}, wire.OK, 0)
 	case k == nil:
 		k = s.newRange(key, asking, s.cfg.Self)
 		k.callers = append(k.callers, caller{user, tag})
-		s.sendBare(dir, &wire.Msg{Type: wire.AskRange, Name: key})
+		s.askFor(k)
 	case k.state == owned:
 		s.answerCaller(caller{user, tag}, wire.OK, 0)
 	case k.state == asking:

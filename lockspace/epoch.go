@@ -26,6 +26,7 @@ var directoryPath = [256]bool{
 	wire.Lookup: true, wire.You: true, wire.Fwd: true,
 	wire.Notify: true, wire.Confirm: true, wire.Reject: true,
 	wire.Stale: true, wire.NotDir: true,
+	wire.AskRange: true, wire.NoRange: true, wire.Delegate: true, wire.Return: true,
 }
 
 // futureMax bounds the messages of later views that a shard keeps. A node that
@@ -51,13 +52,18 @@ func (s *Shard) admit(from Origin, hash uint64, m *wire.Msg) bool {
 	case from.Epoch == s.view.Epoch:
 		s.lastFrom = from.Instance
 		return true
-	case directoryPath[m.Type] && !s.takesOld(m.Type):
+	case onDirectoryPath(m) && !s.takesOld(m.Type):
 	default:
 		s.late = true
 		return true
 	}
 	s.stats.Ignored++
 	return false
+}
+
+// onDirectoryPath says that m is on the directory's path, as it is or in a RELAY.
+func onDirectoryPath(m *wire.Msg) bool {
+	return directoryPath[m.Type] || m.Type == wire.Relay && m.Num != uint32(wire.Remove)
 }
 
 // takesOld says that a test has switched the filter off for type t.
@@ -81,7 +87,7 @@ func (s *Shard) keepFuture(from Origin, hash uint64, m *wire.Msg) {
 func cloneMsg(m *wire.Msg) wire.Msg {
 	c := *m
 	c.Name, c.Value, c.Locks = slices.Clone(m.Name), slices.Clone(m.Value), slices.Clone(m.Locks)
-	c.Text, c.Ranges = slices.Clone(m.Text), slices.Clone(m.Ranges)
+	c.Text, c.Ranges, c.Entries = slices.Clone(m.Text), slices.Clone(m.Ranges), slices.Clone(m.Entries)
 	return c
 }
 

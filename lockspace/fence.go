@@ -28,6 +28,7 @@ func (s *Shard) Fence(now int64) {
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
 	s.kept, s.keptBytes, s.recovering = 0, 0, false
 	s.wills, s.timers, s.timerOf = nil, nil, nil
+	s.fenceRanges()
 	for _, l := range own {
 		s.fenceBytes(l)
 		if l.orphan && l.wanted == NoMode {

@@ -34,7 +34,7 @@ func (s *Shard) startHandover(k *keyRange, st rangeState) {
 // handOver moves the ranges whose claims have closed. What went into the
 // outbox before them leaves first.
 func (s *Shard) handOver() {
-	if len(s.leaving) == 0 {
+	if len(s.leaving) == 0 || s.recovering { // it does not know all masters yet
 		return
 	}
 	s.releaseHeld()

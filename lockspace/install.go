@@ -40,11 +40,13 @@ func (s *Shard) Install(now int64, v *View) {
 	s.keepTrust()
 	s.clock = max(s.clock, v.Epoch<<tokenCounterBits) // later than all the dead have issued
 	s.common.Advance(s.clock)
+	s.endDelegations()
 	s.frozen = true
 	for _, r := range s.names.all() {
 		s.carryOver(old, r)
 	}
 	s.frozen = false
+	s.askAgainForRanges()
 	s.releaseHeld()
 	if s.progress(); s.told < v.Epoch {
 		s.tellAll(wire.Sent)
@@ -135,10 +137,12 @@ func (s *Shard) sweepEntry(r *resource, dir uint16) (untold bool) {
 	case s.untold(r) != nil:
 		r.dirLife = wire.Life{}
 		return r.life == life
-	case dir != s.self || !s.trusts(r):
+	case dir != s.self:
 		r.dirLife = wire.Life{}
 	case !s.view.HasInstance(life.Instance):
 		s.record(r).dead = life
+		r.dirLife = wire.Life{}
+	case !s.trusts(r):
 		r.dirLife = wire.Life{}
 	}
 	return false
@@ -191,7 +195,7 @@ func (s *Shard) reregister(old *View, r *resource, dir uint16) {
 		r.dirLife, r.ack, r.ackDue = r.life, dir, false
 		return
 	}
-	knows := r.ack == dir && s.view.HasInstance(old.Instance(dir)) && (!r.ackDue || s.openTo(dir) >= old.Epoch)
+	knows := !s.inRange(r.name()) && r.ack == dir && s.view.HasInstance(old.Instance(dir)) && (!r.ackDue || s.openTo(dir) >= old.Epoch)
 	if knows {
 		r.ackDue = false
 	} else if !s.off(NoRegister) {

@@ -1,8 +1,6 @@
 package lockspace
 
 import (
-	"slices"
-
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -40,9 +38,8 @@ func (s *Shard) onRelay(m *wire.Msg) {
 	from := m.Instance
 	inner := *m
 	inner.Type = wire.Type(min(m.Num, 255))
-	member := slices.ContainsFunc(s.view.Members, func(o Member) bool { return o.Instance == from })
 	switch {
-	case !member || s.cfg.Range == 0:
+	case !s.view.HasInstance(from) || s.cfg.Range == 0:
 		s.stats.Ignored++
 	case inner.Type == wire.Lookup:
 		s.onLookup(from, Hash(m.Name), &inner)
@@ -59,9 +56,7 @@ func (s *Shard) onRelay(m *wire.Msg) {
 // range has sent to its directory node before it became owner comes back, and
 // is answered here. It is taken when the entry point ends.
 func (s *Shard) keepHome(m *wire.Msg) {
-	c := *m
-	c.Name, c.Value, c.Locks = slices.Clone(m.Name), slices.Clone(m.Value), slices.Clone(m.Locks)
-	s.home = append(s.home, c)
+	s.home = append(s.home, cloneMsg(m))
 }
 
 // takeHome takes the first of them. false: there is none.

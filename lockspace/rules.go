@@ -32,6 +32,7 @@ const (
 	RemoveLeaving                    // delegation: names are removed from a range that is about to move
 	AnswerLeaving                    // delegation: YOU is given out in a range that is about to move
 	OldLife                          // delegation: an older life of the same master replaces a newer one
+	TrustRanges                      // delegation: names in ranges that have not moved are not registered again in a new view
 
 	NoHoldNotify    // 10: a new directory node answers NOTIFY before all have registered
 	NoHoldLookup    // 10: and LOOKUP

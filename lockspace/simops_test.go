@@ -358,6 +358,9 @@ func (s *sim) unblock() {
 // rangeOp delegates a range to some node, or has it given back.
 func (s *sim) rangeOp() {
 	n, key := s.c.nodes[s.rng.IntN(len(s.c.nodes))], s.keys[s.rng.IntN(len(s.keys))]
+	if n.out() {
+		return
+	}
 	if s.rng.IntN(2) == 0 {
 		s.logf("node %d delegate %q", n.id, key)
 		s.calls = append(s.calls, n.delegate(key))
@@ -375,6 +378,9 @@ func (s *sim) endRanges() {
 		return
 	}
 	for _, n := range s.c.nodes {
+		if n.out() {
+			continue
+		}
 		for _, key := range s.keys {
 			if k := n.shardOf(key).ranges[key]; k != nil && (k.leaving() || k.state == asking) {
 				s.fail("range %q at rest: %s on node %d", key, rangeStates[k.state], n.id)
@@ -385,6 +391,7 @@ func (s *sim) endRanges() {
 	s.rest()
 	for _, r := range s.calls {
 		switch {
+		case r.n.instance != r.instance || r.n.down:
 		case r.ends != 1:
 			s.fail("range %q: %d outcomes of an operation of node %d", r.key, r.ends, r.n.id)
 		case r.st == wire.OK:

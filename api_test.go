@@ -28,6 +28,8 @@ var behaviours = []struct {
 	{"names are bytes", testNameBytes},
 	{"spaces are separate", testSeparateSpaces},
 	{"mismatch", testMismatch},
+	{"ranges", testRanges},
+	{"range arguments", testRangeArguments},
 	{"new", testNew},
 	{"cancel", testCancelWaiting},
 	{"cancel async", testCancelAsync},

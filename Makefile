@@ -9,7 +9,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim fuzz bench lint tidy-check clean
+.PHONY: help build demo test race sim model model-full fuzz bench lint tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ race: ## all tests under the race detector (needs a C compiler)
 
 sim: build ## simulated clusters for BUDGET=50s: deliberate bugs are found, no invariant fails
 	@bin/lockbench sim --budget $(BUDGET)
+
+model: ## the protocol's models, exhaustively (needs spin and a C compiler)
+	@$(GO) run ./models
+
+model-full: ## the same with the large variants
+	@$(GO) run ./models -full
 
 fuzz: ## each fuzz target for FUZZTIME=10s
 	@grep -l '^func Fuzz' --include='*_test.go' -r . | while read -r file; do \

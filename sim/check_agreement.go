@@ -24,6 +24,9 @@ func (c *agreement) name(nm *name) {
 	d := r.nodes[dirID-1]
 	d.shardOf(nm).State(&c.dir, nm.hash, nm.bytes)
 	for _, n := range r.nodes {
+		if !n.takesPart() {
+			continue
+		}
 		st := &c.here
 		if !n.shardOf(nm).State(st, nm.hash, nm.bytes) {
 			continue
@@ -33,7 +36,7 @@ func (c *agreement) name(nm *name) {
 				n.id, st.Held, st.Early, st.Deferred)
 		}
 		switch st.Role {
-		case "lookup", "claimed", "adopting":
+		case "lookup", "claimed", "adopting", "rebuilding":
 			r.fail(inWork, nm, "at rest node %d is in state %v", n.id, st.Role)
 		case "master":
 			masters++

@@ -9,7 +9,7 @@ type answers struct{ watcher }
 func (c *answers) stepped(nm *name) {
 	for _, n := range c.r.nodes {
 		s := n.shardOf(nm)
-		if !s.Holding() {
+		if n.down || !s.Holding() {
 			continue
 		}
 		c.r.evals[inAnswers]++

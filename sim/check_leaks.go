@@ -7,12 +7,18 @@ type leaks struct{ watcher }
 func (c *leaks) ended() {
 	r := c.r
 	for _, n := range r.nodes {
+		if n.down {
+			continue
+		}
 		for k, s := range n.shards {
 			r.evals[inLeaks]++
 			st := s.Stats()
 			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || !s.Quiet() {
 				r.fail(inLeaks, nil, "node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
 					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, s.Quiet())
+			}
+			if st.TwoMasters != 0 || st.Overrun != 0 || st.Recovering {
+				r.fail(inAgreement, nil, "node %d shard %d: %+v", n.id, k, st)
 			}
 			r.stats.add(&st)
 			if st.ClaimsMade != st.ClaimsConfirmed+st.ClaimsAdopted+st.ClaimsLost {

@@ -195,12 +195,13 @@ func (c *order) bast(l *lock, mode ls.Mode) {
 	}
 }
 
-// sent notes what the master says to another node during an operation.
-func (c *order) sent(n *node, to uint16, nm *name, m *wire.Msg) {
+// sent notes what the master says to another node instance during an
+// operation.
+func (c *order) sent(n *node, to uint64, nm *name, m *wire.Msg) {
 	if c.node != n || c.name != nm {
 		return
 	}
-	e := OracleEvent{Owner: c.r.nodes[to-1].instance, ID: m.Lock, Mode: ls.Mode(m.Mode)}
+	e := OracleEvent{Owner: to, ID: m.Lock, Mode: ls.Mode(m.Mode)}
 	switch m.Type {
 	case wire.Bast:
 		e.Blocking = true

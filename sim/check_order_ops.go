@@ -23,11 +23,16 @@ func (c *order) local(step func(o *Oracle, self uint64)) {
 	c.end(known)
 }
 
-// message takes a message of another node.
-func (c *order) message(from uint64, m *wire.Msg) {
+// message takes a message of another node. ordinary says that it was sent in
+// the view that is in force.
+func (c *order) message(from uint64, m *wire.Msg, ordinary bool) {
 	n, nm := c.node, c.name
 	n.shardOf(nm).State(&c.after, nm.hash, nm.bytes)
 	known := false
+	if !ordinary { // it may be kept, or not count
+		c.end(false)
+		return
+	}
 	switch m.Type {
 	case wire.Request:
 		known = c.request(from, m)
@@ -54,9 +59,10 @@ func (c *order) request(owner uint64, m *wire.Msg) bool {
 		return false
 	}
 	c.load(true)
-	if c.o.Find(owner, m.Lock) == nil {
-		c.o.Lock(owner, m.Lock, ls.Mode(m.Mode), m.Flags)
+	if c.o.Find(owner, m.Lock) != nil {
+		return false // asked again in another view: answered again
 	}
+	c.o.Lock(owner, m.Lock, ls.Mode(m.Mode), m.Flags)
 	return true
 }
 
@@ -105,9 +111,24 @@ func (c *order) you(m *wire.Msg) bool {
 			c.o.Events = append(c.o.Events, OracleEvent{Owner: w.Owner, ID: w.ID, Status: wire.Cancelled, Mode: ls.NoMode})
 			continue
 		}
-		c.o.Lock(w.Owner, w.ID, w.Wanted, w.Flags)
+		flags := w.Flags
+		if c.dying(w.ID) {
+			flags &^= ls.WantBast // nobody listens any more
+		}
+		c.o.Lock(w.Owner, w.ID, w.Wanted, flags)
 	}
 	return true
+}
+
+// dying says that a lock of the node itself is unlocked as soon as its
+// operation ends.
+func (c *order) dying(id uint64) bool {
+	for _, l := range c.node.live {
+		if l.id == id && l.dying {
+			return true
+		}
+	}
+	return false
 }
 
 // withdrawn says whether a program has cancelled the operation of a lock. Its

@@ -56,7 +56,7 @@ func (l *lock) wasTold() bool {
 
 func (c *work) ended() {
 	for _, l := range c.r.locks {
-		if l == nil {
+		if l == nil || l.crashed {
 			continue
 		}
 		c.r.evals[inOnce]++

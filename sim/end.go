@@ -6,6 +6,7 @@ import (
 
 // rest delivers everything and looks at the cluster.
 func (r *run) rest() {
+	r.settle()
 	r.heal()
 	for i := 0; r.busy() && r.failed == nil; i++ {
 		if i == maxDeliveries {
@@ -55,6 +56,9 @@ func (r *run) windDown() {
 func (r *run) pass(ns int64) {
 	r.now += ns + ns/1000 // the slowest clock, too
 	for _, n := range r.nodes {
+		if !n.takesPart() {
+			continue
+		}
 		n.tick()
 		r.stepped()
 	}

@@ -16,6 +16,9 @@ const (
 	timerTick    timerKind = iota // a node's Tick
 	timerProgram                  // a program on the node does something
 	timerFault                    // the network or a node gets worse, or better
+	timerLink                     // a link is mended, unless it was cut again
+	timerFence                    // the lease of a node that is cut off ends
+	timerInstall                  // a node installs a view
 	timerScript                   // the next operation of a recorded run
 )
 

@@ -28,6 +28,7 @@ type lock struct {
 	gone      bool // unlocked, refused or lost: the id is not valid any more
 	dying     bool // a forced unlock waits for the running operation
 	withdrawn bool // a cancel was asked for
+	crashed   bool // gone with its node
 }
 
 func (l *lock) idle() bool { return !l.gone && l.wanted == lockspace.NoMode }

@@ -24,9 +24,10 @@ type lane struct {
 // pair is the link from one node to another. Cut, it loses nothing: what was
 // under way arrives when the link is back, as with package engine.
 type pair struct {
-	from, to int // node ids
-	upAt     int64
-	ready    int64 // when the last packet of all lanes comes out
+	from, to int     // node ids
+	upAt     int64   // it is cut until then
+	parked   []event // of lanes whose first packet waits for that
+	ready    int64   // when the last packet of all lanes comes out
 	bare     []*lane
 }
 
@@ -41,6 +42,7 @@ type packet struct {
 	clock    uint64
 	ready    int64
 	seq      uint64
+	lost     bool // its sender has died
 }
 
 // mix is the finaliser of splitmix64.
@@ -108,11 +110,14 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	if m.Type.Named() {
 		nm = r.nameOf(string(m.Name))
 	}
-	dest := r.nodes[to-1]
+	var dest uint64 // 0: nobody
+	if v := n.views[shard]; v != nil {
+		dest = v.Instance(to)
+	}
 	l := r.laneOf(int(n.id), int(to), shard, nm)
 	r.seq++
 	p := packet{
-		typ: m.Type, instance: n.instance, to: dest.instance, epoch: n.shards[shard].Epoch(), clock: n.clock(), seq: r.seq,
+		typ: m.Type, instance: n.instance, to: dest, epoch: n.shards[shard].Epoch(), clock: n.clock(), seq: r.seq,
 	}
 	if r.wire {
 		p.bytes = m.Append(r.buffer())
@@ -132,7 +137,7 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	if len(l.packets) == 1 {
 		r.net.push(event{at: p.ready, seq: p.seq, lane: l})
 	}
-	r.sends(n, to, nm, m)
+	r.queues.sent(n, dest, nm, m)
 }
 
 func (r *run) buffer() []byte {
@@ -166,7 +171,7 @@ func parts(m *wire.Msg) [7]*[]byte {
 // arrive hands over the first packet of a lane, or says that the link is cut.
 func (r *run) arrive(l *lane) (delivered bool) {
 	if l.pair.upAt > r.now {
-		r.net.push(event{at: l.pair.upAt, seq: l.packets[0].seq, lane: l})
+		l.pair.parked = append(l.pair.parked, event{seq: l.packets[0].seq, lane: l})
 		return false
 	}
 	p := l.packets[0]
@@ -174,7 +179,10 @@ func (r *run) arrive(l *lane) (delivered bool) {
 	l.packets = l.packets[1:]
 	if len(l.packets) > 0 {
 		next := &l.packets[0]
-		r.net.push(event{at: max(next.ready, r.now), seq: next.seq, lane: l})
+		r.net.push(event{at: next.ready, seq: next.seq, lane: l}) // also if that time has passed: order counts
+	}
+	if dest := r.nodes[l.pair.to-1]; p.lost || dest.down || dest.instance != p.to {
+		return false
 	}
 	m := &p.msg
 	if r.wire {
@@ -207,26 +215,46 @@ func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 	}
 	s := n.shards[lockspace.ShardOf(l.name.hash, len(n.shards))]
 	n.r.before(n, l.name)
+	ordinary := p.epoch == s.Epoch() && (m.Type != wire.Lookup || !s.Recovering())
 	s.Deliver(n.now(), p.origin(), l.name.hash, m)
-	n.r.afterDelivery(n, l.name, p.instance, m)
+	n.r.afterDelivery(n, l.name, p.instance, m, ordinary)
 	n.after(closed)
 }
 
-// busy says that messages are under way.
+// busy says that messages are under way that can arrive.
 func (r *run) busy() bool { return len(r.net.list) > 0 }
+
+// forever is longer than any run.
+const forever = int64(1 << 50)
 
 // cut breaks the link from one node to another for a time; with both, the
 // way back too.
 func (r *run) cut(from, to int, ns int64, both bool) {
-	r.pair(from, to).upAt = r.now + ns
+	p := r.pair(from, to)
+	if p.upAt < r.now+ns {
+		p.upAt = r.now + ns
+		if ns != forever {
+			r.timer0(timerLink, from*(len(r.nodes)+1)+to, ns)
+		}
+	}
 	if both {
-		r.pair(to, from).upAt = r.now + ns
+		r.cut(to, from, ns, false)
 	}
 }
 
 // heal ends all cuts.
 func (r *run) heal() {
 	for i := range r.pairs {
-		r.pairs[i].upAt = 0
+		r.mend(&r.pairs[i])
 	}
+}
+
+// mend ends a cut. What has waited arrives in the order in which it was sent.
+func (r *run) mend(p *pair) {
+	p.upAt = 0
+	for _, e := range p.parked {
+		e.at = r.now
+		r.net.push(e)
+	}
+	p.parked = p.parked[:0]
 }

@@ -13,6 +13,10 @@ type node struct {
 	offset   int64 // ns, of its clock
 	drift    int64 // parts per million that its clock is fast
 	shards   []*lockspace.Shard
+	views    []*lockspace.View // by shard: in force, nil: none
+	due      []*lockspace.View // decided, not installed
+	down     bool
+	fenceAt  int64   // it is cut off: when its lease runs out, by its clock; else 0
 	live     []*lock // what its programs hold or want
 	known    []*name // what its programs have heard of, the latest last
 	curious  *name   // the latest of them that came from somebody else
@@ -28,17 +32,17 @@ type host struct {
 // roots are the names that all programs know from the start.
 const roots = 3
 
-func (n *node) now() int64 { return n.offset + n.r.now + n.r.now/1_000_000*n.drift }
+func (n *node) now() int64 { return n.offset + n.r.now + n.r.now*n.drift/1_000_000 }
 
 func (n *node) shardOf(nm *name) *lockspace.Shard {
 	return n.shards[lockspace.ShardOf(nm.hash, len(n.shards))]
 }
 
-// start gives the node its shards.
+// start gives the node its shards. view is nil if it is to join.
 func (n *node) start(view *lockspace.View) error {
 	r := n.r
 	n.clocks = make([]uint64, r.shards)
-	n.shards = nil
+	n.shards, n.views = nil, make([]*lockspace.View, r.shards)
 	for k := range r.shards {
 		s, err := lockspace.New(lockspace.Config{
 			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view,
@@ -48,7 +52,7 @@ func (n *node) start(view *lockspace.View) error {
 		if err != nil {
 			return err
 		}
-		n.shards = append(n.shards, s)
+		n.shards, n.views[k] = append(n.shards, s), view
 	}
 	return nil
 }

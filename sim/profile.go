@@ -15,6 +15,7 @@ type Profile struct {
 	Slow      int   // percent of lanes that are slow, for 17 ms at a time
 	SlowNew   int   // the same, of lanes of names that programs have created, on top
 	Cuts      int64 // ns between cuts of links, on average; 0: none
+	Members   int64 // ns between changes of who is a member, on average; 0: none
 	Pauses    int64 // ns between pauses that are longer than IdleAfter, on average; 0: none
 	Rests     int64 // ns between looks at a cluster at rest, on average; 0: none
 	Think     int64 // ns between operations on one node, on average
@@ -92,6 +93,11 @@ var profiles = []Profile{
 		Name: "links", About: "links are cut, one way or both, and come back without loss",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 200 * us, Tail: 16, Slow: 10, Cuts: 4 * ms, Pauses: 80 * ms, Rests: 60 * ms,
 		Think: 100 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 3, Locks: 8, Modes: manyModes, Reuse: true,
+	},
+	{
+		Name: "crash", About: "nodes die and come back, are cut off until their lease is over, and views change",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Roots: 3, Locks: 8, Modes: manyModes,
 	},
 }
 

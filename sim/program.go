@@ -81,6 +81,9 @@ func (r *run) choose(n *node, l *lock, on target, a *action) bool {
 // do executes an operation, and records it. It says whether it made sense.
 func (r *run) do(a *action) bool {
 	n, o := r.nodes[a.node], &ops[a.op]
+	if !n.takesPart() {
+		return false
+	}
 	var l *lock
 	if l = r.lockOf(a.lock); o.makes {
 		if l != nil {

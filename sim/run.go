@@ -46,6 +46,8 @@ type Stats struct {
 	Pauses      uint64 `json:"pauses"`
 	Rests       uint64 `json:"rests"`
 	Crashes     uint64 `json:"crashes"`
+	Isolated    uint64 `json:"isolated"` // nodes cut off until their lease had run out
+	Views       uint64 `json:"views"`
 }
 
 func (s *Stats) add(st *lockspace.Stats) {
@@ -280,16 +282,16 @@ func (r *run) before(n *node, nm *name) {
 	r.late = st.Role == "claimed" && n.now()-st.ClaimedAt+r.driftAllowed > r.p.IdleAfter
 }
 
-func (r *run) afterDelivery(n *node, nm *name, from uint64, m *wire.Msg) {
-	r.queues.message(from, m)
+// ordinary says that the sender was in the same view, and nothing has to wait
+// for the end of a recovery.
+func (r *run) afterDelivery(n *node, nm *name, from uint64, m *wire.Msg, ordinary bool) {
+	r.queues.message(from, m, ordinary)
 	if r.p.Reuse && r.late && r.queues.last == "master" {
 		r.excl.late(nm)
 	}
 }
 
-// sends, completions and basts tell the oracle what a shard has said.
-func (r *run) sends(n *node, to uint16, nm *name, m *wire.Msg) { r.queues.sent(n, to, nm, m) }
-
+// completions and basts tell the oracle what a shard has said.
 func (r *run) completions(l *lock, c *lockspace.Completion) {
 	switch c.Status {
 	case wire.Deadlock:
@@ -320,6 +322,6 @@ func (s *Stats) sum(o *Stats) {
 func (s *Stats) fields() []*uint64 {
 	return []*uint64{
 		&s.Completions, &s.ValidReads, &s.Deadlocks, &s.Demoted, &s.Claims, &s.Adopted, &s.Lost, &s.Resent, &s.Held,
-		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes,
+		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views,
 	}
 }

@@ -37,28 +37,41 @@ const (
 	faultCut = iota
 	faultPause
 	faultRest
+	faultMember
 )
 
 // faults gives the mean time between faults, by kind; 0: none.
-func (r *run) faults() []int64 { return []int64{r.p.Cuts, r.p.Pauses, r.p.Rests} }
+func (r *run) faults() []int64 { return []int64{r.p.Cuts, r.p.Pauses, r.p.Rests, r.p.Members} }
 
 // timer says whether anything has happened.
 func (r *run) timer(e *event) (happened bool) {
 	i := int(e.node)
 	switch e.kind {
 	case timerTick:
+		r.timer0(timerTick, i, r.p.Tick)
+		if !r.nodes[i].takesPart() {
+			return false
+		}
 		r.mixIn(uint64(i))
 		r.nodes[i].tick()
-		r.timer0(timerTick, i, r.p.Tick)
 	case timerProgram:
 		if r.ending {
 			return false
 		}
-		if r.now >= r.pausedTo {
+		if r.now >= r.pausedTo && r.nodes[i].takesPart() {
 			happened = r.program(r.nodes[i])
 		}
 		r.timer0(timerProgram, i, int64(-math.Log(1-r.prog.Float64())*float64(r.p.Think))+1)
 		return happened
+	case timerLink:
+		if p := &r.pairs[i]; p.upAt <= r.now {
+			r.mend(p)
+		}
+		return false
+	case timerFence:
+		return r.leaseEnds(r.nodes[i])
+	case timerInstall:
+		return r.installNext(r.nodes[i])
 	case timerScript:
 		a := r.cfg.script[i]
 		return r.do(&a)
@@ -90,5 +103,7 @@ func (r *run) fault(kind int) {
 	case faultRest:
 		r.stats.Rests++
 		r.rest()
+	case faultMember:
+		r.change()
 	}
 }

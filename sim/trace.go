@@ -66,10 +66,11 @@ func (r *run) traceArrival(l *lane, m *wire.Msg) {
 	if !m.Other.IsZero() {
 		text += fmt.Sprintf(" other %d/%x", m.Other.Node(), m.Other.Counter)
 	}
-	if l.name != nil {
-		text += fmt.Sprintf("  %q", l.name.text)
+	about := l.name
+	if about == nil {
+		about = &name{} // of interest only in a whole trace
 	}
-	r.tracef(l.name, "%s", text)
+	r.tracef(about, "%s  %q", text, about.text)
 }
 
 var flagTexts = []struct {

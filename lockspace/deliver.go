@@ -332,7 +332,6 @@ func (s *Shard) learn(r *resource, life wire.Life) {
 		}
 	}
 	if carrier.cancel {
-		carrier.cancel = false
 		s.sendCancel(r, carrier, life)
 	}
 	s.deliverEarly(r)

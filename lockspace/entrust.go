@@ -58,7 +58,7 @@ func (s *Shard) heldFor(r *resource) map[uint64]*wire.Msg {
 			if first == nil {
 				first = map[uint64]*wire.Msg{}
 			}
-			if first[m.Lock] == nil {
+			if f := first[m.Lock]; f == nil || f.Type == wire.Cancel { // that changes nothing yet
 				first[m.Lock] = m
 			}
 		}
@@ -104,7 +104,7 @@ func (s *Shard) report(r *resource, life wire.Life, before map[uint64]*wire.Msg)
 	for h := r.held; h != nil; h = h.resNext { // those that are gone here: in a fixed order
 		for i := range h.msgs {
 			u := &h.msgs[i]
-			if before[u.Lock] == u && u.Type != wire.Request && s.locks.find(s.cfg.Self, u.Lock) == nil {
+			if before[u.Lock] == u && u.Type != wire.Request && u.Type != wire.Cancel && s.locks.find(s.cfg.Self, u.Lock) == nil {
 				m.Token = max(m.Token, u.Token)
 				add(wire.LockRec{Lock: u.Lock, Op: u.Op - 1, Granted: u.Since, Wanted: wire.NoMode})
 			}

@@ -159,6 +159,9 @@ func (s *Shard) startOver(r *resource) {
 			continue
 		}
 		l.op++ // an answer to it may be on its way
+		if !s.errs(NewAgain) {
+			l.flags &^= NewName // others know the name by now, or may have used it
+		}
 		s.start(r, l)
 		if l.cancel && r.state == remote {
 			s.sendCancel(r, l, r.life)

@@ -29,5 +29,6 @@ const (
 	HideConfirm                         // holders do not hear that their claim is confirmed
 	HideConflict                        // a conflict is not reported
 	ForgetModes                         // a claim does not note which modes were granted under it
+	NewAgain                            // New that has become a lookup is New again in the next view
 	KeepEntry                           // a directory node ignores REMOVE
 )

@@ -56,6 +56,75 @@ func TestRecoverMasterDies(t *testing.T) {
 	c.windDown()
 }
 
+// A New that could not be a claim has asked for the name like any other
+// request. When the master dies it is no reason to claim the name after all:
+// others have used it. Found by the simulation.
+func TestRecoverNewThatWaits(t *testing.T) {
+	for _, mistake := range []Mistakes{0, NewAgain} {
+		c := newCluster(t, 4, 1, 0)
+		for _, n := range c.nodes {
+			n.shards[0].cfg.Mistakes = mistake
+		}
+		x := c.name("x", 3, 0)
+		c.hold(1, x, EX, 0)
+		c.node(2).noClaims = true
+		w := c.node(2).lock(x, EX, NewName)
+		c.settle()
+		c.node(2).noClaims = false
+		c.node(1).crash(false)
+		c.change()
+		c.settle()
+		if fine := w.holds(EX) && len(c.node(2).conflicts) == 0; fine != (mistake == 0) {
+			t.Errorf("mistake %#x: holds EX %v, conflicts %q", mistake, w.holds(EX), c.node(2).conflicts)
+		}
+	}
+}
+
+// A request that was cancelled before its master was known stays cancelled when
+// that master dies with the CANCEL. Found by the simulation.
+func TestRecoverCancelled(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.name("x", 3, 0)
+	c.hold(1, x, PR, 0)
+	b := c.hold(4, x, PR, 0)
+	w := c.node(2).lock(x, EX, 0)
+	w.cancel()
+	c.one(2, 3, x, wire.Lookup)
+	c.one(3, 1, x, wire.Fwd)
+	c.one(1, 2, x, wire.Queued)
+	c.node(1).crash(true)
+	c.change()
+	c.settle()
+	if w.last.Status != wire.Cancelled {
+		t.Errorf("%v, wanted %v", w.last.Status, w.wanted)
+	}
+	b.unlock(0, nil)
+	c.windDown()
+}
+
+// A CANCEL that is held back says nothing about a lock: that of a request which
+// was refused meanwhile is not reported. Found by the simulation.
+func TestRecoverHeldCancel(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x, y := c.name("x", 3, 0), c.name("y", 4, 0)
+	c.hold(2, x, CW, 0)
+	a := c.hold(1, x, CR, 0)
+	claim := c.node(1).lock(y, EX, NewName)
+	w := c.node(1).lock(x, PW, NoQueue)
+	a.unlock(0, nil)
+	w.cancel()
+	c.one(1, 2, x, wire.Request)
+	c.one(2, 1, x, wire.Denied)
+	if !w.gone {
+		t.Fatal("not refused")
+	}
+	c.node(2).crash(false)
+	c.change()
+	c.settle()
+	claim.unlock(0, nil)
+	c.windDown()
+}
+
 func TestRecoverJoin(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)
 	c.node(4).crash(false)

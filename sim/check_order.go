@@ -58,6 +58,7 @@ func (c *order) queue(out []*OracleLock, in []ls.LockState) []*OracleLock {
 		c.room = append(c.room, OracleLock{
 			Owner: l.Owner, ID: l.ID, Granted: l.Granted, Wanted: l.Wanted, High: l.High,
 			Flags: l.Flags, Bast: l.WantBast, Demoted: l.Demoted,
+			Dying: l.Wanted != ls.NoMode && l.Owner == c.node.instance && c.dying(l.ID),
 		})
 		out = append(out, &c.room[len(c.room)-1])
 	}
@@ -67,7 +68,8 @@ func (c *order) queue(out []*OracleLock, in []ls.LockState) []*OracleLock {
 // end compares after the oracle has taken its step, if it knows the step.
 func (c *order) end(known bool) {
 	n, nm := c.node, c.name
-	c.node, c.last = nil, ""
+	defer func() { c.node = nil }()
+	c.last = ""
 	if c.r.failed != nil {
 		return
 	}
@@ -107,7 +109,6 @@ func (c *order) ofDying(n *node) {
 		for _, l := range n.live {
 			if l.id == e.ID && l.dying {
 				ids = append(ids, e.ID)
-				c.o.Find(e.Owner, e.ID).Bast = false
 			}
 		}
 	}

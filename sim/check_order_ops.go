@@ -113,7 +113,7 @@ func (c *order) you(m *wire.Msg) bool {
 		}
 		flags := w.Flags
 		if c.dying(w.ID) {
-			flags &^= ls.WantBast // nobody listens any more
+			flags &^= ls.WantBast // nobody listens then
 		}
 		c.o.Lock(w.Owner, w.ID, w.Wanted, flags)
 	}

@@ -276,8 +276,5 @@ func doForce(r *run, n *node, l *lock, _ *action) {
 		r.fail(inOnce, l.name, "lock %d: forced unlock: %v", l.num, st)
 		return
 	}
-	r.end(func(o *Oracle, self uint64) {
-		o.Find(self, l.id).Bast = false // nobody listens any more
-		o.Cancel(self, l.id)
-	})
+	r.end(func(o *Oracle, self uint64) { o.Cancel(self, l.id) })
 }

@@ -29,6 +29,7 @@ type OracleLock struct {
 	Flags     uint32
 	Bast      bool
 	Demoted   bool
+	Dying     bool // it is unlocked when its operation ends: nobody listens from then on
 }
 
 // OracleEvent is the end of an operation, or a blocking callback.
@@ -207,7 +208,7 @@ func (o *Oracle) grant(l *OracleLock, value []byte) {
 			e.Value = slices.Clone(o.Value)
 		}
 	}
-	l.Granted, l.Wanted, l.High = l.Wanted, ls.NoMode, ls.NoMode
+	l.Granted, l.Wanted, l.High, l.Bast = l.Wanted, ls.NoMode, ls.NoMode, l.Bast && !l.Dying
 	o.move(l, &o.Granted)
 	o.Events = append(o.Events, e)
 }
@@ -218,7 +219,7 @@ func (o *Oracle) refuse(l *OracleLock, st wire.Status) {
 		o.tell(o.Granted, l)
 		o.tell(o.Convert, l)
 	}
-	l.Wanted = ls.NoMode
+	l.Wanted, l.Bast = ls.NoMode, l.Bast && !l.Dying
 	o.Events = append(o.Events, OracleEvent{Owner: l.Owner, ID: l.ID, Status: st, Mode: l.Granted, Demoted: l.Demoted})
 	if l.Granted == ls.NoMode {
 		o.move(l, nil)

@@ -125,6 +125,30 @@ func TestRecoverHeldCancel(t *testing.T) {
 	c.windDown()
 }
 
+// A CANCEL is kept where its request is kept: at a node that was made master in
+// the old view, and has not heard so in the new one. Found by the simulation.
+func TestRecoverEarlyCancel(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.name("x", 3, 0)
+	a := c.node(2).lock(x, EX, 0)
+	c.one(2, 3, x, wire.Lookup)
+	w := c.node(3).lock(x, PR, 0)
+	c.node(4).crash(false)
+	v := c.next()
+	c.node(2).install(v)
+	c.one(3, 2, x, wire.You) // of the old view
+	c.one(3, 2, x, wire.Request)
+	w.cancel()
+	c.one(3, 2, x, wire.Cancel)
+	c.node(1).install(v)
+	c.node(3).install(v)
+	c.settle()
+	if !a.holds(EX) || w.last.Status != wire.Cancelled {
+		t.Errorf("holder %v, waiter %v, wanted %v", a.mode, w.last.Status, w.wanted)
+	}
+	c.windDown()
+}
+
 func TestRecoverJoin(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)
 	c.node(4).crash(false)

@@ -223,9 +223,6 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 		l = s.anyOf(owner, hash, m)
 	}
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() {
-		if m.Type == wire.Cancel && s.notYet(s.names.find(hash, m.Name), owner, m) {
-			return // its request is kept, too
-		}
 		s.stats.Ignored++
 		return
 	}

@@ -245,7 +245,9 @@ func (s *Shard) buryDead(r *resource) {
 
 // askAgain sends an unanswered LOOKUP to the directory node of this view; what
 // the old one has answered does not count any more. It counts as another
-// operation: a master that has it already, or has refused it, answers anew.
+// operation: a master that has it already, or has refused it, answers anew. And
+// it proposes another life: who has heard of the old one, from an answer that
+// never counted, is told that it has no master.
 func (s *Shard) askAgain(r *resource, dir uint16) {
 	if s.off(NoResend) {
 		return
@@ -253,15 +255,21 @@ func (s *Shard) askAgain(r *resource, dir uint16) {
 	l := r.carrier
 	l.op++
 	l.asked = true
-	if dir != s.self {
-		s.sendLookup(r, l, wire.Life{})
-		return
-	}
-	s.record(r)
-	r.state, r.life, r.carrier = rebuilding, wire.Life{}, nil
-	early := r.early
+	proposed, early := r.life, r.early
 	r.early = nil
-	for i := range early { // they named the life that was proposed
-		s.notMaster(r, wire.NodeOf(early[i].from), &early[i].msg)
+	if dir != s.self {
+		r.life = s.newLife()
+		s.sendLookup(r, l, wire.Life{})
+	} else {
+		s.record(r)
+		r.state, r.life, r.carrier = rebuilding, wire.Life{}, nil
+	}
+	for i := range early {
+		switch e := &early[i]; {
+		case e.msg.Life != proposed:
+			r.early = append(r.early, *e)
+		case e.msg.Type == wire.Request || e.msg.Type == wire.Adopt:
+			s.notMaster(r, wire.NodeOf(e.from), &e.msg)
+		}
 	}
 }

@@ -16,7 +16,7 @@
 //
 // A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
 // It is entered by one caller at a time (Lock, Convert, Unlock, Cancel,
-// Deliver, Tick, Release, Inspect, Stats) and answers through its Host before
+// Delegate, Return, Deliver, Tick, Release, Inspect, Stats) and answers through its Host before
 // it returns. Whoever runs it owes it:
 //
 //  1. one caller at a time, with a memory barrier between callers;
@@ -38,6 +38,9 @@
 //	adopt.go      a claim that meets an older master
 //	outbox.go     the release fence and the order of messages
 //	deliver.go    messages from other nodes
+//	range.go      range keys
+//	delegate.go handover.go relay.go rangeview.go  delegated ranges: who has
+//	              one, how it moves, how others find its owner, new views
 //	idle.go       removal of unused names, time
 //	install.go    a change of the view: install, purge, registration
 //	entrust.go recover.go  names whose master or directory node is gone

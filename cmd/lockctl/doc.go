@@ -1,7 +1,7 @@
 // Lockctl looks at a lockify node, and holds locks for commands.
 //
-//	status, lockspaces, locks --- HTTP ---> admin address of lockifyd
-//	lock ------------------ client API ---> client address of lockifyd
+//	status, lockspaces, locks, ranges --- HTTP ---> admin address of lockifyd
+//	lock, purge, delegate ---------- client API ---> client address of lockifyd
 //	   \--- runs COMMAND while the lock is held
 //
 // Each subcommand prints text for people, or with --json documents for

@@ -23,15 +23,15 @@ type lockRun struct {
 	space, name string
 	command     []string
 
-	modeName  string
-	mode      lockify.Mode
-	noWait    bool
-	timeout   time.Duration
-	isNew     bool
-	value     string
-	setValue  bool
-	valueSize int
-	onLost    string
+	modeName string
+	mode     lockify.Mode
+	noWait   bool
+	timeout  time.Duration
+	isNew    bool
+	value    string
+	setValue bool
+	spaceFlags
+	onLost string
 
 	signals chan os.Signal
 }
@@ -92,7 +92,7 @@ func lockCommand(o *options) *cobra.Command {
 	flags.DurationVar(&r.timeout, "timeout", 0, "fail with status 4 if the lock is not granted within this `TIME` (default: wait for ever)")
 	flags.BoolVar(&r.isNew, "new", false, "NAME has just been created, nobody else can know it: take it without asking")
 	flags.StringVar(&r.value, "value", "", "store this `TEXT` with the lock when it is given up; needs --mode PW or EX")
-	flags.IntVar(&r.valueSize, "value-size", lockify.DefaultValueSize, "`BYTES` of a stored value, the same for all users of LOCKSPACE")
+	r.spaceFlags.add(cmd)
 	flags.StringVar(&r.onLost, "on-lost", "kill", "`WHAT` to do with COMMAND when the lock is lost: kill or ignore")
 	return cmd
 }
@@ -191,7 +191,7 @@ func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lo
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := c.Open(ctx, r.space, lockify.ValueSize(r.valueSize))
+	s, err := r.open(ctx, c, r.space)
 	if err != nil {
 		c.Close()
 		return nil, nil, err

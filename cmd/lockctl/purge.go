@@ -13,7 +13,7 @@ import (
 func purgeCommand(o *options) *cobra.Command {
 	var node uint16
 	var session uint64
-	var valueSize int
+	var props spaceFlags
 	cmd := &cobra.Command{
 		Use: "purge LOCKSPACE --node N", Short: "Unlock the locks that programs have left behind",
 		Long: `purge unlocks orphans: persistent locks whose program has gone, which stay on the
@@ -33,23 +33,23 @@ its answer is not waited for.`,
 			if cmd.Flags().Changed("session") && session == 0 {
 				return &exitStatus{exitUsage, errors.New("--session 0, want 1 or more; leave it out for all")}
 			}
-			return o.purge(cmd.Context(), args[0], node, session, valueSize)
+			return o.purge(cmd.Context(), args[0], node, session, &props)
 		},
 	}
 	flags := cmd.Flags()
 	flags.Uint16Var(&node, "node", 0, "node `N` that has the orphans")
 	flags.Uint64Var(&session, "session", 0, "only those that session `S` has left (default: all)")
-	flags.IntVar(&valueSize, "value-size", lockify.DefaultValueSize, "`BYTES` of a stored value, the same for all users of LOCKSPACE")
+	props.add(cmd)
 	return cmd
 }
 
-func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, valueSize int) error {
+func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, props *spaceFlags) error {
 	c, err := lockify.Dial(ctx, o.addr)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	s, err := c.Open(ctx, space, lockify.ValueSize(valueSize))
+	s, err := props.open(ctx, c, space)
 	if err != nil {
 		return err
 	}

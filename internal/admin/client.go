@@ -62,6 +62,15 @@ func (c *Client) Counters(ctx context.Context) (*Counters, error) {
 	return document[Counters](ctx, c, "/v1/counters")
 }
 
+// Ranges asks for /v1/ranges.
+func (c *Client) Ranges(ctx context.Context, lockspace string) ([]Range, error) {
+	all, err := document[[]Range](ctx, c, "/v1/ranges?"+url.Values{"lockspace": {lockspace}}.Encode())
+	if err != nil {
+		return nil, err
+	}
+	return *all, nil
+}
+
 // Locks asks for /v1/locks and calls f for each resource, until f returns an
 // error. limit is 1 to MaxLimit, 0: DefaultLimit. truncated says that there
 // are more. Errors: ErrRefused, ErrCutOff, that of f, those of the network.

@@ -140,6 +140,15 @@ func resources(ctx context.Context, sp *node.Space, limit int) (all []lockspace.
 	return all, truncated, err
 }
 
+func ranges(sp *node.Space) []Range {
+	infos := sp.Ranges()
+	out := make([]Range, 0, len(infos))
+	for _, i := range infos {
+		out = append(out, Range{Key: i.Key, State: i.State, Owner: i.Owner, Directory: i.Directory, Generation: i.Generation})
+	}
+	return out
+}
+
 func resourceOf(i *lockspace.ResourceInfo) Resource {
 	return Resource{
 		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,

@@ -10,6 +10,7 @@
 //	/v1/status                        Status
 //	/v1/lockspaces                    []Lockspace
 //	/v1/counters                      Counters
+//	/v1/ranges?lockspace=NAME         []Range
 //	/v1/locks?lockspace=NAME&limit=N  one Resource a line, then one Trailer
 //	/debug/pprof/                     the profiles of net/http/pprof
 //

@@ -112,6 +112,16 @@ type Lock struct {
 	Session uint64 `json:"session"` // of an orphan: the program's session, 0: a program in the node's process
 }
 
+// Range is one element of the answer to /v1/ranges, by key: a name range that is
+// delegated to this node, or by it.
+type Range struct {
+	Key        Name   `json:"key"`
+	State      string `json:"state"`      // asking, owned, returning; of others: lending, lent
+	Owner      uint16 `json:"owner"`      // node
+	Directory  uint16 `json:"directory"`  // node
+	Generation uint64 `json:"generation"` // of the delegation; 0: none yet
+}
+
 // Trailer is the last line of the answer to /v1/locks. An answer without it
 // was cut off.
 type Trailer struct {

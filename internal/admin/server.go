@@ -98,13 +98,14 @@ func (s *Server) handler() http.Handler {
 		}))
 	}
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
+	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
 	mux.HandleFunc("/debug/pprof/", s.limit(pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", s.limit(pprof.Cmdline))
 	mux.HandleFunc("/debug/pprof/profile", s.limit(pprof.Profile))
 	mux.HandleFunc("/debug/pprof/symbol", s.limit(pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.limit(pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/lockspaces, /v1/locks, /v1/counters and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/counters and /debug/pprof/", r.URL.Path))
 	})
 	return mux
 }
@@ -144,9 +145,8 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	space := s.node.Space(name)
+	space := s.space(w, name)
 	if space == nil {
-		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node.ID()))
 		return
 	}
 	all, truncated, err := resources(r.Context(), space, limit)
@@ -161,6 +161,27 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	_ = enc.Encode(Trailer{End: true, Resources: len(all), Truncated: truncated}) // nobody to tell
+}
+
+// space finds a lockspace, or says that it is not here.
+func (s *Server) space(w http.ResponseWriter, name string) *node.Space {
+	space := s.node.Space(name)
+	if space == nil {
+		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node.ID()))
+	}
+	return space
+}
+
+// ranges answers /v1/ranges.
+func (s *Server) ranges(w http.ResponseWriter, r *http.Request) {
+	name, _, err := locksQuery(r)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	if space := s.space(w, name); space != nil {
+		writeJSON(w, http.StatusOK, ranges(space))
+	}
 }
 
 func locksQuery(r *http.Request) (name string, limit int, err error) {

@@ -349,12 +349,12 @@ func TestBytesAdoption(t *testing.T) {
 		m.bytes(7, wr, 0, 9, 0)
 		c.now += 1e6
 		n := c.node(1).lock(x, EX, NewName)
-		h := c.node(1).lock(x, CR, 0)
+		c.node(1).lock(x, CR, 0)
 		if !n.holds(EX) {
 			t.Fatal("no claim")
 		}
 		n.convert(NL, 0, nil)
-		h = c.node(1).lock(x, NL, 0)
+		h := c.node(1).lock(x, NL, 0)
 		waits := h.bytes(1, wr, 5, 14, 0)
 		free := h.bytes(2, wr, 20, 29, 0)
 		if unclean {

@@ -29,9 +29,6 @@ type host struct {
 	shard int
 }
 
-// roots are the names that all programs know from the start.
-const roots = 3
-
 func (n *node) now() int64 { return n.offset + n.r.now + n.r.now*n.drift/1_000_000 }
 
 func (n *node) shardOf(nm *name) *lockspace.Shard {

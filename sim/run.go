@@ -89,7 +89,6 @@ type run struct {
 	excl      *exclusion
 	late      bool // a claim that is confirmed now is so old that this proves little
 	closedWas uint64
-	resting   bool
 	ending    bool
 	pausedTo  int64
 	endsAt    int64 // when everything began to be wound down, or the run failed

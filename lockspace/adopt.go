@@ -157,7 +157,7 @@ func (s *Shard) onAdoptNotMaster(r *resource) {
 func (s *Shard) resumeClaim(r *resource, met bool) {
 	r.state = claimed
 	c := r.claim
-	c.gone = r.other
+	c.gone, c.recorded = r.other, false
 	r.other = wire.Life{}
 	// What is held for that life waits for this claim too. NOTIFY must not
 	// stand behind it where master and directory were one node.
@@ -187,7 +187,12 @@ func (s *Shard) resumeClaim(r *resource, met bool) {
 	s.deliverEarly(r)
 }
 
+// endAdoption ends the claim, and the life under which it was made. Where the
+// directory node has recorded that life meanwhile, it must hear of the end.
 func (s *Shard) endAdoption(r *resource) {
+	if r.claim.recorded && !s.off(ForgetRecorded) {
+		s.sendBare(s.dirOf(r), &wire.Msg{Type: wire.Remove, Name: r.name(), Life: r.life})
+	}
 	r.state, r.life, r.other = remote, r.other, wire.Life{}
 	r.valueOK = false
 	if s.off(CloseAtReject) {

@@ -19,6 +19,7 @@ type claim struct {
 	tries      uint8
 	since      uint8 // set of modes granted since the start, 1<<mode
 	written    bool  // the value was written since the start
+	recorded   bool  // the directory node has confirmed it while the adoption was under way
 	lost       bool  // a conflict was reported; the claim is open for what came later
 }
 
@@ -207,8 +208,10 @@ func (s *Shard) onConfirm(hash uint64, m *wire.Msg) {
 	switch {
 	case r != nil && r.state == claimed && (r.life == m.Life || s.errs(AnyAnswer)):
 		s.confirm(r)
-	case r != nil && (r.mastered() || r.state == adopting) && r.life == m.Life:
-		s.stats.Ignored++ // confirmed by other means, or the adoption will tell
+	case r != nil && r.state == adopting && r.life == m.Life:
+		r.claim.recorded = true // of a NOTIFY that was sent twice; the adoption will tell
+	case r != nil && r.mastered() && r.life == m.Life:
+		s.stats.Ignored++ // confirmed by other means
 	default: // the directory has recorded a life that ended meanwhile
 		s.sendBare(s.dirOfName(hash, m.Name), &wire.Msg{Type: wire.Remove, Name: m.Name, Life: m.Life})
 	}

@@ -47,9 +47,24 @@ func (s *Shard) maybeIdle(r *resource) {
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
 	for r := s.idle.head; r != nil && s.now-r.idleSince >= s.cfg.IdleAfter; r = s.idle.head {
+		if s.registering(r) {
+			return // with all behind it; it is not for long
+		}
 		s.idle.remove(r)
 		s.remove(r)
 	}
+}
+
+// registering says that r's directory node is not known to have recorded this
+// node as master. r must not be removed before: who hears of that from here
+// could ask the directory node before the REG arrives there, which then finds
+// another master.
+func (s *Shard) registering(r *resource) bool {
+	if r.state != master || !r.ackDue || s.off(RemoveUnrecorded) {
+		return false
+	}
+	r.ackDue = s.openTo(r.ack) < s.view.Epoch
+	return r.ackDue
 }
 
 // remove ends this node's part in an unused resource.

@@ -53,4 +53,7 @@ const (
 	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
 
 	NoVerify // deadlock: a cycle counts without a second look at its edges
+
+	ForgetRecorded   // 9: that the directory has recorded a claim during its adoption is forgotten
+	RemoveUnrecorded // recovery: a name is removed before its registration is known to have been recorded
 )

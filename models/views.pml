@@ -4,7 +4,8 @@
    CRASH=1: a directory that is replaced is dead (not with 1,0); 0: it lives on.
    A and B look X up at any time; or with CLAIM=1 A claims it, and B looks it up when A has let go what names it.
    A master may remove X when it does not use it.
-   IS stands for FWD and the master's answer: the asker then sees whether that life is mastered still.
+   IS stands for FWD and the master's answer: the asker then sees whether that life is mastered still, if both are in
+   the same view: FWD of an older view is dropped, and what comes from a newer one waits.
 
    Rules (1: on):
    HOLD     a directory holds LOOKUP and NOTIFY for a name it did not own continuously since its last completed
@@ -18,8 +19,11 @@
    REMALWAYS REMOVE is processed whatever its epoch
    UNSENT   a REMOVE that has not left is taken back at install (the name registers); 0: it leaves for the old directory
    PIN      a master whose registration is not acknowledged does not remove the name
-   ACKOPEN  a registration is acknowledged only when the directory's barrier is completed
    FENCE    A lets X's name go when its claim is confirmed
+
+   Scope:
+   ACKOPEN  a registration is acknowledged when the directory's barrier is completed; 0: at once (no difference)
+   HOLDNEW  a direct message of a newer view, too, waits until that is installed; 0: not (no difference, but for PIN=0)
 
    Checked: one master at a time; at rest everybody has an answer, the directory of view 2 knows the master, if there
    is one, and else nothing. */
@@ -67,6 +71,9 @@
 #endif
 #ifndef ACKOPEN
 #define ACKOPEN 1
+#endif
+#ifndef HOLDNEW
+#define HOLDNEW 1
 #endif
 #ifndef FENCE
 #define FENCE 1
@@ -124,9 +131,9 @@ end: do
   :: atomic { fd[d*2+i]?REJECT,e,m,l -> assert(e < ep[i] && DROPOLD); e = 0; m = NONE; l = 0 }
   RX(0) RX(1) RX(2)
   /* the master on record answers */
-  :: atomic { st[i] == asking && (st[old] == claimed || st[old] == master || st[old] == removing) && life[old] == tl ->
+  :: atomic { st[i] == asking && ep[old] == ep[i] && (st[old] == claimed || st[old] == master || st[old] == removing) && life[old] == tl ->
        if :: st[old] == removing -> st[old] = master :: else fi; st[i] = unused; life[i] = 0; old = 0; tl = 0 }
-  :: atomic { st[i] == asking && life[old] != tl -> st[i] = looking; td[DIR(ep[i])*2+i]!LOOKUP,ep[i],life[i],tl; old = 0; tl = 0 }
+  :: atomic { st[i] == asking && (ep[old] == ep[i] || !HOLDNEW) && life[old] != tl -> st[i] = looking; td[DIR(ep[i])*2+i]!LOOKUP,ep[i],life[i],tl; old = 0; tl = 0 }
   od }
 
 proctype Dir(byte d) {

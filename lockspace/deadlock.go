@@ -164,7 +164,7 @@ func (s *Shard) endWait(l *Lock) {
 func (s *Shard) startProbes() {
 	d := &s.deadlocks
 	s.replenish()
-	for left := d.n; left > 0 && d.head.due <= s.now && d.work > 0; left-- {
+	for left := d.n; left > 0 && d.head != nil && d.head.due <= s.now && d.work > 0; left-- {
 		w := d.head
 		d.unlink(w)
 		w.due = s.now + probeEvery

@@ -203,6 +203,9 @@ func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
 		return
 	}
 	c := Completion{Token: l.token}
+	if l.granted != Mode(m.Mode) {
+		c.Bits = wire.BitAltMode
+	}
 	if l.flags&ValBlk != 0 {
 		s.readValue(r, &c)
 	}

@@ -42,13 +42,14 @@ func init() { // sceneIf refers to the table
 		"nodes":   {"nodes N [shards=K] [without=RULE] [ranges] [brief]: the cluster; first command; ranges: up to the last slash", (*scene).nodes},
 		"stage":   {"stage: node 1 masters r; locks are node 1's, then again node 2's; brief", (*scene).stage},
 		"name":    {"name X [dir=N] [then=N] [shard=K] [len=N] [in=K]: a name whose directory is node N, and another one when that has gone; or of range K", (*scene).name},
-		"lock":    {"lock [NODE] LOCK [X] MODE [FLAG...]: a new lock", (*scene).lock},
+		"lock":    {"lock [NODE] LOCK [X] MODE [FLAG...] [owner=N]: a new lock", (*scene).lock},
 		"hold":    {"hold ...: lock, and all about that name is delivered, unseen", (*scene).hold},
 		"convert": {"convert LOCK MODE [FLAG...] [value=V]", (*scene).convert},
 		"unlock":  {"unlock LOCK [FLAG...] [value=V]", (*scene).unlock},
 		"cancel":  {"cancel LOCK [TAG]", (*scene).cancel},
 		"if":      {"if LOCK: COMMAND: only if the lock is granted", (*scene).when},
 		"deliver": {"deliver [all but A>B X...|X...|A>B X [TYPE]]: all but a lane; all about names; the first of a lane", (*scene).deliver},
+		"any":     {"any K: the first message of the Kth lane that has one, counted round", (*scene).any},
 		"pending": {"pending: the messages on their way", (*scene).pending},
 		"time":    {"time DURATION: the clocks go on", (*scene).time},
 		"tick":    {"tick NODE|all [DURATION]: the clocks go on, then the node is told", (*scene).tick},
@@ -156,7 +157,7 @@ func (s *scene) name(a []string) error {
 			}
 		}
 	}
-	if dir < 1 || dir > len(s.c.nodes) || shard < 0 || shard >= len(s.c.nodes[0].shards) || length > 1000 {
+	if !s.c.view.Has(uint16(dir)) || shard < 0 || shard >= len(s.c.nodes[0].shards) || length > 1000 {
 		return errArgs
 	}
 	if key != "" {
@@ -216,6 +217,14 @@ func (s *scene) lock(a []string) error {
 	if _, ok := s.names[name]; !ok {
 		return errArgs
 	}
+	owner := uint64(0)
+	if v, ok := strings.CutPrefix(a[len(a)-1], "owner="); ok {
+		var err error
+		if owner, err = strconv.ParseUint(v, 10, 64); err != nil {
+			return errArgs
+		}
+		a = a[:len(a)-1]
+	}
 	mode, flags, _, err := options(a[1:])
 	if err != nil {
 		return err
@@ -224,6 +233,7 @@ func (s *scene) lock(a []string) error {
 		return fmt.Errorf("node %d is down", user)
 	}
 	l := s.c.node(user).newTlock(s.names[name], mode, flags)
+	l.owner = owner
 	s.asking, s.askingLabel = l, label
 	st := l.ask()
 	s.asking = nil
@@ -274,6 +284,11 @@ func (s *scene) lockOf(a []string) (*tlock, error) {
 	}
 	if s.locks[a[0]].crashed {
 		return nil, errors.New("its node is down")
+	}
+	for _, l := range s.locks { // an adopted orphan keeps its id
+		if l != s.locks[a[0]] && l.n == s.locks[a[0]].n && l.id == s.locks[a[0]].id && s.locks[a[0]].gone && !l.gone {
+			return nil, errors.New("its id is another one's now")
+		}
 	}
 	return s.locks[a[0]], nil
 }
@@ -402,6 +417,26 @@ func (s *scene) deliverBut(a []string) error {
 		s.c.deliver(s.c.busy[i])
 	}
 	return errors.New("messages without end")
+}
+
+func (s *scene) any(a []string) error {
+	if len(a) != 1 {
+		return errArgs
+	}
+	k, err := strconv.Atoi(a[0])
+	if err != nil || k < 0 {
+		return errArgs
+	}
+	var lanes []*link
+	for _, l := range s.c.busy {
+		if s.c.ready(l) {
+			lanes = append(lanes, l)
+		}
+	}
+	if len(lanes) != 0 {
+		s.c.deliver(lanes[k%len(lanes)])
+	}
+	return nil
 }
 
 func (s *scene) time(a []string) error {

@@ -16,7 +16,8 @@ import (
 //
 //	1>3 LOOKUP x a EX {1.1}    node 1 sends it, about name x and lock a; life: the first of node 1
 //	a = EX token 1:5 hops 3    granted; token: epoch and counter; messages it waited for
-//	a ! would block, holds PR  not granted
+//	a ! would block, holds PR  not granted; a deadlock has its cycle behind it: owner 5 of
+//	                           node 1 wants x, held by (<<: ahead in the queue) owner 6 of node 2
 //	a < PR                     a blocks a request for PR (BAST)
 //	a confirmed, a LOST        its claim
 //	node 1: conflict about x with node 2
@@ -105,6 +106,17 @@ func (s *scene) completed(l *tlock, c *Completion) {
 			full += ", holds " + c.Mode.String()
 		}
 		s.event(fmt.Sprintf("%s:%v/%v", name, c.Status, c.Mode)+briefBits(c), full+fullBits(c))
+		for _, e := range c.Cycle.Edges() {
+			if s.brief {
+				break
+			}
+			arrow := "<"
+			if e.Ahead {
+				arrow = "<<"
+			}
+			s.say("  %d/%d wants %s in %v %s %v %d/%d", wire.NodeOf(e.Waiter.Instance), e.Waiter.Owner, s.nameLabel([]byte(e.Name)),
+				Mode(e.Waiter.Mode), arrow, Mode(e.Blocker.Mode), wire.NodeOf(e.Blocker.Instance), e.Blocker.Owner)
+		}
 		return
 	}
 	s.event(fmt.Sprintf("%s=%v", name, c.Mode)+briefBits(c),
@@ -177,6 +189,7 @@ func (s *scene) sent(n *node, to uint16, m *wire.Msg) {
 // ownerSends are the messages whose lock belongs to the sender.
 var ownerSends = map[wire.Type]bool{
 	wire.Lookup: true, wire.Request: true, wire.Convert: true, wire.Unlock: true, wire.Cancel: true,
+	wire.Probe: true,
 }
 
 // message prints a message's type and what matters in it.

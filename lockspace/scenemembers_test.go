@@ -22,6 +22,7 @@ func init() {
 		"leave":    {"leave LOCK [OWNER]: its program goes", (*scene).leave},
 		"purge":    {"purge FROM NODE [OWNER]: a node ends the orphans of a node", (*scene).purge},
 		"deadline": {"deadline LOCK DURATION: bounds the wait of the running operation", (*scene).deadline},
+		"pass":     {"pass DURATION: time goes by in ticks of 10 ms, and all is delivered", (*scene).pass},
 		"range":    {"range K dir=N: a key whose directory is node N (nodes ... ranges)", (*scene).rangeKey},
 		"delegate": {"delegate NODE K: a node asks for a range", (*scene).delegate},
 		"return":   {"return NODE K: it gives the range back", (*scene).giveBack},
@@ -150,12 +151,29 @@ func (s *scene) deadline(a []string) error {
 	return err
 }
 
+func (s *scene) pass(a []string) error {
+	if len(a) != 1 {
+		return errArgs
+	}
+	d, err := time.ParseDuration(a[0])
+	if err != nil || d < 0 || d > time.Minute {
+		return errArgs
+	}
+	for range d / (10 * time.Millisecond) {
+		if err := s.tick([]string{"all", "10ms"}); err != nil {
+			return err
+		}
+		s.c.settle()
+	}
+	return nil
+}
+
 func (s *scene) rangeKey(a []string) error {
 	if len(a) != 2 || s.c.rule == 0 || s.names[a[0]] != "" {
 		return errArgs
 	}
 	dir, err := strconv.Atoi(strings.TrimPrefix(a[1], "dir="))
-	if err != nil || dir < 1 || dir > len(s.c.nodes) {
+	if err != nil || !s.c.view.Has(uint16(dir)) {
 		return errArgs
 	}
 	s.called(a[0], s.c.key(a[0], dir))

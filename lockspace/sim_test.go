@@ -242,7 +242,7 @@ func (l *tlock) effective() Mode {
 	case l.wanted == NoMode:
 	case l.flags&ConvDeadlk != 0:
 		return NL // the master may have demoted it
-	case middle(l.mode, l.wanted):
+	case middle(l.mode, l.wanted), l.flags&alternates != 0 && l.mode > CR:
 		return CR // the master may have granted it: it excludes less than CW and PR both
 	}
 	return l.mode

@@ -29,7 +29,6 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 	life := rebuildLife(s.view.Instance(dir), s.view.Epoch)
 	switch {
 	case r.granted.n+r.convert.n+len(before) == 0:
-		r.valueOK = false
 		s.startOver(r)
 	case dir == s.self:
 		s.record(r).life = life

@@ -153,6 +153,7 @@ func (s *Shard) sweepEntry(r *resource, dir uint16) (untold bool) {
 func (s *Shard) startOver(r *resource) {
 	s.idle.remove(r)
 	r.state, r.life, r.carrier = unused, wire.Life{}, nil
+	r.valueOK = false // of an earlier life
 	for _, l := range r.takeWaiting() {
 		if l.cancel && (!l.asked || r.mastered() || s.unmastered(r)) {
 			s.denied(l, wire.Cancelled)

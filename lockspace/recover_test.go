@@ -158,6 +158,41 @@ func TestRecoverProposal(t *testing.T) {
 	c.windDown()
 }
 
+// What a node knows of a value ends with the life of the name, also where the
+// node stays its directory node. Found by the simulation.
+func TestRecoverValueOfOldLife(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.moved("x", 1, 3, viewOf(t, 2, c.node(2), c.node(3), c.node(4)))
+	h := c.hold(1, x, NL, 0)
+	l := c.hold(3, x, EX, 0)
+	l.convert(PR, ValBlk, value(1))
+	c.settle()
+	c.node(1).crash(false)
+	v := c.next()
+	c.node(3).install(v)
+	l.unlock(0, nil)
+	c.node(2).install(v)
+	w := c.node(2).lock(x, EX, 0)
+	c.one(2, 3, x, wire.Lookup)
+	c.node(4).install(v)
+	c.settle()
+	r := c.node(3).lock(x, PR, 0)
+	c.settle()
+	w.unlock(ValBlk, value(2))
+	c.settle()
+	if !h.gone || !r.holds(PR) {
+		t.Fatal("not what the script is about")
+	}
+	c.node(2).crash(false)
+	c.change()
+	c.settle()
+	got := c.hold(4, x, PR, ValBlk)
+	if got.last.Bits&wire.BitNotValid == 0 {
+		t.Errorf("value %x, bits %#x", got.last.Value, got.last.Bits)
+	}
+	c.windDown()
+}
+
 func TestRecoverJoin(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)
 	c.node(4).crash(false)

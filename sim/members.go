@@ -28,8 +28,11 @@ func (r *run) change() {
 			up++
 		}
 	}
-	n := r.nodes[r.env.IntN(len(r.nodes))]
-	switch k := r.env.IntN(8); {
+	n := r.nodes[r.fate.IntN(len(r.nodes))]
+	if r.p.Masters && r.fate.IntN(2) == 0 {
+		n = r.someMaster(n)
+	}
+	switch k := r.fate.IntN(8); {
 	case n.down:
 		r.tracef(nil, "node %d comes back", n.id)
 		r.restart(n)
@@ -40,8 +43,8 @@ func (r *run) change() {
 	case k <= 4:
 		r.stats.Crashes++
 		r.tracef(nil, "node %d dies", n.id)
-		r.die(n, r.env.IntN(2) == 0)
-		if r.env.IntN(3) == 0 {
+		r.die(n, r.fate.IntN(2) == 0)
+		if r.fate.IntN(3) == 0 {
 			r.restart(n) // so fast that no view was without it
 			r.tracef(nil, "node %d comes back at once", n.id)
 		}
@@ -49,6 +52,17 @@ func (r *run) change() {
 	default:
 		r.isolate(n)
 	}
+}
+
+// someMaster gives the node that masters one of the roots, or n.
+func (r *run) someMaster(n *node) *node {
+	nm := r.order[r.fate.IntN(r.p.Roots)]
+	for _, m := range r.nodes {
+		if m.takesPart() && m.shardOf(nm).State(&r.queues.before, nm.hash, nm.bytes) && masters(&r.queues.before) {
+			return m
+		}
+	}
+	return n
 }
 
 // isolate cuts a node off from all others until its lease has run out.
@@ -79,7 +93,7 @@ func (r *run) leaseEnds(n *node) bool {
 	for _, s := range n.shards {
 		s.Fence(n.now())
 	}
-	r.die(n, r.env.IntN(2) == 0)
+	r.die(n, r.fate.IntN(2) == 0)
 	r.decide()
 	return true
 }
@@ -162,7 +176,7 @@ func (r *run) decide() {
 	for i, n := range r.nodes {
 		if n.up() {
 			n.due = append(n.due, v)
-			r.timer0(timerInstall, i, r.expo(2*ms))
+			r.timer0(timerInstall, i, r.expo(r.fate, 2*ms))
 		}
 	}
 }

@@ -26,7 +26,7 @@ type lane struct {
 type pair struct {
 	from, to int     // node ids
 	upAt     int64   // it is cut until then
-	parked   []event // of lanes whose first packet waits for that
+	parked   []*lane // their first packets wait for that
 	ready    int64   // when the last packet of all lanes comes out
 	bare     []*lane
 }
@@ -135,7 +135,7 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	l.sent++
 	l.packets = append(l.packets, p)
 	if len(l.packets) == 1 {
-		r.net.push(event{at: p.ready, seq: p.seq, lane: l})
+		r.coming(l)
 	}
 	r.queues.sent(n, dest, nm, m)
 }
@@ -171,15 +171,14 @@ func parts(m *wire.Msg) [7]*[]byte {
 // arrive hands over the first packet of a lane, or says that the link is cut.
 func (r *run) arrive(l *lane) (delivered bool) {
 	if l.pair.upAt > r.now {
-		l.pair.parked = append(l.pair.parked, event{seq: l.packets[0].seq, lane: l})
+		l.pair.parked = append(l.pair.parked, l)
 		return false
 	}
 	p := l.packets[0]
 	l.packets[0] = packet{}
 	l.packets = l.packets[1:]
 	if len(l.packets) > 0 {
-		next := &l.packets[0]
-		r.net.push(event{at: next.ready, seq: next.seq, lane: l}) // also if that time has passed: order counts
+		r.coming(l)
 	}
 	if dest := r.nodes[l.pair.to-1]; p.lost || dest.down || dest.instance != p.to {
 		return false
@@ -249,12 +248,19 @@ func (r *run) heal() {
 	}
 }
 
-// mend ends a cut. What has waited arrives in the order in which it was sent.
+// mend ends a cut. What has waited arrives now, in the order in which it would
+// have arrived.
 func (r *run) mend(p *pair) {
 	p.upAt = 0
-	for _, e := range p.parked {
-		e.at = r.now
-		r.net.push(e)
+	for _, l := range p.parked {
+		r.coming(l)
 	}
 	p.parked = p.parked[:0]
+}
+
+// coming announces the first packet of a lane. Its time may have passed; it
+// still tells which of those that are late comes first.
+func (r *run) coming(l *lane) {
+	first := &l.packets[0]
+	r.net.push(event{at: first.ready, seq: first.seq, lane: l})
 }

@@ -16,6 +16,7 @@ type Profile struct {
 	SlowNew   int   // the same, of lanes of names that programs have created, on top
 	Cuts      int64 // ns between cuts of links, on average; 0: none
 	Members   int64 // ns between changes of who is a member, on average; 0: none
+	Masters   bool  // they concern masters rather than others
 	Pauses    int64 // ns between pauses that are longer than IdleAfter, on average; 0: none
 	Rests     int64 // ns between looks at a cluster at rest, on average; 0: none
 	Think     int64 // ns between operations on one node, on average
@@ -98,6 +99,19 @@ var profiles = []Profile{
 		Name: "crash", About: "nodes die and come back, are cut off until their lease is over, and views change",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Roots: 3, Locks: 8, Modes: manyModes,
+	},
+	{
+		Name: "heirs", About: "the same, with few names, values, and a slow network",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 1, Delay: 200 * us, Tail: 16, Slow: 10, SlowNew: 20, Members: 4 * ms, Masters: true, Rests: 30 * ms,
+		Think: 150 * us, Tick: 5 * ms, IdleAfter: 3 * ms, Drift: 100, Roots: 2, Locks: 3,
+		Modes:   []ls.Mode{ls.NL, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 2, "convert": 8, "unlock": 4},
+	},
+	{
+		Name: "split", About: "nodes die and links are cut at the same time, nearly always",
+		MinNodes: 5, MaxNodes: 5, MaxShards: 1, Delay: 30 * us, Cuts: 200 * us, Members: 8 * ms, Rests: 60 * ms,
+		Think: 50 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 2, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 8, "convert": 0, "unlock": 4},
 	},
 }
 

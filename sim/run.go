@@ -16,8 +16,9 @@ type Config struct {
 	Mutant  string // a deliberate bug to run with; "": none
 	Trace   bool   // keep a line for each event
 
-	script []action // in place of random programs
-	until  int64    // script: when everything is wound down, in place of Steps
+	script []action     // in place of random programs
+	until  int64        // script: when everything is wound down, in place of Steps
+	spare  map[int]bool // faults that do not happen, by number
 }
 
 // Result is the outcome of a run.
@@ -76,7 +77,9 @@ type run struct {
 	pairs  []pair
 	view   *lockspace.View
 	prog   *rand.Rand // what programs do
-	env    *rand.Rand // what happens to nodes and links
+	env    *rand.Rand // the cluster, and when something happens to nodes and links
+	fate   *rand.Rand // what happens: of each fault its own, so that others can be left out
+	faults int        // so far
 
 	names     map[string]*name
 	order     []*name // in the order in which they came up

@@ -4,7 +4,7 @@ package sim
 // again without those that the failure does not need.
 
 // maxShrinkRuns bounds the runs that shrinking takes.
-const maxShrinkRuns = 600
+const maxShrinkRuns = 1500
 
 // Story is a failure that a person can read.
 type Story struct {
@@ -22,6 +22,7 @@ type shrinker struct {
 	failure *Failure
 	keep    []action
 	until   int64
+	faults  int
 	runs    int
 }
 
@@ -38,13 +39,15 @@ func Shrink(cfg Config) (*Story, error) {
 	if first.failed == nil {
 		return nil, nil
 	}
-	s := &shrinker{cfg: cfg, failure: first.failed, keep: first.recorded, until: first.endsAt}
+	s := &shrinker{cfg: cfg, failure: first.failed, keep: first.recorded, until: first.endsAt, faults: first.faults}
 	s.cfg.Trace = false
 	story := &Story{Failure: first.failed, Of: len(s.keep)}
 	last := first
 	if s.fails(s.keep) {
 		s.byName()
+		s.byFault()
 		s.byLock()
+		s.byFault()
 		s.one()
 		s.cfg.Trace = true
 		if r := s.run(s.keep); r != nil && r.failed != nil {
@@ -118,6 +121,25 @@ func (s *shrinker) byName() {
 				drop[name] = true
 			}
 			s.without(func(_ int, a *action) bool { return drop[of[a.lock]] })
+		}
+	}
+}
+
+// byFault lets faults not happen, for each in turn.
+func (s *shrinker) byFault() {
+	for n := (s.faults + 1) / 2; n >= 1; n /= 2 {
+		for from := 1; from <= s.faults; from += n {
+			was := s.cfg.spare
+			s.cfg.spare = map[int]bool{}
+			for k := range was {
+				s.cfg.spare[k] = true
+			}
+			for k := from; k < from+n; k++ {
+				s.cfg.spare[k] = true
+			}
+			if len(s.cfg.spare) == len(was) || !s.fails(s.keep) {
+				s.cfg.spare = was
+			}
 		}
 	}
 }

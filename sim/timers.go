@@ -1,6 +1,9 @@
 package sim
 
-import "math"
+import (
+	"math"
+	"math/rand/v2"
+)
 
 // This file is what happens by itself: ticks, programs, faults.
 
@@ -15,9 +18,9 @@ func (r *run) startTimers() {
 		r.timers.push(event{at: r.cfg.script[i].at, seq: uint64(i), kind: timerScript, node: int32(i)})
 	}
 	r.seq += uint64(len(r.cfg.script))
-	for kind, mean := range r.faults() {
+	for kind, mean := range r.faultTimes() {
 		if mean > 0 {
-			r.timer0(timerFault, kind, r.expo(mean))
+			r.timer0(timerFault, kind, r.expo(r.env, mean))
 		}
 	}
 }
@@ -28,11 +31,11 @@ func (r *run) timer0(kind timerKind, node int, ns int64) {
 }
 
 // expo gives an exponentially distributed time.
-func (r *run) expo(mean int64) int64 {
-	return int64(-math.Log(1-r.env.Float64())*float64(mean)) + 1
+func (r *run) expo(rng *rand.Rand, mean int64) int64 {
+	return int64(-math.Log(1-rng.Float64())*float64(mean)) + 1
 }
 
-// The kinds of faults, in the order of faults.
+// The kinds of faults, in the order of faultTimes.
 const (
 	faultCut = iota
 	faultPause
@@ -40,8 +43,8 @@ const (
 	faultMember
 )
 
-// faults gives the mean time between faults, by kind; 0: none.
-func (r *run) faults() []int64 { return []int64{r.p.Cuts, r.p.Pauses, r.p.Rests, r.p.Members} }
+// faultTimes gives the mean time between faults, by kind; 0: none.
+func (r *run) faultTimes() []int64 { return []int64{r.p.Cuts, r.p.Pauses, r.p.Rests, r.p.Members} }
 
 // timer says whether anything has happened.
 func (r *run) timer(e *event) (happened bool) {
@@ -61,7 +64,7 @@ func (r *run) timer(e *event) (happened bool) {
 		if r.now >= r.pausedTo && r.nodes[i].takesPart() {
 			happened = r.program(r.nodes[i])
 		}
-		r.timer0(timerProgram, i, int64(-math.Log(1-r.prog.Float64())*float64(r.p.Think))+1)
+		r.timer0(timerProgram, i, r.expo(r.prog, r.p.Think))
 		return happened
 	case timerLink:
 		if p := &r.pairs[i]; p.upAt <= r.now {
@@ -80,25 +83,30 @@ func (r *run) timer(e *event) (happened bool) {
 			return false
 		}
 		r.fault(i)
-		r.timer0(timerFault, i, r.expo(r.faults()[i]))
+		r.timer0(timerFault, i, r.expo(r.env, r.faultTimes()[i]))
 	}
 	return true
 }
 
 func (r *run) fault(kind int) {
 	r.mixIn(uint64(kind) << 8)
+	r.faults++
+	r.fate = rand.New(rand.NewPCG(r.cfg.Seed, uint64(r.faults)<<8))
+	if r.cfg.spare[r.faults] {
+		return
+	}
 	switch kind {
 	case faultCut:
 		r.stats.Cuts++
-		from, to := 1+r.env.IntN(len(r.nodes)), 1+r.env.IntN(len(r.nodes))
-		both, ns := r.env.IntN(2) == 0, r.expo(5*ms)
+		from, to := 1+r.fate.IntN(len(r.nodes)), 1+r.fate.IntN(len(r.nodes))
+		both, ns := r.fate.IntN(2) == 0, r.expo(r.fate, 5*ms)
 		if from != to {
 			r.tracef(nil, "link from node %d to node %d cut for %.3f ms, both ways: %v", from, to, float64(ns)/1e6, both)
 			r.cut(from, to, ns, both)
 		}
 	case faultPause:
 		r.stats.Pauses++
-		r.pausedTo = r.now + r.p.IdleAfter + r.env.Int64N(r.p.IdleAfter)
+		r.pausedTo = r.now + r.p.IdleAfter + r.fate.Int64N(r.p.IdleAfter)
 		r.tracef(nil, "programs pause")
 	case faultRest:
 		r.stats.Rests++

@@ -36,7 +36,7 @@ func withAndWithoutOn(t *testing.T, shards int, rule Rules, script func(c *clust
 // windDown ends all locks and checks that nothing is left.
 func (c *cluster) windDown() {
 	c.t.Helper()
-	for range 20 {
+	for range 20 + len(c.locks) {
 		c.settle()
 		for _, l := range c.locks {
 			if !l.gone && l.wanted == NoMode {

@@ -1,5 +1,7 @@
 package lockspace
 
+import "github.com/lockify-dlm/lockify/wire"
+
 // This file decides what may be granted, in the kernel's order. The names of
 // the kernel's functions (Linux fs/dlm/lock.c) are given where the rule is
 // theirs.
@@ -170,7 +172,11 @@ restart:
 			s.grantNow(r, l, l.pendingValue())
 			restart = true
 		case deadlock:
-			if l.flags&NoDlckWt != 0 && l.wantBast && below(l.high, l.wanted) {
+			switch {
+			case l.flags&NoDlckWt == 0:
+				s.refuseFor(r, l, wire.Deadlock, s.conversionCycle(r, l))
+				restart = true
+			case l.wantBast && below(l.high, l.wanted):
 				s.bast(r, l, l.wanted)
 				l.high = l.wanted
 			}
@@ -191,6 +197,25 @@ restart:
 		goto restart
 	}
 	return high, cw
+}
+
+// endDeadlocks refuses conversions that are in a deadlock with l, which has just
+// begun to wait and does not give up (NODLCKWT). In the kernel they would hang,
+// as would those that have come together by an adoption, or from a dead master,
+// which grantConverts finds.
+func (s *Shard) endDeadlocks(r *resource, l *Lock) {
+	ended := false
+	for o := r.convert.head; o != nil; {
+		next := o.next
+		if o != l && o.flags&(NoDlckWt|ConvDeadlk) == 0 && r.convertDeadlock(o) != nil {
+			s.refuseFor(r, o, wire.Deadlock, s.conversionCycle(r, o))
+			ended = true
+		}
+		o = next
+	}
+	if ended {
+		s.grantPending(r)
+	}
 }
 
 // below compares modes with NoMode as the lowest.

@@ -92,26 +92,39 @@ func (q *queue) push(l *Lock) {
 	q.n++
 }
 
-// pushHead makes l the first (HEADQUE).
-func (q *queue) pushHead(l *Lock) {
-	l.queue, l.prev, l.next = q, nil, q.head
-	if q.head != nil {
-		q.head.prev = l
+// pushBehind puts l behind o, nil: at the head.
+func (q *queue) pushBehind(o, l *Lock) {
+	next := q.head
+	if o != nil {
+		next = o.next
+		o.next = l
+	} else {
+		q.head = l
+	}
+	if next != nil {
+		next.prev = l
 	} else {
 		q.tail = l
 	}
-	q.head = l
+	l.queue, l.prev, l.next = q, o, next
 	q.n++
 }
 
-// enqueue lets l wait in q, at the end it has asked for (add_lkb).
+// enqueue lets l wait in q, at the end it has asked for (add_lkb). HEADQUE does
+// not take it past one that holds what excludes it: that one would wait for l's
+// turn, and l for what that one holds. (The kernel warns of a pending deadlock,
+// and leaves them.)
 func (l *Lock) enqueue(q *queue) {
 	l.unqueue()
-	if l.flags&HeadQue != 0 {
-		q.pushHead(l)
-	} else {
+	if l.flags&HeadQue == 0 {
 		q.push(l)
+		return
 	}
+	o := q.tail
+	for o != nil && Compatible(o.granted, l.wanted) {
+		o = o.prev
+	}
+	q.pushBehind(o, l)
 }
 
 func (l *Lock) unqueue() {

@@ -73,6 +73,9 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 			return
 		}
 		s.bastFor(r, &r.granted, l)
+		if v == deadlock {
+			s.endDeadlocks(r, l)
+		}
 	}
 }
 

@@ -108,6 +108,7 @@ func TestScenario(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scenarios", err)
 	}
+	played := 0
 	for _, path := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
 			s, err := readScript(path)
@@ -115,6 +116,7 @@ func TestScenario(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := s.scenarios(func(title string, lines []scriptLine) {
+				played++
 				t.Run(title, func(t *testing.T) { runScenario(t, path, lines) })
 			}); err != nil {
 				t.Fatal(err)
@@ -126,6 +128,7 @@ func TestScenario(t *testing.T) {
 			}
 		})
 	}
+	t.Logf("%d scenarios in %d files", played, len(files))
 }
 
 // recorded says that a file's output is the kernel's, from perf/trace.

@@ -176,6 +176,24 @@ func (o *Oracle) Change(owner, id uint64, mode ls.Mode, flags uint32, value []by
 	default:
 		o.move(l, &o.Convert)
 		o.tell(o.Granted, l)
+		if dead {
+			o.endDeadlocks(l)
+		}
+	}
+}
+
+// endDeadlocks refuses what is in a deadlock with l, which does not give up.
+// The kernel leaves it.
+func (o *Oracle) endDeadlocks(l *OracleLock) {
+	ended := false
+	for _, other := range slices.Clone(o.Convert) {
+		if other != l && other.Flags&(ls.NoDlckWt|ls.ConvDeadlk) == 0 && o.deadlock(other) {
+			o.refuse(other, wire.Deadlock)
+			ended = true
+		}
+	}
+	if ended {
+		o.Pending()
 	}
 }
 
@@ -281,8 +299,11 @@ func (o *Oracle) grantConverts() (high ls.Mode, cw bool) {
 			case o.may(l, false):
 				o.grant(l, nil)
 				again = true
+			case o.deadlock(l) && l.Flags&(ls.ConvDeadlk|ls.NoDlckWt) == 0: // the kernel leaves it
+				o.refuse(l, wire.Deadlock)
+				again = true
 			case o.deadlock(l) && l.Flags&ls.ConvDeadlk == 0:
-				if l.Flags&ls.NoDlckWt != 0 && l.Bast && rank(l.High) < rank(l.Wanted) {
+				if l.Bast && rank(l.High) < rank(l.Wanted) {
 					o.Events = append(o.Events, OracleEvent{Owner: l.Owner, ID: l.ID, Blocking: true, Mode: l.Wanted})
 					l.High = l.Wanted
 				}

@@ -157,6 +157,7 @@ func (s *Shard) settleHeld(r *resource) {
 		for i := range h.msgs {
 			switch m := &h.msgs[i]; {
 			case m.Life != r.life:
+			case m.Type == wire.Convert && m.Bits&wire.BitNoReply == 0: // it waits; an alternate mode may make it write
 			case m.Bits&wire.BitInvalidate != 0:
 				r.valueOK = false
 			case m.Bits&wire.BitValue != 0:

@@ -79,11 +79,12 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 	}
 }
 
-// secondLook grants what HEADQUE has put at the head of its queue, if only
-// those that it passed stood in its way. The kernel leaves it there until
-// something else happens, which may be never.
+// secondLook grants what HEADQUE has put at the head of its queue, or NOORDER
+// beside QUECVT in it, if only those that it passes stood in its way. The kernel
+// leaves it there until something else happens, which may be never.
 func (s *Shard) secondLook(r *resource, l *Lock) bool {
-	if l.flags&HeadQue == 0 || s.off(NoSecondLook) || s.tryGrant(r, l, false) != grant {
+	const mixed = QueCvt | OutOfOrder
+	if l.flags&HeadQue == 0 && l.flags&mixed != mixed || s.off(NoSecondLook) || s.tryGrant(r, l, false) != grant {
 		return false
 	}
 	s.grantNow(r, l, l.pendingValue())

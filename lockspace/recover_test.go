@@ -193,6 +193,25 @@ func TestRecoverValueOfOldLife(t *testing.T) {
 	c.windDown()
 }
 
+// A conversion that only an alternate mode would make write has written nothing
+// while it is held back. Found by the simulation.
+func TestRecoverHeldAlternate(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.moved("x", 3, 1, viewOf(t, 2, c.node(1), c.node(2), c.node(4)))
+	y := c.name("y", 4, 0)
+	c.hold(3, x, NL, 0)
+	a := c.hold(1, x, PW, 0)
+	c.node(1).lock(y, EX, NewName)
+	a.convert(EX, ValBlk|AltCW, value(1))
+	c.node(3).crash(false)
+	c.change()
+	c.settle()
+	if !a.holds(EX) || a.last.Value != nil {
+		t.Errorf("%v, value %x", a.mode, a.last.Value)
+	}
+	c.windDown()
+}
+
 func TestRecoverJoin(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)
 	c.node(4).crash(false)

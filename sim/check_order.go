@@ -177,7 +177,7 @@ func (c *order) compareEvents(n *node, nm *name) {
 
 func (w *OracleEvent) same(h *OracleEvent) bool {
 	return h.Owner == w.Owner && h.ID == w.ID && h.Mode == w.Mode && (w.Blocking ||
-		h.Status == w.Status && h.Demoted == w.Demoted && h.Reads == w.Reads && bytes.Equal(h.Value, w.Value))
+		h.Status == w.Status && h.Demoted == w.Demoted && h.Alternate == w.Alternate && h.Reads == w.Reads && bytes.Equal(h.Value, w.Value))
 }
 
 // completion notes what a local lock is told during an operation.
@@ -185,7 +185,8 @@ func (c *order) completion(l *lock, done *ls.Completion) {
 	if c.node == l.n && c.name == l.name {
 		c.seen = append(c.seen, OracleEvent{
 			Owner: l.n.instance, ID: l.id, Status: done.Status, Mode: done.Mode, Demoted: done.Bits&wire.BitDemoted != 0,
-			Reads: done.Bits&(wire.BitValue|wire.BitNotValid) != 0, Value: slices.Clone(done.Value),
+			Alternate: done.Bits&wire.BitAltMode != 0,
+			Reads:     done.Bits&(wire.BitValue|wire.BitNotValid) != 0, Value: slices.Clone(done.Value),
 		})
 	}
 }
@@ -207,7 +208,7 @@ func (c *order) sent(n *node, to uint64, nm *name, m *wire.Msg) {
 	case wire.Bast:
 		e.Blocking = true
 	case wire.Grant, wire.Denied:
-		e.Status, e.Demoted = m.Status, m.Bits&wire.BitDemoted != 0
+		e.Status, e.Demoted, e.Alternate = m.Status, m.Bits&wire.BitDemoted != 0, m.Bits&wire.BitAltMode != 0
 		e.Reads, e.Value = m.Bits&(wire.BitValue|wire.BitNotValid) != 0, slices.Clone(m.Value)
 	default:
 		return

@@ -29,7 +29,7 @@ func (c *order) message(from uint64, m *wire.Msg, ordinary bool) {
 	n, nm := c.node, c.name
 	n.shardOf(nm).State(&c.after, nm.hash, nm.bytes)
 	known := false
-	if !ordinary { // it may be kept, or not count
+	if !ordinary || c.before.Early != 0 && m.Type != wire.You { // it may be kept, or not count, or let others in
 		c.end(false)
 		return
 	}

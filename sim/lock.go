@@ -42,6 +42,8 @@ func (l *lock) effective() lockspace.Mode {
 	case l.wanted == lockspace.NoMode:
 	case l.flags&lockspace.ConvDeadlk != 0:
 		return lockspace.NL // the master may have demoted it
+	case l.flags&(lockspace.AltPR|lockspace.AltCW) != 0 && l.mode > lockspace.CR:
+		return lockspace.CR // the master may have granted something weaker
 	case l.mode == lockspace.PR && l.wanted == lockspace.CW, l.mode == lockspace.CW && l.wanted == lockspace.PR:
 		return lockspace.CR // the master may have granted it: it excludes less than CW and PR both
 	}
@@ -62,9 +64,12 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 			n.id, id, tag, l.num, l.id, l.tag, l.wanted, l.gone)
 		return
 	}
-	if c.Status == wire.OK && c.Mode != l.wanted {
+	if c.Status == wire.OK && c.Mode != l.wanted && !l.alternate(c) {
 		r.fail(inOnce, l.name, "lock %d: granted %v instead of %v", l.num, c.Mode, l.wanted)
 		return
+	}
+	if c.Bits&wire.BitDemoted != 0 {
+		l.from = lockspace.NL // before the grant
 	}
 	l.last = *c
 	l.last.Value = nil
@@ -85,6 +90,12 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 	if l.mode == lockspace.NoMode || l.dying {
 		l.gone, l.mode, l.open = true, lockspace.NoMode, false
 	}
+}
+
+// alternate says that c grants the alternate mode, and says so.
+func (l *lock) alternate(c *lockspace.Completion) bool {
+	return c.Bits&wire.BitAltMode != 0 && (l.flags&lockspace.AltPR != 0 && c.Mode == lockspace.PR ||
+		l.flags&lockspace.AltCW != 0 && c.Mode == lockspace.CW)
 }
 
 // value makes the i-th value that is written to a name.

@@ -87,6 +87,7 @@ var mutants = []mutant{
 	{"no-wake-unlock", "hot", mistake(ls.NoWakeUnlock), "an unlock does not look who can be granted now"},
 	{"no-wake-cancel", "hot", mistake(ls.NoWakeCancel), "nor does a cancel"},
 	{"no-wake-convert", "hot", mistake(ls.NoWakeConvert), "nor does a conversion"},
+	{"no-second-look", "hot", off(ls.NoSecondLook), "what HEADQUE puts at the head of a queue waits there until something happens"},
 	{"no-bast", "lazy", mistake(ls.NoBast), "holders are not told that they are in the way"},
 	{"no-conv-deadlock", "hot", mistake(ls.NoConvDeadlock), "conversion deadlocks are not noticed"},
 	{"hide-demotion", "hot", mistake(ls.HideDemotion), "a demotion is not reported"},

@@ -71,6 +71,7 @@ func never(*run, *node, *lock, *action) bool  { return false }
 const (
 	lockFlags    = ls.NoQueue | ls.ValBlk | ls.NoDlckWt | ls.NoQueueBast | ls.WantBast
 	convertFlags = ls.ValBlk | ls.NoQueueBast | ls.WantBast
+	rareFlags    = ls.HeadQue | ls.OutOfOrder | ls.AltPR | ls.AltCW // seldom, so that they meet ordinary requests
 )
 
 func chooseLock(r *run, n *node, _ *lock, a *action) bool {
@@ -83,6 +84,12 @@ func chooseLock(r *run, n *node, _ *lock, a *action) bool {
 	}
 	n.curious = nil
 	a.name, a.mode, a.flags = nm.text, r.mode(), r.flags(lockFlags)
+	if r.prog.IntN(4) == 0 {
+		a.flags |= r.flags(rareFlags)
+	}
+	if a.mode == ls.NL && a.flags&ls.NoQueue == 0 {
+		a.flags |= r.flags(ls.Expedite)
+	}
 	if r.p.Release > 0 {
 		a.flags |= ls.WantBast
 	}
@@ -182,6 +189,9 @@ func doCreate(r *run, n *node, _ *lock, a *action) {
 
 func chooseConvert(r *run, n *node, l *lock, a *action) bool {
 	a.mode, a.flags = r.mode(), r.flags(convertFlags)
+	if r.prog.IntN(4) == 0 {
+		a.flags |= r.flags(rareFlags)
+	}
 	switch r.prog.IntN(8) {
 	case 0:
 		a.flags |= ls.NoQueue

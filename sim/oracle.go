@@ -30,6 +30,8 @@ type OracleLock struct {
 	Bast      bool
 	Demoted   bool
 	Dying     bool // it is unlocked when its operation ends: nobody listens from then on
+	Alternate bool // its alternate mode is granted instead
+	value     []byte
 }
 
 // OracleEvent is the end of an operation, or a blocking callback.
@@ -39,6 +41,7 @@ type OracleEvent struct {
 	Status    wire.Status // else: outcome of the operation
 	Mode      ls.Mode     // granted mode after it
 	Demoted   bool
+	Alternate bool   // the alternate mode
 	Reads     bool   // the value comes with it: Value, or nil if it is not valid
 	Value     []byte // a copy
 }
@@ -102,21 +105,54 @@ func (o *Oracle) blocked(l *OracleLock) bool {
 	return false
 }
 
-// may says whether l can be granted (_can_be_granted). arrived: it has not
-// waited yet.
+// may says whether l can be granted the mode it wants (_can_be_granted).
+// arrived: it has not waited yet.
 func (o *Oracle) may(l *OracleLock, arrived bool) bool {
 	converts := l.Granted != ls.NoMode
+	if l.Flags&ls.Expedite != 0 && l.Wanted == ls.NL && !converts {
+		return true
+	}
 	switch {
 	case o.blocked(l):
 		return false
 	case converts && arrived:
 		return l.Flags&ls.QueCvt == 0 || len(o.Convert) == 0
+	case l.Flags&ls.OutOfOrder != 0:
+		return true
 	case converts:
 		return o.Convert[0] == l
 	case arrived:
 		return len(o.Convert)+len(o.Waiting) == 0
 	}
 	return len(o.Convert) == 0 && o.Waiting[0] == l
+}
+
+// try is may, but that a conversion deadlock may demote l, and that its
+// alternate mode may be granted (can_be_granted). dead: a deadlock stands.
+func (o *Oracle) try(l *OracleLock, arrived bool) (granted, dead bool) {
+	switch {
+	case o.may(l, arrived):
+		return true, false
+	case !o.deadlock(l):
+	case l.Flags&ls.ConvDeadlk == 0:
+		return false, true
+	default:
+		l.Granted, l.Demoted = ls.NL, true
+		return false, false
+	}
+	asked := l.Wanted
+	switch {
+	case l.Flags&ls.AltPR != 0 && asked != ls.PR:
+		l.Wanted = ls.PR
+	case l.Flags&ls.AltCW != 0 && asked != ls.CW:
+		l.Wanted = ls.CW
+	default:
+		return false, false
+	}
+	if l.Alternate = o.may(l, arrived); !l.Alternate {
+		l.Wanted = asked
+	}
+	return l.Alternate, false
 }
 
 // deadlock says whether l and another conversion exclude each other
@@ -141,40 +177,58 @@ func (o *Oracle) Lock(owner, id uint64, mode ls.Mode, flags uint32) {
 		Owner: owner, ID: id, Granted: ls.NoMode, Wanted: mode, High: ls.NoMode, Flags: flags,
 		Bast: flags&ls.WantBast != 0,
 	}
+	granted, _ := o.try(l, true)
 	switch {
-	case o.may(l, true):
-		o.grant(l, nil)
+	case granted:
+		o.grant(l)
 	case flags&ls.NoQueue != 0:
 		o.refuse(l, wire.WouldBlock)
+	case o.enqueue(l, &o.Waiting):
 	default:
-		o.move(l, &o.Waiting)
 		o.tell(o.Granted, l)
 	}
+}
+
+// enqueue puts l in a queue, at its head with HEADQUE. Then, and with NOORDER
+// beside QUECVT, only those that it passes may have been in its way: it says
+// whether l is granted. (The kernel leaves it there.)
+func (o *Oracle) enqueue(l *OracleLock, q *[]*OracleLock) (granted bool) {
+	o.move(l, q)
+	switch {
+	case l.Flags&ls.HeadQue != 0: // but not past one that holds what excludes it
+		for i := len(*q) - 1; i > 0 && fits((*q)[i-1].Granted, l.Wanted); i-- {
+			(*q)[i-1], (*q)[i] = l, (*q)[i-1]
+		}
+	case l.Flags&ls.QueCvt == 0 || l.Flags&ls.OutOfOrder == 0:
+		return false
+	}
+	if granted, _ = o.try(l, false); granted {
+		o.grant(l)
+	}
+	return granted
 }
 
 // Change is a conversion (do_convert). value is what it writes, if it writes.
 func (o *Oracle) Change(owner, id uint64, mode ls.Mode, flags uint32, value []byte) {
 	l := o.Find(owner, id)
-	l.Wanted, l.Flags, l.Demoted = mode, flags, false
+	l.Wanted, l.Flags, l.Demoted, l.value = mode, flags, false, value
 	l.Bast = l.Bast || flags&ls.WantBast != 0
-	granted, dead := o.may(l, true), false
-	if !granted && o.deadlock(l) {
-		if dead = flags&ls.ConvDeadlk == 0; !dead {
-			l.Granted, l.Demoted = ls.NL, true
-			o.grantConverts()
-			granted = o.may(l, true)
-		}
+	granted, dead := o.try(l, true)
+	if l.Demoted && !granted && !dead {
+		o.grantConverts()
+		granted = o.may(l, true)
 	}
 	switch {
 	case granted:
-		o.grant(l, value)
+		o.grant(l)
 		o.Pending()
 	case dead && flags&ls.NoDlckWt == 0:
 		o.refuse(l, wire.Deadlock)
 	case flags&ls.NoQueue != 0:
 		o.refuse(l, wire.WouldBlock)
+	case o.enqueue(l, &o.Convert):
+		o.Pending()
 	default:
-		o.move(l, &o.Convert)
 		o.tell(o.Granted, l)
 		if dead {
 			o.endDeadlocks(l)
@@ -214,12 +268,14 @@ func (o *Oracle) Cancel(owner, id uint64) {
 	o.Pending()
 }
 
-func (o *Oracle) grant(l *OracleLock, value []byte) {
+func (o *Oracle) grant(l *OracleLock) {
 	from := l.Granted
 	if writes(from, l.Wanted) {
-		o.write(l.Flags, value)
+		o.write(l.Flags, l.value)
 	}
-	e := OracleEvent{Owner: l.Owner, ID: l.ID, Status: wire.OK, Mode: l.Wanted, Demoted: l.Demoted}
+	e := OracleEvent{
+		Owner: l.Owner, ID: l.ID, Status: wire.OK, Mode: l.Wanted, Demoted: l.Demoted, Alternate: l.Alternate,
+	}
 	if reads(from, l.Wanted) && l.Flags&ls.ValBlk != 0 {
 		e.Reads = true
 		if o.Valid {
@@ -227,6 +283,7 @@ func (o *Oracle) grant(l *OracleLock, value []byte) {
 		}
 	}
 	l.Granted, l.Wanted, l.High, l.Bast = l.Wanted, ls.NoMode, ls.NoMode, l.Bast && !l.Dying
+	l.Alternate, l.value = false, nil
 	o.move(l, &o.Granted)
 	o.Events = append(o.Events, e)
 }
@@ -260,14 +317,14 @@ func (o *Oracle) write(flags uint32, value []byte) {
 // the rest (grant_pending_locks).
 func (o *Oracle) Pending() {
 	high, cw := o.grantConverts()
-	for len(o.Convert) == 0 && len(o.Waiting) > 0 && o.may(o.Waiting[0], false) {
-		o.grant(o.Waiting[0], nil)
-	}
-	for _, l := range o.Waiting {
-		if high == ls.EX {
-			break
+	for _, l := range slices.Clone(o.Waiting) {
+		if granted, _ := o.try(l, false); granted {
+			o.grant(l)
+			continue
 		}
-		high, cw = higher(high, l.Wanted), cw || l.Wanted == ls.CW
+		if high != ls.EX { // beside EX, CW says nothing more
+			high, cw = higher(high, l.Wanted), cw || l.Wanted == ls.CW
+		}
 	}
 	if high == ls.NoMode {
 		return
@@ -295,27 +352,23 @@ func (o *Oracle) grantConverts() (high ls.Mode, cw bool) {
 		again, high, cw = false, ls.NoMode, false
 		demoted := false
 		for _, l := range slices.Clone(o.Convert) {
+			was := l.Demoted
+			granted, dead := o.try(l, false)
 			switch {
-			case o.may(l, false):
-				o.grant(l, nil)
+			case granted:
+				o.grant(l)
 				again = true
-			case o.deadlock(l) && l.Flags&(ls.ConvDeadlk|ls.NoDlckWt) == 0: // the kernel leaves it
+			case dead && l.Flags&ls.NoDlckWt == 0: // the kernel leaves it
 				o.refuse(l, wire.Deadlock)
 				again = true
-			case o.deadlock(l) && l.Flags&ls.ConvDeadlk == 0:
+			case dead:
 				if l.Bast && rank(l.High) < rank(l.Wanted) {
 					o.Events = append(o.Events, OracleEvent{Owner: l.Owner, ID: l.ID, Blocking: true, Mode: l.Wanted})
 					l.High = l.Wanted
 				}
+			case l.Demoted && !was:
+				demoted = true
 			default:
-				was := l.Demoted
-				if o.deadlock(l) {
-					l.Granted, l.Demoted = ls.NL, true
-				}
-				if l.Demoted && !was {
-					demoted = true
-					continue
-				}
 				high, cw = higher(high, l.Wanted), cw || l.Wanted == ls.CW
 			}
 		}

@@ -109,7 +109,12 @@ func TestMutants(t *testing.T) {
 
 // TestShrink: the account of a failure is short, and of the same failure.
 func TestShrink(t *testing.T) {
-	cfg := Config{Seed: 1, Profile: "publish", Steps: mutantSteps, Mutant: "no-fence"}
+	c := Campaign{Clock: func() int64 { return 0 }}
+	found, err := c.hunt(mutantOf("no-fence"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Seed: found.Seed, Profile: found.Profile, Steps: mutantSteps, Mutant: "no-fence"}
 	res, err := Run(cfg)
 	if err != nil || res.Failure == nil {
 		t.Fatalf("%v, %+v", err, res)

@@ -79,7 +79,8 @@ var flagTexts = []struct {
 }{
 	{ls.NoQueue, "NOQUEUE"}, {ls.ValBlk, "VALBLK"}, {ls.QueCvt, "QUECVT"}, {ls.IvValBlk, "IVVALBLK"},
 	{ls.ConvDeadlk, "CONVDEADLK"}, {ls.NoDlckWt, "NODLCKWT"}, {ls.NoQueueBast, "NOQUEUEBAST"},
-	{ls.ForceUnlock, "FORCEUNLOCK"}, {ls.NewName, "New"}, {ls.WantBast, ""},
+	{ls.Expedite, "EXPEDITE"}, {ls.HeadQue, "HEADQUE"}, {ls.OutOfOrder, "NOORDER"}, {ls.AltPR, "ALTPR"}, {ls.AltCW, "ALTCW"},
+	{ls.Persistent, "PERSISTENT"}, {ls.Orphan, "ORPHAN"}, {ls.ForceUnlock, "FORCEUNLOCK"}, {ls.NewName, "New"}, {ls.WantBast, ""},
 }
 
 func flagNames(f uint32) (s string) {

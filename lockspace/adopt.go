@@ -294,7 +294,7 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 	if m.Since&^(1<<NL) != 0 {
 		r.busyUntil = s.now // for the next claimant, this one has used the name until now
 	}
-	r.lastToken = max(r.lastToken, m.Token)
+	r.lastToken = max(r.lastToken, s.heard(m.Token))
 	if m.Bits&wire.BitWritten != 0 {
 		s.writeAdopted(r, m)
 	}

@@ -59,7 +59,10 @@ func (q *claimList) remove(c *claim) {
 // it may not now; the caller then asks the directory as usual.
 func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 	// A message about this name that has not left yet is a use of it.
-	if r.held != nil || !s.host.MayClaim(dir) {
+	// And the claim's token must stand above all that this node has seen,
+	// whatever shard saw it: what freed the name may have come through another.
+	s.clock = max(s.clock, s.common.Clock())
+	if r.held != nil || s.tokensOut() || !s.host.MayClaim(dir) {
 		s.stats.ClaimsRefused++
 		return false
 	}
@@ -76,9 +79,6 @@ func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 		c = &claim{}
 	}
 	s.becomeMaster(r, s.newLife())
-	// The claim's token stands above all this node has seen, whatever shard
-	// saw it: what freed the name may have come through another one.
-	s.clock = max(s.clock, s.common.Clock())
 	c.res, c.num, c.start, c.token = r, num, s.now, s.nextToken(r)
 	r.state, r.claim = claimed, c
 	s.stats.ClaimsMade++

@@ -72,14 +72,6 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 	}
 }
 
-// Note merges a token clock that another node has sent.
-func (s *Shard) Note(clock uint64) {
-	if clock > s.clock {
-		s.clock = clock
-		s.common.Advance(clock)
-	}
-}
-
 // serves says whether this node serves requests that name life. A remote
 // request that names the life of an open claim proves that the directory has
 // recorded it: it confirms the claim.

@@ -23,7 +23,7 @@ func (s *Shard) grantable(r *resource, l *Lock, first bool) bool {
 	if l.expedited() {
 		return true
 	}
-	return s.inOrder(r, l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l)
+	return s.inOrder(r, l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l) && !s.starves(l)
 }
 
 // expedited: EXPEDITE, which is for new locks in NL, excludes nothing. (It is

@@ -46,6 +46,7 @@ func (s *Shard) Install(now int64, v *View) {
 		s.carryOver(old, r)
 	}
 	s.frozen = false
+	s.feed()
 	s.askAgainForRanges()
 	s.releaseHeld()
 	if s.progress(); s.told < v.Epoch {

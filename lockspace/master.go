@@ -99,7 +99,7 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	if op == valueWrite && !s.errs(DropValue) {
 		s.writeValue(r, l.flags, value)
 	}
-	if exclusive(to) && (from == NoMode || from < to && !s.errs(KeepToken) || l.flags&Orphan != 0) {
+	if l.needsToken() && (from == NoMode || l.flags&Orphan != 0 || !s.errs(KeepToken)) {
 		l.token = s.nextToken(r)
 	} else if !exclusive(to) && !s.errs(NoSharedToken) {
 		l.token = r.lastToken

@@ -183,7 +183,7 @@ func (s *Shard) rebuild(r *resource) {
 // place puts the locks of one report where they belong.
 func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
 	m := &e.msg
-	r.lastToken = max(r.lastToken, m.Token)
+	r.lastToken = max(r.lastToken, s.heard(m.Token))
 	r.valueSeq = max(r.valueSeq, m.Seq)
 	if m.Bits&wire.BitValue != 0 {
 		r.value, r.valueOK = append(r.value[:0], m.Value...), true

@@ -54,6 +54,9 @@ const (
 
 	NoVerify // deadlock: a cycle counts without a second look at its edges
 
+	WrapTokens  // tokens: the counter runs over into the epoch
+	TrustClocks // tokens: a clock is taken over however far ahead it is
+
 	ForgetRecorded   // 9: that the directory has recorded a claim during its adoption is forgotten
 	RemoveUnrecorded // recovery: a name is removed before its registration is known to have been recorded
 )

@@ -67,6 +67,7 @@ type Shard struct {
 	lastByteReq uint64 // number of the last RANGE that this shard has sent
 	keptBytes   int    // ranges in all resources' recoveries
 	clock       uint64 // highest token this shard has issued or seen
+	starved     bool   // something waits for a token only
 	now         int64
 
 	members    []member // of the view, but for this node
@@ -127,6 +128,8 @@ type Stats struct {
 	RangesLent       int    // gauge: ranges that this node has delegated to others
 	Relayed          uint64 // messages passed on to the owner of a range, or back
 	TwoMasters       uint64 // names for which two nodes were confirmed as master; never above 0
+	TokensLeft       uint64 // gauge: exclusive grants for which the view's epoch has tokens
+	BadClocks        uint64 // messages whose token clock was too far ahead to be true
 	Overrun          uint64 // messages over the limits of what is kept for later
 	Recovering       bool   // gauge: DONE of other nodes is waited for
 	Deadlocks        uint64 // waiting operations ended here because they were part of a cycle
@@ -166,6 +169,7 @@ func (s *Shard) Stats() Stats {
 		}
 	}
 	st.Recovering = s.recovering
+	st.TokensLeft = s.lastOfEpoch() - min(s.clock, s.lastOfEpoch())
 	return st
 }
 
@@ -260,19 +264,3 @@ func (s *Shard) sameLife(a, b wire.Life) bool {
 }
 
 func (s *Shard) local(l *Lock) bool { return l.owner == s.cfg.Self }
-
-// nextToken starts a new link of a name's token chain: a token above
-// everything this node has seen for the name and in this shard.
-func (s *Shard) nextToken(r *resource) uint64 {
-	t := max(s.clock, r.lastToken)
-	if floor := s.view.Epoch << tokenCounterBits; t < floor {
-		t = floor
-	}
-	t++
-	s.clock, r.lastToken = t, t
-	s.common.Advance(t)
-	return t
-}
-
-// tokenCounterBits splits a token: epoch above, counter below.
-const tokenCounterBits = 40

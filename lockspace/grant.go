@@ -207,9 +207,11 @@ func (s *Shard) endDeadlocks(r *resource, l *Lock) {
 	ended := false
 	for o := r.convert.head; o != nil; {
 		next := o.next
-		if o != l && o.flags&(NoDlckWt|ConvDeadlk) == 0 && r.convertDeadlock(o) != nil {
-			s.refuseFor(r, o, wire.Deadlock, s.conversionCycle(r, o))
+		if o != l && (o.flags&NoDlckWt == 0 || o.flags&ConvDeadlk != 0) && r.convertDeadlock(o) != nil {
 			ended = true
+			if o.flags&ConvDeadlk == 0 { // else grantPending demotes it
+				s.refuseFor(r, o, wire.Deadlock, s.conversionCycle(r, o))
+			}
 		}
 		o = next
 	}

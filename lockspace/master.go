@@ -76,6 +76,9 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 		if v == deadlock {
 			s.endDeadlocks(r, l)
 		}
+		if l.demoted {
+			s.grantPending(r) // NOORDER may wait for just that; the kernel does not look
+		}
 	}
 }
 

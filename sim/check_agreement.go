@@ -20,8 +20,7 @@ func (c *agreement) rested() {
 
 func (c *agreement) name(nm *name) {
 	r, masters := c.r, 0
-	dirID := r.view.Directory(nm.hash)
-	d := r.nodes[dirID-1]
+	d := r.directoryOf(nm)
 	d.shardOf(nm).State(&c.dir, nm.hash, nm.bytes)
 	for _, n := range r.nodes {
 		if !n.takesPart() {
@@ -41,7 +40,7 @@ func (c *agreement) name(nm *name) {
 		case "master":
 			masters++
 			if c.dir.Entry != st.Life {
-				r.fail(inAgreement, nm, "at rest node %d is master, and the directory node %d does not say so", n.id, dirID)
+				r.fail(inAgreement, nm, "at rest node %d is master, and the directory node %d does not say so", n.id, d.id)
 			}
 		case "remote":
 			c.sameLocks(nm, n)

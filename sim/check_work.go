@@ -56,6 +56,7 @@ func (l *lock) wasTold() bool {
 }
 
 func (c *work) ended() {
+	c.rangesEnded()
 	for _, l := range c.r.locks {
 		if l == nil || l.crashed {
 			continue

@@ -40,6 +40,9 @@ func (r *run) windDown() {
 			r.unblock()
 		}
 	}
+	if r.p.Ranges {
+		r.endRanges()
+	}
 	for range 4 { // a master may go only after those who asked it
 		r.pass(r.p.IdleAfter + 1)
 		r.rest()

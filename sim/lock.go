@@ -21,6 +21,7 @@ type lock struct {
 	last      lockspace.Completion
 	ends      int      // completions so far
 	write     writeRec // what the running operation writes
+	writeAt   int      // the number that this write has already; 0: none
 	told      uint8    // set of modes that it was told to block, 1<<mode, since the last grant
 	bast      bool     // wants to be told
 	open      bool     // granted under a claim that is open
@@ -79,14 +80,14 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 	if c.Status == wire.OK {
 		l.told = 0
 		if l.from != lockspace.NoMode && writes(l.from, c.Mode) && l.flags&(lockspace.ValBlk|lockspace.IvValBlk) != 0 && r.valueLen > 0 {
-			l.name.writes = append(l.name.writes, l.write)
+			l.wrote()
 		}
 	}
 	for _, k := range r.checks {
 		k.completed(l, c)
 	}
 	r.completions(l, c)
-	l.wanted, l.withdrawn = lockspace.NoMode, false
+	l.wanted, l.withdrawn, l.writeAt = lockspace.NoMode, false, 0
 	if l.mode == lockspace.NoMode || l.dying {
 		l.gone, l.mode, l.open = true, lockspace.NoMode, false
 	}
@@ -96,6 +97,15 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 func (l *lock) alternate(c *lockspace.Completion) bool {
 	return c.Bits&wire.BitAltMode != 0 && (l.flags&lockspace.AltPR != 0 && c.Mode == lockspace.PR ||
 		l.flags&lockspace.AltCW != 0 && c.Mode == lockspace.CW)
+}
+
+// wrote records that the running operation has written.
+func (l *lock) wrote() {
+	if l.writeAt > 0 {
+		l.name.writes[l.writeAt-1].claimed = l.write.claimed
+		return
+	}
+	l.name.writes = append(l.name.writes, l.write)
 }
 
 // value makes the i-th value that is written to a name.

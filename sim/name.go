@@ -10,6 +10,7 @@ type name struct {
 	text     string
 	bytes    []byte
 	hash     uint64
+	route    uint64 // chooses directory node and shard
 	knownBy  uint64 // set of node ids whose programs have heard of it
 	lanes    []*lane
 	locks    []*lock    // alive
@@ -33,6 +34,7 @@ func (r *run) nameOf(text string) *name {
 	nm := r.names[text]
 	if nm == nil {
 		nm = &name{num: len(r.order), text: text, bytes: []byte(text), hash: lockspace.Hash([]byte(text))}
+		nm.route = r.rule.Route(nm.bytes, nm.hash)
 		r.names[text] = nm
 		r.order = append(r.order, nm)
 	}

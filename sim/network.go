@@ -212,7 +212,7 @@ func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 		n.after(closed)
 		return
 	}
-	s := n.shards[lockspace.ShardOf(l.name.hash, len(n.shards))]
+	s := n.shards[lockspace.ShardOf(l.name.route, len(n.shards))]
 	n.r.before(n, l.name)
 	ordinary := p.epoch == s.Epoch() && (m.Type != wire.Lookup || !s.Recovering())
 	s.Deliver(n.now(), p.origin(), l.name.hash, m)

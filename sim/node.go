@@ -32,7 +32,7 @@ type host struct {
 func (n *node) now() int64 { return n.offset + n.r.now + n.r.now*n.drift/1_000_000 }
 
 func (n *node) shardOf(nm *name) *lockspace.Shard {
-	return n.shards[lockspace.ShardOf(nm.hash, len(n.shards))]
+	return n.shards[lockspace.ShardOf(nm.route, len(n.shards))]
 }
 
 // start gives the node its shards. view is nil if it is to join.
@@ -42,7 +42,7 @@ func (n *node) start(view *lockspace.View) error {
 	n.shards, n.views = nil, make([]*lockspace.View, r.shards)
 	for k := range r.shards {
 		s, err := lockspace.New(lockspace.Config{
-			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view,
+			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view, Range: r.rule,
 			Host: host{n, k}, Common: &shardCommon{&n.common, k},
 			IdleAfter: r.p.IdleAfter, Drift: r.driftAllowed, Without: r.without, Mistakes: r.mistakes,
 		})
@@ -108,6 +108,10 @@ func (h host) Conflict(name []byte, _ wire.Life) {
 
 // Complete is part of lockspace.Host.
 func (h host) Complete(user any, id, tag uint64, c *lockspace.Completion) {
+	if k, ok := user.(*rangeCall); ok {
+		k.complete(h.r, c)
+		return
+	}
 	l := user.(*lock)
 	h.r.touch(l.name)
 	l.complete(h.node, id, tag, c)

@@ -44,7 +44,9 @@ var ops []op
 
 func init() { // the functions refer to the table
 	ops = []op{
-		{"lock", onNothing, 1, chooseLock, doLock, true},
+		{"lock", onNothing, 8, chooseLock, doLock, true},
+		{"delegate", onNothing, 1, chooseRange, doDelegate, false},
+		{"return", onNothing, 1, chooseRange, doReturn, false},
 		{"read", onIdle, 4, chooseRead, doRead, false},
 		{"create", onIdle, 2, chooseCreate, doCreate, true},
 		{"convert", onIdle, 4, chooseConvert, doConvert, false},
@@ -164,6 +166,9 @@ func chooseCreate(r *run, n *node, l *lock, a *action) bool {
 	}
 	r.created++
 	a.name = fmt.Sprintf("c%d", r.created)
+	if r.p.Ranges {
+		a.name = rangeKey(r.prog.IntN(rangeKeys)) + a.name
+	}
 	a.mode, a.flags = []ls.Mode{ls.EX, ls.EX, ls.PW, ls.PR, ls.CR}[r.prog.IntN(5)], ls.NewName|r.flags(ls.ValBlk|ls.WantBast)
 	a.under, a.lock = l.num, len(r.locks)
 	if r.prog.IntN(2) == 0 {
@@ -221,6 +226,14 @@ func doConvert(r *run, n *node, l *lock, a *action) {
 	value := r.nextWrite(l, a.flags)
 	l.tag++
 	l.from, l.wanted, l.flags = l.mode, a.mode, a.flags
+	if valued := a.flags&(ls.ValBlk|ls.IvValBlk) != 0; valued && a.flags&(ls.AltPR|ls.AltCW) != 0 && exclusive(l.mode) {
+		// An alternate mode may make it write, which others see before the
+		// program hears of it. Until then it need not last.
+		rec := l.write
+		rec.claimed = true
+		nm.writes = append(nm.writes, rec)
+		l.writeAt = len(nm.writes)
+	}
 	r.begin(n, nm)
 	if st := n.shardOf(nm).Convert(n.now(), l.id, a.mode, a.flags, value, l.tag); st != wire.OK {
 		r.fail(inOnce, nm, "lock %d: convert from %v to %v: %v", l.num, l.mode, a.mode, st)

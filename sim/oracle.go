@@ -233,6 +233,9 @@ func (o *Oracle) Change(owner, id uint64, mode ls.Mode, flags uint32, value []by
 		if dead {
 			o.endDeadlocks(l)
 		}
+		if l.Demoted { // NOORDER may wait for just that; the kernel does not look
+			o.Pending()
+		}
 	}
 }
 
@@ -241,9 +244,12 @@ func (o *Oracle) Change(owner, id uint64, mode ls.Mode, flags uint32, value []by
 func (o *Oracle) endDeadlocks(l *OracleLock) {
 	ended := false
 	for _, other := range slices.Clone(o.Convert) {
-		if other != l && other.Flags&(ls.NoDlckWt|ls.ConvDeadlk) == 0 && o.deadlock(other) {
+		demotes := other.Flags&ls.ConvDeadlk != 0 // in Pending
+		if other == l || other.Flags&ls.NoDlckWt != 0 && !demotes || !o.deadlock(other) {
+			continue
+		}
+		if ended = true; !demotes {
 			o.refuse(other, wire.Deadlock)
-			ended = true
 		}
 	}
 	if ended {

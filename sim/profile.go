@@ -24,6 +24,7 @@ type Profile struct {
 	IdleAfter int64 // ns, see lockspace.Config
 	Drift     int64 // parts per million that clocks may run fast or slow
 	Reuse     bool  // New is also used for names that exist
+	Ranges    bool  // names lie in ranges, which are delegated and given back
 	Roots     int   // names that all know from the start
 	Locks     int   // of one node, at the same time
 	Release   int   // percent of held locks that are given up once they are in somebody's way, per turn
@@ -112,6 +113,16 @@ var profiles = []Profile{
 		MinNodes: 5, MaxNodes: 5, MaxShards: 1, Delay: 30 * us, Cuts: 200 * us, Members: 8 * ms, Rests: 60 * ms,
 		Think: 50 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 2, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
 		Weights: map[string]int{"create": 8, "convert": 0, "unlock": 4},
+	},
+	{
+		Name: "ranges", About: "as fresh, with ranges of names that are delegated and given back",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 10, Modes: manyModes,
+	},
+	{
+		Name: "fiefs", About: "the same, with nodes that die and come back",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 8, Modes: manyModes,
 	},
 }
 

@@ -89,6 +89,8 @@ func (r *run) do(a *action) bool {
 		if l != nil {
 			return false
 		}
+	} else if o.on == onNothing {
+		l = nil
 	} else if l == nil || l.gone || l.n != n || (o.on == onIdle) != l.idle() {
 		return false
 	}

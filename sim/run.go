@@ -49,6 +49,8 @@ type Stats struct {
 	Crashes     uint64 `json:"crashes"`
 	Isolated    uint64 `json:"isolated"` // nodes cut off until their lease had run out
 	Views       uint64 `json:"views"`
+	Delegated   uint64 `json:"delegated"`
+	Taken       uint64 `json:"range_taken"`
 }
 
 func (s *Stats) add(st *lockspace.Stats) {
@@ -68,6 +70,8 @@ type run struct {
 	shards       int
 	valueLen     int
 	driftAllowed int64
+	rule         lockspace.RangeRule
+	calls        []*rangeCall
 
 	now    int64
 	seq    uint64
@@ -138,6 +142,9 @@ func newRun(cfg Config) (*run, error) {
 		}
 		r.flaw = m.flaw
 	}
+	if r.p.Ranges {
+		r.rule = lockspace.RangeFirst('/')
+	}
 	r.env = rand.New(rand.NewPCG(cfg.Seed, 1))
 	r.prog = rand.New(rand.NewPCG(cfg.Seed, 2))
 	r.wire = r.env.IntN(2) == 0
@@ -193,7 +200,11 @@ func (r *run) makeNodes() error {
 			return err
 		}
 		for i := range r.p.Roots {
-			nm := r.nameOf(fmt.Sprintf("p%d", i))
+			text := fmt.Sprintf("p%d", i)
+			if r.p.Ranges {
+				text = rangeKey(i%rangeKeys) + text
+			}
+			nm := r.nameOf(text)
 			nm.root = true
 			n.learn(nm)
 		}
@@ -324,6 +335,6 @@ func (s *Stats) sum(o *Stats) {
 func (s *Stats) fields() []*uint64 {
 	return []*uint64{
 		&s.Completions, &s.ValidReads, &s.Deadlocks, &s.Demoted, &s.Claims, &s.Adopted, &s.Lost, &s.Resent, &s.Held,
-		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views,
+		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views, &s.Delegated, &s.Taken,
 	}
 }

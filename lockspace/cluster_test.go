@@ -32,8 +32,7 @@ type cluster struct {
 	seq   int          // number of the last packet
 	rules Rules        // switched off
 	abort func(string) // takes failures in place of t.Fatal
-	seen  func(*tlock, *Completion)
-	ears  ears // hear all that happens; may be nil
+	ears  ears         // hear all that happens; may be nil
 }
 
 // ears hear what nodes send and report, as it happens.

@@ -65,16 +65,6 @@ func (r *rangeCall) want(st Status) {
 	}
 }
 
-// directory gives the node that has the directory of a name: the owner of its
-// range, or the directory node of its key.
-func (c *cluster) directory(name string) *node {
-	n := c.node(int(c.view.Directory(c.route(name))))
-	if k := n.shardOf(name).rangeOf([]byte(name)); k != nil && k.state == lent {
-		return c.node(int(wire.NodeOf(k.owner)))
-	}
-	return n
-}
-
 // key finds a range key with this prefix whose directory node is dir.
 func (c *cluster) key(prefix string, dir int) string {
 	for i := 0; ; i++ {

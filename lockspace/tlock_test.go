@@ -26,8 +26,7 @@ type tlock struct {
 	lost      bool
 	gone      bool // unlocked, refused or lost: the id is not valid any more
 	dying     bool
-	crashed   bool     // its node has died
-	write     writeRec // sim: what the running operation writes
+	crashed   bool // its node has died
 }
 
 // lock asks for a new lock on node n.
@@ -162,9 +161,6 @@ func (n *node) Complete(user any, id, tag uint64, c *Completion) {
 	l.mode = c.Mode
 	l.open = c.Bits&wire.BitOpenClaim != 0 && c.Mode != NoMode
 	l.ends++
-	if n.c.seen != nil {
-		n.c.seen(l, &l.last)
-	}
 	if n.c.ears != nil {
 		n.c.ears.completed(l, &l.last)
 	}
@@ -212,4 +208,19 @@ func (n *node) Lost(user any, id uint64) {
 	if n.c.ears != nil {
 		n.c.ears.lost(l)
 	}
+}
+
+// effective is the mode that l surely holds.
+func (l *tlock) effective() Mode {
+	if l.gone || l.mode == NoMode {
+		return NoMode
+	}
+	switch {
+	case l.wanted == NoMode:
+	case l.flags&ConvDeadlk != 0:
+		return NL // the master may have demoted it
+	case middle(l.mode, l.wanted), l.flags&alternates != 0 && l.mode > CR:
+		return CR // the master may have granted it: it excludes less than CW and PR both
+	}
+	return l.mode
 }

@@ -120,7 +120,14 @@ var profiles = []Profile{
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 10, Modes: manyModes,
 	},
 	{
-		Name: "fiefs", About: "the same, with nodes that die and come back",
+		Name: "domains", About: "the same, with a slow network and hardly anything else going on",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 1, Delay: 100 * us, Tail: 8, Slow: 10, SlowNew: 20, Rests: 40 * ms,
+		Think: 80 * us, Tick: 500 * us, IdleAfter: 500 * us, Drift: 100, Ranges: true, Roots: 3, Locks: 3,
+		Modes:   []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"lock": 2, "delegate": 8, "return": 8, "create": 8, "convert": 1, "unlock": 8},
+	},
+	{
+		Name: "fiefs", About: "as ranges, with nodes that die and come back",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 8, Modes: manyModes,
 	},

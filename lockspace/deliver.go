@@ -106,6 +106,21 @@ func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
 	return true
 }
 
+// keptBehind keeps an operation on a lock whose request is kept still: to ignore
+// a CANCEL would leave the request a ghost.
+func (s *Shard) keptBehind(r *resource, owner uint64, m *wire.Msg) bool {
+	if r == nil || s.off(NoNotYet) {
+		return false
+	}
+	for i := range r.early {
+		if e := &r.early[i]; e.from == owner && e.msg.Lock == m.Lock {
+			r.early = append(r.early, earlyMsg{owner, keep(m, r)})
+			return true
+		}
+	}
+	return false
+}
+
 // deliverEarly lets the kept messages in, once the answer is there.
 func (s *Shard) deliverEarly(r *resource) {
 	if len(r.early) == 0 {
@@ -216,6 +231,9 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 	l := s.locks.find(owner, m.Lock)
 	if s.off(NoLockIDs) && m.Type == wire.Unlock {
 		l = s.anyOf(owner, hash, m)
+	}
+	if l == nil && s.keptBehind(s.names.find(hash, m.Name), owner, m) {
+		return
 	}
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() {
 		s.stats.Ignored++

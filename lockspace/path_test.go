@@ -44,6 +44,35 @@ func TestLateNotify(t *testing.T) {
 	}
 }
 
+// A NOTIFY that was sent twice lets a directory node ask a claimant that is
+// adopting. The request is kept, and so must its CANCEL be (found by the
+// simulation).
+func TestCancelKept(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.oldMaster("x", 2, 2)
+	n := c.node(1).lock(x, EX, NewName)
+	c.now += resendFloor
+	c.node(1).tick()
+	c.one(1, 2, x, wire.Notify)
+	c.one(2, 1, x, wire.Reject)
+	c.now += testIdle
+	c.node(2).tick() // the old master goes
+	c.one(1, 2, x, wire.Notify)
+	f := c.node(2).lock(x, PR, 0)
+	c.one(2, 1, x, wire.Confirm)
+	c.one(2, 1, x, wire.Request)
+	f.cancel()
+	c.one(2, 1, x, wire.Cancel)
+	c.one(1, 2, x, wire.Adopt)
+	c.one(2, 1, x, wire.NotMaster) // too late to know whether they met: n is lost
+	again := c.node(1).lock(x, EX, 0)
+	c.settle()
+	if !n.lost || !again.holds(EX) || f.last.Status != wire.Cancelled {
+		t.Errorf("lost %v, holds %v, the cancelled request has %v", n.lost, again.mode, f.last.Status)
+	}
+	c.windDown()
+}
+
 // A cancelled request whose LOOKUP is answered with YOU, and others behind it.
 func TestCancelLookup(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)

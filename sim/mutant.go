@@ -34,7 +34,7 @@ func mistake(m ls.Mistakes) flaw { return flaw{mistakes: m} }
 
 // A mutant is found in one of so many runs of so many steps, or it is not.
 const (
-	mutantSeeds = 400
+	mutantSeeds = 1000
 	mutantSteps = 2000
 )
 
@@ -79,7 +79,7 @@ var mutants = []mutant{
 	{"no-entries", "ranges", off(ls.NoEntries), "the entries stay behind when a range moves"},
 	{"old-life", "domains", off(ls.OldLife), "an older life of the same master replaces a newer one"},
 	{"trust-ranges", "fiefs", off(ls.TrustRanges), "names in ranges that have not moved are not registered in a new view"},
-	{"any-answer", "recycle", mistake(ls.AnyAnswer), "answers to a claim need not name its life and number"},
+	{"any-answer", "relapse", mistake(ls.AnyAnswer), "answers to a claim need not name its life and number"},
 	{"hide-confirm", "publish", mistake(ls.HideConfirm), "holders do not hear that their claim is confirmed"},
 	{"sticky-remove", "forget", mistake(ls.StickyRemove), "a REMOVE that has not left is not taken back"},
 	{"keep-entry", "cold", mistake(ls.KeepEntry), "a directory node ignores REMOVE"},

@@ -74,8 +74,15 @@ func (r *run) delay(l *lane, k uint64) int64 {
 	if window := uint64(r.now >> 24); slow > 0 && mix(l.key^window)%100 < uint64(slow) {
 		d *= 100
 	}
-	return int64(d) + 1
+	return min(int64(d), maxDelay) + 1
 }
+
+// maxDelay bounds a message's way, so that no claim is open for longer than
+// claimAge, which is what Config.Drift is made for here.
+const (
+	maxDelay = 300 * ms
+	claimAge = 5e9 // ns
+)
 
 func (r *run) pair(from, to int) *pair { return &r.pairs[from*(len(r.nodes)+1)+to] }
 

@@ -74,6 +74,12 @@ var profiles = []Profile{
 		Weights: map[string]int{"create": 0, "convert": 1, "unlock": 8},
 	},
 	{
+		Name: "relapse", About: "the same, with two names that are claimed again and again",
+		MinNodes: 2, MaxNodes: 3, MaxShards: 1, Delay: 100 * us, Tail: 8, Slow: 30, Rests: 40 * ms, Reuse: true,
+		Think: 1 * ms, Tick: 2 * ms, IdleAfter: 200 * us, Drift: 100, Roots: 2, Locks: 1, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 0, "convert": 0, "unlock": 12, "cancel": 0, "force": 0},
+	},
+	{
 		Name: "hot", About: "many locks on few names, all modes and flags: queues, conversions, values",
 		MinNodes: 2, MaxNodes: 4, MaxShards: 1, Delay: 50 * us, Tail: 2, Slow: 2, Pauses: 100 * ms, Rests: 30 * ms,
 		Think: 60 * us, Tick: 5 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 6, Modes: allModes,

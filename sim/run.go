@@ -157,9 +157,7 @@ func newRun(cfg Config) (*run, error) {
 			r.weights[i] = w
 		}
 	}
-	// Clocks that run apart by 2*Drift for a second at most: no claim is open
-	// longer but where it counts as a conflict anyway.
-	r.driftAllowed = 2 * r.p.Drift * 1000
+	r.driftAllowed = 2 * r.p.Drift * (claimAge / 1_000_000) // two clocks, that many parts per million each
 	if err := r.makeNodes(); err != nil {
 		return nil, err
 	}

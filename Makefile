@@ -4,7 +4,8 @@ GO       ?= go
 FUZZTIME ?= 10s
 BENCH    ?= .
 COUNT    ?= 1
-BUDGET   ?= 50s
+SEEDS    ?= 100
+BUDGET   ?= 200s
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
@@ -29,8 +30,8 @@ test: ## go vet, gofmt, and all tests
 race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./...
 
-sim: build ## simulated clusters for BUDGET=50s: deliberate bugs are found, no invariant fails
-	@bin/lockbench sim --budget $(BUDGET)
+sim: build ## simulated clusters, SEEDS=100: deliberate bugs are found, no invariant fails
+	@bin/lockbench sim --seeds $(SEEDS) --budget $(BUDGET)
 
 model: ## the protocol's models, exhaustively (needs spin and a C compiler)
 	@$(GO) run ./models

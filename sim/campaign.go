@@ -6,7 +6,8 @@ type Campaign struct {
 	Budget   int64           // ns by Clock; at most one run longer
 	Clock    func() int64    // ns; monotonic
 	Steps    int             // of each run, before it is wound down
-	Seed     uint64          // the first one
+	Seed     uint64          // the first one; 0: 1
+	Last     uint64          // the last one; 0: until the time is up
 	Profiles []string        // none: all
 	Skip     bool            // leave the deliberate bugs out
 	Progress func(p *Report) // called between runs; nil: nobody looks
@@ -94,7 +95,7 @@ func (c *Campaign) Run() (*Report, error) {
 		rep.Profiles = append(rep.Profiles, ProfileReport{Name: name})
 	}
 	began := c.Clock()
-	for seed := max(c.Seed, 1); c.Clock()-start < c.Budget && rep.Violations < maxFailures; seed++ {
+	for seed := max(c.Seed, 1); c.Clock()-start < c.Budget && rep.Violations < maxFailures && (c.Last == 0 || seed <= c.Last); seed++ {
 		for i := range names {
 			if err := c.one(rep, &rep.Profiles[i], seed); err != nil {
 				return nil, err

@@ -19,6 +19,7 @@ type simOptions struct {
 	profile string
 	mutant  string
 	budget  time.Duration
+	seeds   uint64
 	json    string
 	list    bool
 	quiet   bool
@@ -58,6 +59,7 @@ deliberate bug is not found.`,
 	f.StringVar(&o.profile, "profile", "", "kind of runs (default: all; with --seed: the one that suits --mutant, or fresh); see --list")
 	f.StringVar(&o.mutant, "mutant", "", "with --seed: run with this deliberate bug; see --list")
 	f.DurationVar(&o.budget, "budget", 20*time.Second, "time for many runs")
+	f.Uint64Var(&o.seeds, "seeds", 0, "seeds of many runs: the same runs on every machine, if the budget lets them end; 0: until it is spent")
 	f.StringVar(&o.json, "json", "", "write the report as JSON to this file; -: to standard output, instead of the tables")
 	f.BoolVar(&o.list, "list", false, "list profiles and deliberate bugs")
 	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
@@ -125,7 +127,7 @@ func simMany(cmd *cobra.Command, o *simOptions) error {
 	progress := newProgress(cmd.ErrOrStderr(), o.quiet)
 	start := time.Now()
 	c := sim.Campaign{
-		Budget: int64(o.budget), Clock: func() int64 { return int64(time.Since(start)) }, Steps: o.steps, Skip: o.profile != "",
+		Budget: int64(o.budget), Clock: func() int64 { return int64(time.Since(start)) }, Steps: o.steps, Last: o.seeds, Skip: o.profile != "",
 		Progress: func(r *sim.Report) {
 			progress.line(fmt.Sprintf("%d of %d mutants found, %d seeds, %d steps, %d violations",
 				r.MutantsFound, r.MutantsTotal, r.Seeds, r.Steps, r.Violations))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -104,11 +105,14 @@ func (t *tail) String() string {
 	return strings.TrimSpace(string(t.b))
 }
 
-// freeAddrs finds free ports on loopback.
+// freeAddrs finds free ports on a loopback address that hardly anybody else
+// uses: on 127.0.0.1 another program's connection could take a port before
+// its daemon does.
 func freeAddrs(n int) ([]string, error) {
+	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.N(254), rand.N(256), 1+rand.N(254))
 	var addrs []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 		if err != nil {
 			return nil, err
 		}

@@ -49,6 +49,7 @@ var behaviours = []struct {
 	{"purge", testPurge},
 	{"force", testForce},
 	{"option rules", testOptionRules},
+	{"retire", testRetire},
 }
 
 func TestBehaviour(t *testing.T) {

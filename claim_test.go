@@ -44,8 +44,15 @@ func TestWrongNew(t *testing.T) {
 	}})
 	e := &env{ctx: testContext(t), nodes: nodes}
 	client := dialNode(t, nodes[1], "unix", "plain")
-	far, err := client.Open(e.ctx, "test")
+	heard := make(chan Conflict, 9)
+	tell := OnConflict(func(c Conflict) { heard <- c })
+	far, err := client.Open(e.ctx, "test", tell)
 	expect(t, "Open", err, nil)
+	beside, err := nodes[1].Open(e.ctx, "test", tell)
+	expect(t, "Open", err, nil)
+	deaf, err := nodes[1].Open(e.ctx, "test", OnConflict(func(Conflict) { t.Error("a closed lockspace is told") }))
+	expect(t, "Open", err, nil)
+	expect(t, "Close", deaf.Close(e.ctx), nil)
 	near := e.open(t, 0, "test")
 	expect(t, "Barrier", near.Barrier(e.ctx), nil)
 
@@ -57,6 +64,20 @@ func TestWrongNew(t *testing.T) {
 	wait(t, e.ctx, "the end of waiting for it", loser.Confirmed())
 	if isClosed(winner.Lost()) {
 		t.Fatal("both have lost")
+	}
+	told := map[*Lockspace]Conflict{}
+	for range 2 {
+		select {
+		case c := <-heard:
+			told[c.Space] = c
+		case <-e.ctx.Done():
+			t.Fatal("nobody is told")
+		}
+	}
+	for _, s := range []*Lockspace{far, beside} {
+		if want := (Conflict{s, name, 1}); told[s] != want {
+			t.Errorf("told %+v, want %+v", told[s], want)
+		}
 	}
 	expect(t, "Convert", loser.Convert(e.ctx, NL), ErrLost)
 	expect(t, "Unlock", loser.Unlock(e.ctx), ErrLost)

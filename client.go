@@ -26,11 +26,12 @@ type Client struct {
 	version uint8
 	hello   chan error
 	nextReq uint64
-	running map[uint64]running // operations by request number
-	locks   map[lockKey]*Lock  // granted locks
-	out     []byte             // open frame; nil: empty
-	space   uint32             // its lockspace
-	count   uint16             // its messages
+	running map[uint64]running      // operations by request number
+	locks   map[lockKey]*Lock       // granted locks
+	ears    map[uint32][]*Lockspace // by lockspace: those with OnConflict
+	out     []byte                  // open frame; nil: empty
+	space   uint32                  // its lockspace
+	count   uint16                  // its messages
 }
 
 type lockKey struct {
@@ -126,7 +127,13 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 	if err := statusError(m.Status, string(m.Text)); err != nil {
 		return nil, err
 	}
-	return &Lockspace{name: name, props: props, be: &remote{c: c, space: m.Num}, calls: &c.calls}, nil
+	s := &Lockspace{name: name, props: props, be: &remote{c: c, space: m.Num}, calls: &c.calls}
+	if s.conflict = conflictOption(opts); s.conflict != nil {
+		space := m.Num
+		c.listen(space, s)
+		s.deaf = func() { c.deaf(space, s) }
+	}
+	return s, nil
 }
 
 // Lost gives a channel that is closed when the session has ended, with all

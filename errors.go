@@ -25,6 +25,7 @@ var (
 	ErrTimedOut   = errors.New("lockify: not granted in time")                                   // Timeout; withdrawn in the cluster
 	ErrNoOrphan   = errors.New("lockify: no orphan of this name on the node")                    // AdoptOrphan
 	ErrOrphanMode = errors.New("lockify: the orphan has another mode")                           // AdoptOrphan
+	ErrInUse      = errors.New("lockify: name is in use")                                        // Retire: others hold or want locks on it
 	ErrNotOwner   = errors.New("lockify: another session's lock")                                // it is not ours to use
 )
 
@@ -42,7 +43,7 @@ var statusErrors = map[wire.Status]error{
 	wire.LostLock: ErrLost, wire.Invalid: ErrInvalid, wire.Busy: ErrBusy, wire.NoLock: ErrNotHeld,
 	wire.NoSpace: ErrClosed, wire.Limit: ErrLimit, wire.ShuttingDown: ErrClosed,
 	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch,
-	wire.RangeTaken: ErrRangeTaken, wire.NoSuchRange: ErrNoRange, wire.TimedOut: ErrTimedOut,
+	wire.InUse: ErrInUse, wire.RangeTaken: ErrRangeTaken, wire.NoSuchRange: ErrNoRange, wire.TimedOut: ErrTimedOut,
 	wire.BadName: ErrName, wire.BadMode: ErrMode, wire.BadFlags: ErrFlags, wire.BadValue: ErrValue,
 	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode,
 }

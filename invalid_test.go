@@ -55,6 +55,10 @@ func testArguments(t *testing.T, e *env) {
 		{"no option DemoteOnDeadlock", unlock(DemoteOnDeadlock())},
 		{"no option WaitOnDeadlock", unlock(WaitOnDeadlock())},
 		{"no option OnBlocking", unlock(OnBlocking(func(*Lock, Mode) {}))},
+		{"Retire is for a lock in EX, not PR", unlock(Retire())},
+		{"Retire and Force exclude", unlock(Retire(), Force())},
+		{"no option Retire", lock(name, EX, Retire())},
+		{"no option Retire", convert(EX, Retire())},
 		{"value of 33 bytes", unlock(big)},
 		{"exclude each other", unlock(WithValue(nil), InvalidateValue())},
 	} {

@@ -188,10 +188,11 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	l.later(done)
 }
 
-// Unlock gives the lock up. It does not wait for other nodes, and is not
-// withdrawn when ctx ends: then ctx's error is returned, and the lock goes all
-// the same. Errors: ErrBusy (not with Force), ErrNotHeld, ErrLost, ErrClosed,
-// ErrInvalid.
+// Unlock gives the lock up. It does not wait for other nodes, but with Retire,
+// and is not withdrawn when ctx ends: then ctx's error is returned, and the lock
+// goes all the same. Errors: ErrBusy (not with Force), ErrNotHeld, ErrLost,
+// ErrClosed, ErrInvalid; with Retire also ErrInUse and ErrCancelled, after which
+// the lock is gone, and ErrLimit, after which it is not.
 func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	o := merge(opts)
 	if o.flags&lockspace.ForceUnlock != 0 {
@@ -287,6 +288,9 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	}
 	if err := o.check(what, l.name, l.space.props.ValueLen); err != nil {
 		return err
+	}
+	if o.flags&lockspace.Retire != 0 && l.mode != EX {
+		return fmt.Errorf("%w: %s of %q: Retire is for a lock in EX, not %s", ErrFlags, what, l.name, l.mode)
 	}
 	if what == opConvert {
 		if err := o.checkModes(l.name, l.mode, mode); err != nil {
@@ -402,7 +406,7 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		if l.op == opLock {
 			l.claimOpen = c.Bits&wire.BitOpenClaim != 0
 		}
-	case st == wire.Unlocked, st == wire.NoSpace, l.op == opLock:
+	case st == wire.Unlocked, st == wire.NoSpace, l.op == opLock, l.op == opUnlock && retired(st):
 		l.end(false)
 	case st == wire.Deadlock, st == wire.Cancelled, st == wire.TimedOut, st == wire.WouldBlock:
 		l.mode = c.Mode // perhaps demoted
@@ -427,6 +431,10 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		submit(after)
 	}
 }
+
+// retired says that an unlock with Retire has ended so. The lock is gone in any
+// case.
+func retired(st wire.Status) bool { return st == wire.InUse || st == wire.Cancelled }
 
 func (l *Lock) setReq(req uint64) {
 	l.mu.Lock()

@@ -39,12 +39,16 @@ type Lockspace struct {
 	be     backend
 	calls  *calls
 	closed atomic.Bool
+
+	conflict func(Conflict) // nil: nobody wants to hear
+	deaf     func()         // ends that it is told
 }
 
 // SpaceOption changes how a lockspace is opened.
 type SpaceOption struct {
 	valueSize *int
 	ranges    *lockspace.RangeRule
+	conflict  func(Conflict)
 }
 
 // DefaultValueSize is the size of lock value blocks in bytes, the kernel's
@@ -174,6 +178,9 @@ func answered(ctx context.Context, ask func(done func(error))) error {
 func (s *Lockspace) Close(ctx context.Context) error {
 	if s.closed.Swap(true) {
 		return nil
+	}
+	if s.deaf != nil {
+		s.deaf()
 	}
 	return s.be.close(ctx)
 }

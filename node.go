@@ -106,6 +106,9 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 	}
 	s := &Lockspace{name: name, props: props, calls: &n.calls}
 	s.be = &embedded{node: n, space: sp, owner: s}
+	if s.conflict = conflictOption(opts); s.conflict != nil {
+		s.deaf = sp.Listen(conflictEar{s})
+	}
 	return s, nil
 }
 

@@ -108,6 +108,24 @@ func AdoptOrphan() Option { return Option{flags: lockspace.Orphan} }
 // FORCEUNLOCK.)
 func Force() Option { return Option{flags: lockspace.ForceUnlock} }
 
+// Retire makes Unlock of a lock in EX end the life of its name: the cluster forgets
+// who manages it at once, not after a while without use. It is for a program
+// that has just deleted what the name stands for, and is about to give the name
+// away to be used again:
+//
+//	err := inode.Unlock(ctx, lockify.Retire())
+//	err = allocator.Unlock(ctx)
+//
+// Whoever locks the allocator then, on any node, and creates something under the
+// old name with New, cannot meet what is left of it. There is no need to wait for
+// the first call (UnlockAsync): what a node releases after Retire waits in the
+// background until the cluster has acknowledged it.
+//
+// ErrInUse: others hold locks on the name or wait for one; it lives on.
+// ErrCancelled: the cluster's members changed meanwhile, so that it is not known.
+// The lock is gone in these cases, too. Not together with Force.
+func Retire() Option { return Option{flags: lockspace.Retire} }
+
 // DemoteOnDeadlock resolves a conversion deadlock by lowering this lock to NL
 // while it waits, instead of failing with ErrDeadlock; Lock.Demoted tells.
 // (Kernel: CONVDEADLK.)
@@ -186,13 +204,14 @@ var optionNames = []struct {
 	{lockspace.Persistent, "Persistent"},
 	{lockspace.Orphan, "AdoptOrphan"},
 	{lockspace.ForceUnlock, "Force"},
+	{lockspace.Retire, "Retire"},
 }
 
 // forbidden are the flags that an operation does not take.
 var forbidden = [...]uint32{
-	opLock:    lockspace.QueCvt | lockspace.ConvDeadlk | lockspace.IvValBlk | lockspace.ForceUnlock,
-	opConvert: lockspace.NewName | lockspace.Expedite | lockspace.Orphan | lockspace.ForceUnlock,
-	opUnlock:  ^(lockspace.ValBlk | lockspace.IvValBlk | lockspace.ForceUnlock),
+	opLock:    lockspace.QueCvt | lockspace.ConvDeadlk | lockspace.IvValBlk | lockspace.ForceUnlock | lockspace.Retire,
+	opConvert: lockspace.NewName | lockspace.Expedite | lockspace.Orphan | lockspace.ForceUnlock | lockspace.Retire,
+	opUnlock:  ^(lockspace.ValBlk | lockspace.IvValBlk | lockspace.ForceUnlock | lockspace.Retire),
 }
 
 // check finds options that do not go together, or not with the operation. A
@@ -219,6 +238,8 @@ func (o *Option) check(what opKind, name string, valueSize int) error {
 		return fmt.Errorf("%w: %s of %q: value of %d bytes, at most %d", ErrValue, what, name, len(o.value), valueSize)
 	case o.value != nil && o.flags&lockspace.IvValBlk != 0:
 		return bad("WithValue and InvalidateValue exclude each other")
+	case o.flags&lockspace.Retire != 0 && o.flags&lockspace.ForceUnlock != 0:
+		return bad("Retire and Force exclude each other")
 	case o.flags&lockspace.ConvDeadlk != 0 && o.flags&lockspace.NoQueue != 0:
 		return bad("DemoteOnDeadlock waits, NoQueue does not")
 	}

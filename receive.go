@@ -59,6 +59,8 @@ func (c *Client) message(space uint32, m *wire.Msg) error {
 		c.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		c.event(space, m)
+	case wire.ConflictAst:
+		c.conflict(space, m)
 	case wire.SessionLost:
 		return statusError(m.Status, string(m.Text))
 	case wire.Ping:
@@ -80,7 +82,7 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 		switch {
 		case m.Status == wire.OK && !r.lock.space.closed.Load():
 			c.locks[key] = r.lock
-		case m.Status == wire.Unlocked, m.Status == wire.LostLock:
+		case m.Status == wire.Unlocked, m.Status == wire.LostLock, retired(m.Status) && m.Mode == wire.NoMode:
 			delete(c.locks, key)
 		}
 	}

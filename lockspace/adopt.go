@@ -93,6 +93,9 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 	s.runDeferred(r)
 	s.deliverEarly(r)
 	s.maybeIdle(r)
+	if !clean {
+		s.failRetirements(r)
+	}
 }
 
 // conflict reports that the claim of r was wrong.
@@ -142,6 +145,7 @@ func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
 	s.runDeferred(r)
 	s.deliverEarly(r)
 	s.maybeIdle(r)
+	s.failRetirements(r)
 }
 
 // onAdoptNotMaster: the life on record has ended. The claim stands; NOTIFY

@@ -25,6 +25,14 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 		s.onNotify(from, hash, m)
 	case wire.Remove:
 		s.onRemove(from, hash, m)
+	case wire.Retire:
+		if m.Life.Node() == s.self {
+			s.retireAdopted(from, hash, m)
+		} else {
+			s.onRetire(hash, m)
+		}
+	case wire.Retired:
+		s.onRetired(m)
 	case wire.Confirm:
 		s.onConfirm(hash, m)
 	case wire.Reject:
@@ -237,6 +245,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 	}
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() {
 		s.stats.Ignored++
+		s.refuseRetire(owner, m)
 		return
 	}
 	r := l.res
@@ -261,6 +270,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 			return
 		}
 		s.unlockHere(r, l, m.Flags&unlockFlags, valueOf(m))
+		s.retireCopy(r, owner, m)
 	case wire.Cancel:
 		if l.wanted == NoMode || l.op != m.Op {
 			s.stats.Ignored++ // the answer has crossed it

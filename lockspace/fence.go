@@ -27,6 +27,15 @@ func (s *Shard) Fence(now int64) {
 	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
 	s.kept, s.keptBytes, s.recovering = 0, 0, false
+	for _, lock := range s.retirements() {
+		t := s.retires[lock]
+		if o, ok := t.user.(renamed); ok {
+			t.user, lock = o.user, o.id
+		}
+		s.ast = Completion{Status: wire.Cancelled, Mode: NoMode}
+		s.host.Complete(t.user, lock, t.tag, &s.ast)
+	}
+	s.retires = nil
 	s.wills, s.timers, s.timerOf = nil, nil, nil
 	s.fenceRanges()
 	for _, l := range own {

@@ -30,6 +30,7 @@ const (
 	NewName  uint32 = 1 << 24 // the caller has just created what the name stands for
 	WantBast uint32 = 1 << 25 // the holder wants to hear whom it blocks
 
+	Retire    uint32 = 1 << 26 // unlock, and end the name's life
 	TestRange uint32 = 1 << 27 // byte ranges: ask what is in the way, lock nothing
 )
 
@@ -78,6 +79,7 @@ var kernelNames = []struct {
 	{Persistent, "PERSISTENT"}, {NoDlckWt, "NODLCKWT"}, {Expedite, "EXPEDITE"}, {NoQueueBast, "NOQUEUEBAST"},
 	{HeadQue, "HEADQUE"}, {OutOfOrder, "NOORDER"}, {Orphan, "ORPHAN"}, {AltPR, "ALTPR"}, {AltCW, "ALTCW"},
 	{ForceUnlock, "FORCEUNLOCK"}, {NewName, "NEW"}, {WantBast, "WANTBAST"},
+	{Retire, "RETIRE"},
 }
 
 // flagRule forbids flags that do not go together.
@@ -157,6 +159,9 @@ func (s *Shard) Explain(st Status, q *Refused) string {
 }
 
 func explainFlags(q *Refused) string {
+	if q.Op == OpUnlock && q.Flags&Retire != 0 {
+		return "RETIRE is for a lock in EX, and goes with VALBLK and IVVALBLK only"
+	}
 	if bad := q.Flags &^ q.Op.takes(); bad != 0 {
 		for _, f := range kernelNames {
 			if f.flag&bad != 0 {

@@ -39,6 +39,8 @@ var lockifyForbids = []struct {
 	{"a new lock writes no value", OpLock, IvValBlk},
 	{"for unlock", OpLock, ForceUnlock},
 	{"for unlock", OpConvert, ForceUnlock},
+	{"for unlock", OpLock, Retire},
+	{"for unlock", OpConvert, Retire},
 	{"for new locks", OpConvert, Orphan},
 	{"for new locks", OpConvert, NewName},
 	{"an orphan's name is not new", OpLock, Orphan | NewName},
@@ -107,16 +109,17 @@ func TestExplain(t *testing.T) {
 		st Status
 		q  Refused
 	}{
-		"name of 65 bytes, must be 1 to 64":                     {wire.BadName, Refused{Op: OpLock, Name: make([]byte, 65)}},
-		"mode 6, must be NL to EX (0 to 5)":                     {wire.BadMode, Refused{Op: OpConvert, Mode: 6}},
-		"value of 9 bytes, at most 8":                           {wire.BadValue, Refused{Op: OpUnlock, Value: 9}},
-		"unknown flags 0x80000000":                              {wire.BadFlags, Refused{Op: OpLock, Flags: 1<<31 | NoQueue}},
-		"unlock takes no NOQUEUE":                               {wire.BadFlags, Refused{Op: OpUnlock, Flags: NoQueue | ValBlk}},
-		"lock takes no QUECVT":                                  {wire.BadFlags, Refused{Op: OpLock, Flags: QueCvt}},
-		"convert takes no EXPEDITE":                             {wire.BadFlags, Refused{Op: OpConvert, Flags: Expedite}},
-		"EXPEDITE is for NL":                                    {wire.BadFlags, Refused{Op: OpLock, Mode: CR, Flags: Expedite}},
-		"CONVDEADLK waits, NOQUEUE does not":                    {wire.BadFlags, Refused{Op: OpConvert, Flags: ConvDeadlk | NoQueue}},
-		"QUECVT to CR, which is not stronger than what is held": {wire.BadFlags, Refused{Op: OpConvert, Mode: CR, Flags: QueCvt}},
+		"name of 65 bytes, must be 1 to 64":                                  {wire.BadName, Refused{Op: OpLock, Name: make([]byte, 65)}},
+		"mode 6, must be NL to EX (0 to 5)":                                  {wire.BadMode, Refused{Op: OpConvert, Mode: 6}},
+		"value of 9 bytes, at most 8":                                        {wire.BadValue, Refused{Op: OpUnlock, Value: 9}},
+		"unknown flags 0x80000000":                                           {wire.BadFlags, Refused{Op: OpLock, Flags: 1<<31 | NoQueue}},
+		"unlock takes no NOQUEUE":                                            {wire.BadFlags, Refused{Op: OpUnlock, Flags: NoQueue | ValBlk}},
+		"lock takes no QUECVT":                                               {wire.BadFlags, Refused{Op: OpLock, Flags: QueCvt}},
+		"convert takes no EXPEDITE":                                          {wire.BadFlags, Refused{Op: OpConvert, Flags: Expedite}},
+		"EXPEDITE is for NL":                                                 {wire.BadFlags, Refused{Op: OpLock, Mode: CR, Flags: Expedite}},
+		"CONVDEADLK waits, NOQUEUE does not":                                 {wire.BadFlags, Refused{Op: OpConvert, Flags: ConvDeadlk | NoQueue}},
+		"QUECVT to CR, which is not stronger than what is held":              {wire.BadFlags, Refused{Op: OpConvert, Mode: CR, Flags: QueCvt}},
+		"RETIRE is for a lock in EX, and goes with VALBLK and IVVALBLK only": {wire.BadFlags, Refused{Op: OpUnlock, Flags: Retire}},
 		"": {wire.Busy, Refused{}},
 	} {
 		if got := s.Explain(c.st, &c.q); got != want {

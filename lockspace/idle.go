@@ -106,9 +106,12 @@ func (s *Shard) cancelRemoval(r *resource) {
 	}
 	r.removal = nil
 	for i := len(h.msgs) - 1; i >= 0; i-- {
-		if h.msgs[i].Type == wire.Remove {
+		if m := h.msgs[i]; m.Type == wire.Remove || m.Type == wire.Retire {
 			h.msgs = append(h.msgs[:i], h.msgs[i+1:]...)
 			s.outbox.n--
+			if m.Type == wire.Retire {
+				s.takeBack(r, &m)
+			}
 			return
 		}
 	}

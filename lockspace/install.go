@@ -42,6 +42,7 @@ func (s *Shard) Install(now int64, v *View) {
 	s.common.Advance(s.clock)
 	s.endDelegations()
 	s.frozen = true
+	s.dropRetirements()
 	for _, r := range s.names.all() {
 		s.carryOver(old, r)
 	}

@@ -56,7 +56,11 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 		s.releaseHeld() // the claims may have closed since the last look
 	}
 	if gate == gated && !s.off(NoFence) {
-		if fence := s.common.LastClaim(); s.common.ClosedTo() < fence {
+		fence := s.common.LastClaim()
+		if s.before != 0 {
+			fence = min(fence, s.before-1)
+		}
+		if s.common.ClosedTo() < fence {
 			s.hold(r, to, m, fence)
 			return
 		}

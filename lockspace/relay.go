@@ -45,6 +45,9 @@ func (s *Shard) onRelay(m *wire.Msg) {
 		s.onLookup(from, Hash(m.Name), &inner)
 	case inner.Type == wire.Notify:
 		s.onNotify(from, Hash(m.Name), &inner)
+	case inner.Type == wire.Retire:
+		inner.Instance = m.Other.Instance
+		s.onRetire(Hash(m.Name), &inner)
 	case inner.Type == wire.Remove:
 		s.onRemove(from, Hash(m.Name), &inner)
 	default:

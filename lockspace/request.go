@@ -438,8 +438,10 @@ func (s *Shard) complete(l *Lock, c *Completion) {
 // finish ends each entry point: locks whose owner is gone are unlocked only
 // now, because nobody walks a queue any more.
 func (s *Shard) finish() {
+	s.settleRetirements()
 	for len(s.doomed) > 0 || s.takeHome() {
 		s.unlockDoomed()
+		s.settleRetirements()
 	}
 	s.handOver()
 }

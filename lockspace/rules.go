@@ -57,6 +57,8 @@ const (
 	WrapTokens  // tokens: the counter runs over into the epoch
 	TrustClocks // tokens: a clock is taken over however far ahead it is
 
+	RetireBlind // 2: a retirement does not wait for the acknowledgement
+
 	ForgetRecorded   // 9: that the directory has recorded a claim during its adoption is forgotten
 	RemoveUnrecorded // recovery: a name is removed before its registration is known to have been recorded
 )

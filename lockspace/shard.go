@@ -95,6 +95,9 @@ type Shard struct {
 	orphans    map[uint64]uint64 // by lock id: locks without a program, and who has left them
 	handles    map[uint64]uint64 // by lock id: what its user calls a lock that he has taken over
 	byHandle   map[uint64]*Lock
+	retires    map[uint64]*retirement // by lock id
+	unsettled  []uint64               // keys of those that wait for a claim
+	before     uint64                 // what is sent waits for claims below this one only; 0: for all
 	timers     timerHeap
 	timerOf    map[uint64]*timer // by lock id
 
@@ -128,6 +131,7 @@ type Stats struct {
 	RangesLent       int    // gauge: ranges that this node has delegated to others
 	Relayed          uint64 // messages passed on to the owner of a range, or back
 	TwoMasters       uint64 // names for which two nodes were confirmed as master; never above 0
+	Retired          uint64 // names whose end a program of this node has asked for, and got
 	TokensLeft       uint64 // gauge: exclusive grants for which the view's epoch has tokens
 	BadClocks        uint64 // messages whose token clock was too far ahead to be true
 	Overrun          uint64 // messages over the limits of what is kept for later

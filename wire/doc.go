@@ -81,7 +81,7 @@
 //	life        16 u64 instance, u64 counter: the life of the name; LOOKUP: the one proposed
 //	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's
 //	claim        8 node-wide number of a claim
-//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all; NO_RANGE: the owner's; RELAY: the first sender's
+//	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all; NO_RANGE: the owner's; RETIRE: the deleter's; RELAY: the first sender's
 //	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
@@ -198,6 +198,10 @@
 //	    -> sender: I am not the directory of this name for your message of type num.
 //	 25 DELEGATE: name num seq entries
 //	    directory -> owner: the range with this key is yours, and its entries; num: messages still to come.
+//	 26 RETIRE: name life instance lock
+//	    master -> directory: this life has ended; tell its deleter (instance). To the master: end it.
+//	 27 RETIRED: name life lock status
+//	    -> deleter: how the retirement that the UNLOCK of that lock has asked for ended.
 //	 28 PROBE: name life lock op num path
 //	    requester -> master: does what my waiting request waits for wait for me? num: round; path: so far.
 //	 29 CHASE: num path
@@ -297,6 +301,8 @@
 //	    client: have the range with this key handed to the node; answered with AST (token: the owner's node id, if there is another).
 //	164 RETURN_REQ: name req
 //	    client: have the node give the range back; answered with AST.
+//	165 CONFLICT_AST: name num
+//	    node: it has made a wrong claim of this name, which was node num's (0: not known).
 //
 // # Versions and features
 //

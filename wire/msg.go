@@ -109,12 +109,14 @@ var fields = [256]field{
 	Stale:     fName | fLife | fClaim | fNum,
 	NotDir:    fName | fLife | fClaim | fNum,
 	Delegate:  fName | fNum | fSeq | fEntries,
+	Retire:    fName | fLife | fInstance | fLock,
+	Retired:   fName | fLife | fLock | fStatus,
 	Open:      fNum | fSeq,
 	Sent:      fNum | fSeq,
 	AskRange:  fName,
 	NoRange:   fName | fInstance | fStatus,
 	Relay: fName | fLife | fOther | fClaim | fInstance | fLock | fOp | fMode | fFlags | fHops | fNum |
-		fOwner, // all that LOOKUP, NOTIFY and REMOVE carry
+		fOwner, // all that LOOKUP, NOTIFY, REMOVE and RETIRE carry
 	Purge: fInstance,
 
 	Probe:  fName | fLife | fLock | fOp | fNum | fPath,
@@ -163,6 +165,7 @@ var fields = [256]field{
 	RangeCancelReq: fLock | fReq,
 
 	DelegateReq: fName | fReq,
+	ConflictAst: fName | fNum,
 	ReturnReq:   fName | fReq,
 }
 

@@ -9,7 +9,7 @@ var typeNames = [256]string{
 	Remove: "REMOVE", NotMaster: "NOTMASTER", Request: "REQUEST", Convert: "CONVERT",
 	Unlock: "UNLOCK", Cancel: "CANCEL", Queued: "QUEUED", Denied: "DENIED",
 	Grant: "GRANT", Bast: "BAST", Reg: "REG", Done: "DONE", Return: "RETURN",
-	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Open: "OPEN", Sent: "SENT",
+	Stale: "STALE", NotDir: "NOTDIR", Delegate: "DELEGATE", Retire: "RETIRE", Retired: "RETIRED", Open: "OPEN", Sent: "SENT",
 	AskRange: "ASK_RANGE", NoRange: "NO_RANGE", Relay: "RELAY", Purge: "PURGE",
 
 	Probe: "PROBE", Chase: "CHASE", Verify: "VERIFY",
@@ -30,7 +30,7 @@ var typeNames = [256]string{
 	DeadlockAst: "DEADLOCK_AST",
 
 	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
-	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ",
+	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ", ConflictAst: "CONFLICT_AST",
 }
 
 var statusNames = [...]string{

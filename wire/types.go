@@ -30,6 +30,8 @@ const (
 	Stale     Type = 23 // -> sender: your message is of a view before mine
 	NotDir    Type = 24 // -> sender: I am not the directory of this name
 	Delegate  Type = 25 // delegation: the directory hands out a range
+	Retire    Type = 26 // master -> directory: this life has ended, tell its deleter; deleter -> master: end it
+	Retired   Type = 27 // -> deleter: how it ended
 	Open      Type = 32 // recovery: I have all registrations of this view
 	Sent      Type = 33 // recovery: all reports of orphans of this view sent
 	AskRange  Type = 36 // delegation: a node asks for a range
@@ -89,6 +91,7 @@ const (
 	RangeCancelReq Type = 160 // client: withdraw the RangeReq Req
 	DelegateReq    Type = 163 // client: have a range handed to the node
 	ReturnReq      Type = 164 // client: give it back
+	ConflictAst    Type = 165 // node: it has taken a name for new that was not
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.

@@ -128,12 +128,6 @@ func (r *runner) heard(user any) {
 	}
 }
 
-// Conflict reports a wrong claim.
-func (r *runner) Conflict(name []byte, master wire.Life) {
-	r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
-		"lockspace", r.space.name, "name", string(name), "master", master.Node())
-}
-
 // MayClaim says whether a self-grant towards directory is allowed now: its
 // link is up and it understands claims.
 func (r *runner) MayClaim(directory uint16) bool {

@@ -37,6 +37,7 @@ type sessionSpace struct {
 	session *session
 	space   *Space
 	locks   map[uint64]clientLock // by id; guarded by session.mu, as is waiting
+	deaf    func()                // ends that it hears of conflicts
 	waiting map[uint64]uint64     // LOCK requests not answered: request number -> id
 }
 
@@ -142,7 +143,9 @@ func (s *session) openSpace(m *wire.Msg) {
 	default:
 		answer.Num = sp.id
 		if s.spaces[sp.id] == nil {
-			s.spaces[sp.id] = &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
+			ss := &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
+			ss.deaf = sp.Listen(ss)
+			s.spaces[sp.id] = ss
 		}
 	}
 	if err != nil {
@@ -293,7 +296,7 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 		if l.waiting {
 			delete(sp.waiting, l.req)
 		}
-		if ended := l.waiting && c.Status != wire.OK; ended || c.Status == wire.Unlocked || c.Status == wire.LostLock {
+		if l.waiting && c.Status != wire.OK || gone(c) {
 			delete(sp.locks, id)
 			s.locks--
 		} else if l.waiting {
@@ -304,6 +307,17 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 		Type: wire.Ast, Lock: id, Req: tag, Mode: uint8(c.Mode), Status: c.Status, Bits: c.Bits,
 		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value, Text: []byte(c.Text),
 	})
+}
+
+// gone says that an outcome is the end of a lock that has been granted.
+func gone(c *lockspace.Completion) bool {
+	switch c.Status {
+	case wire.Unlocked, wire.LostLock, wire.InUse:
+		return true
+	case wire.Cancelled: // of a retirement; a conversion has a mode
+		return c.Mode == lockspace.NoMode
+	}
+	return false
 }
 
 // Blocking passes a BAST on (Owner).
@@ -399,6 +413,7 @@ func (s *session) releaseAll(closing bool) {
 }
 
 func (sp *sessionSpace) releaseAll(closing bool) {
+	sp.deaf()
 	s := sp.session
 	s.mu.Lock()
 	ids := make([]uint64, 0, len(sp.locks))

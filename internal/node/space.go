@@ -48,12 +48,13 @@ func (p Props) check() error {
 
 // Space is a lockspace on this node.
 type Space struct {
-	node    *Node
-	name    string
-	id      uint32
-	props   Props
-	runners []*runner
-	broken  atomic.Bool // nodes disagree about its name or properties: no new locks
+	node      *Node
+	name      string
+	id        uint32
+	props     Props
+	runners   []*runner
+	conflicts conflicts
+	broken    atomic.Bool // nodes disagree about its name or properties: no new locks
 }
 
 // Name gives the lockspace's name.
@@ -128,7 +129,9 @@ func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint3
 	}, nil)
 }
 
-// Unlock gives a lock up. It completes with wire.Unlocked.
+// Unlock gives a lock up. It completes with wire.Unlocked. With
+// lockspace.Retire it completes when its name has ended, or has not: see
+// lockspace.Shard.Retire.
 func (s *Space) Unlock(owner Owner, id uint64, flags uint32, value []byte, tag uint64) {
 	s.other(&Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
 }
@@ -191,6 +194,10 @@ func (r *runner) exec(op *Op) {
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
 	case opUnlock:
+		if op.flags&lockspace.Retire != 0 {
+			st = r.shard.Retire(now, op.id, op.flags, op.value, op.owner, op.tag)
+			break
+		}
 		if st = r.shard.Unlock(now, op.id, op.flags, op.value); st == wire.OK {
 			st = wire.Unlocked
 		}

@@ -1,0 +1,69 @@
+package lockify
+
+import (
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Conflict is a wrong New: the name was in use on another node while this one
+// took it for new. Both may have worked under it at the same time.
+type Conflict struct {
+	Space  *Lockspace
+	Name   string
+	Master uint16 // the node that the name belongs to; 0: not known, it has given the name up since
+}
+
+// OnConflict has f called for each name that the node of this program or client
+// has taken for new (New) and that was not: by whichever of its programs, and
+// also if nobody holds a lock on it any more, so that there is none to be Lost.
+// What was done under the name since it was created is suspect. Calls for one
+// client come one at a time, together with those of OnBlocking. The node counts
+// them, too (lockspace.Stats.ClaimsLost).
+func OnConflict(f func(Conflict)) SpaceOption { return SpaceOption{conflict: f} }
+
+// conflictOption gives the last OnConflict, nil if there is none.
+func conflictOption(opts []SpaceOption) (f func(Conflict)) {
+	for _, o := range opts {
+		if o.conflict != nil {
+			f = o.conflict
+		}
+	}
+	return f
+}
+
+// conflicted calls the program.
+func (s *Lockspace) conflicted(name string, master uint16) {
+	s.calls.add(func() { s.conflict(Conflict{s, name, master}) })
+}
+
+// conflictEar is a Lockspace as the node in this process sees it.
+type conflictEar struct{ s *Lockspace }
+
+func (e conflictEar) Conflict(name []byte, master uint16) { e.s.conflicted(string(name), master) }
+
+// listen has s hear of conflicts.
+func (c *Client) listen(space uint32, s *Lockspace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ears == nil {
+		c.ears = map[uint32][]*Lockspace{}
+	}
+	c.ears[space] = append(c.ears[space], s)
+}
+
+func (c *Client) deaf(space uint32, s *Lockspace) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ears[space] = slices.DeleteFunc(c.ears[space], func(o *Lockspace) bool { return o == s })
+}
+
+// conflict tells those who listen.
+func (c *Client) conflict(space uint32, m *wire.Msg) {
+	c.mu.Lock()
+	ears := slices.Clone(c.ears[space])
+	c.mu.Unlock()
+	for _, s := range ears {
+		s.conflicted(string(m.Name), uint16(m.Num))
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 )
 
 func locksCommand(o *options) *cobra.Command {
@@ -25,7 +26,10 @@ locks only. ROLE says what the node is to the resource: master, remote (another
 node is), lookup (asks the directory node who is), claimed (master by its own
 word, not yet confirmed), adopting (such a claim met another master), unused
 (nothing but a directory entry). ORPHAN OF says which session has left a
-persistent lock behind; only the node that it used knows. See lockctl purge.`,
+persistent lock behind; only the node that it used knows. See lockctl purge.
+
+Where byte ranges are locked, or waited for, a second table has them. OWNER is
+the program's number for whoever locks, behind its session's if it has one.`,
 		Example: `  lockctl locks storage
   lockctl locks storage --limit 20 --json`,
 		Args: exactArgs("LOCKSPACE"),
@@ -77,6 +81,9 @@ func printLocks(w io.Writer, doc *locksDocument) error {
 	if err := table(w, []any{"RESOURCE", "ROLE", "MASTER", "DIRECTORY", "QUEUE", "NODE", "MODE", "WANTS", "LOCK", "TOKEN", "ORPHAN OF"}, rows); err != nil {
 		return err
 	}
+	if err := printBytes(w, doc); err != nil {
+		return err
+	}
 	if doc.Truncated {
 		_, err := fmt.Fprintf(w, "there are more than these %d; see --limit\n", len(doc.Resources))
 		return err
@@ -109,6 +116,40 @@ func resourceRows(r *admin.Resource) [][]any {
 	}
 	if rows == nil {
 		rows = [][]any{append(first, "-", "-", "-", "-", "-", "-", "-")}
+	}
+	return rows
+}
+
+// printBytes shows the byte ranges of all resources, if there are any.
+func printBytes(w io.Writer, doc *locksDocument) error {
+	var rows [][]any
+	for i := range doc.Resources {
+		rows = append(rows, byteRows(&doc.Resources[i])...)
+	}
+	if rows == nil {
+		return nil
+	}
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	return table(w, []any{"RESOURCE", "BYTES", "STATE", "TYPE", "NODE", "OWNER", "LOCK"}, rows)
+}
+
+// byteRows has one row for each byte range of a resource, which stands in the
+// first.
+func byteRows(r *admin.Resource) (rows [][]any) {
+	first := any(r.Name)
+	for i := range r.Bytes {
+		b := &r.Bytes[i]
+		state, owner := "held", fmt.Sprint(b.Owner)
+		if b.Waiting {
+			state = "waiting"
+		}
+		if b.Session != 0 {
+			owner = fmt.Sprintf("session %d: %d", b.Session, b.Owner)
+		}
+		rows = append(rows, []any{first, byterange.Range{Start: b.Start, End: b.End}, state, b.Type, b.Node, owner, b.ID})
+		first = ""
 	}
 	return rows
 }

@@ -105,7 +105,8 @@ func find(t *testing.T, d *daemontest.Daemon, space, name, what string, ok func(
 }
 
 // scene makes a cluster with locks in all three queues of one resource, which
-// node 1 masters, and a resource whose name is no text.
+// node 1 masters, a resource whose name is no text, and in another lockspace
+// one with byte ranges.
 func scene(t *testing.T) []*daemontest.Daemon {
 	t.Helper()
 	nodes := daemontest.Cluster(t, 3, "--shards", "1", "--idle-after", "1h")
@@ -120,7 +121,39 @@ func scene(t *testing.T) []*daemontest.Daemon {
 	if err := l.Convert(t.Context(), lockify.CR, lockify.WithValue([]byte("hi"))); err != nil {
 		t.Fatal(err)
 	}
+	byteScene(t, nodes)
 	return nodes
+}
+
+// byteScene locks byte ranges, through nodes 1 and 2, and has two owners wait.
+func byteScene(t *testing.T, nodes []*daemontest.Daemon) {
+	t.Helper()
+	handle := func(d *daemontest.Daemon) *lockify.ByteRanges {
+		r, err := open(t, d, "bytes").OpenByteRanges(t.Context(), "disk")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	one, two := handle(nodes[0]), handle(nodes[1])
+	for _, err := range []error{
+		one.Lock(t.Context(), 7, lockify.WriteRange, 0, 100),
+		one.Lock(t.Context(), 7, lockify.ReadRange, 4096, 0),
+		two.Lock(t.Context(), 8, lockify.ReadRange, 8192, 4096),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, w := range []struct {
+		r     *lockify.ByteRanges
+		owner lockify.OwnerID
+		typ   lockify.RangeType
+		start int64
+	}{{two, 8, lockify.ReadRange, 50}, {one, 9, lockify.WriteRange, 8192}} {
+		go func() { _ = w.r.Lock(t.Context(), w.owner, w.typ, w.start, 10) }()
+		find(t, nodes[0], "bytes", "disk", "a byte range that is waited for", func(r *admin.Resource) bool { return len(r.Bytes) == 4+i })
+	}
 }
 
 func TestShow(t *testing.T) {
@@ -137,6 +170,9 @@ func TestShow(t *testing.T) {
 		{"locks.txt", 1, []string{"locks", "files"}},
 		{"locks-node2.txt", 2, []string{"locks", "files"}},
 		{"locks.json", 1, []string{"locks", "files", "--json"}},
+		{"locks-bytes.txt", 1, []string{"locks", "bytes"}},
+		{"locks-bytes-node2.txt", 2, []string{"locks", "bytes"}},
+		{"locks-bytes.json", 1, []string{"locks", "bytes", "--json"}},
 		{"locks-limit.txt", 1, []string{"--admin", nodes[0].Admin, "locks", "--limit", "1", "files"}},
 	} {
 		t.Run(tc.golden, func(t *testing.T) {

@@ -153,6 +153,7 @@ func resourceOf(i *lockspace.ResourceInfo) Resource {
 	return Resource{
 		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,
 		Granted: locksOf(i.Granted), Convert: locksOf(i.Convert), Waiting: locksOf(i.Waiting),
+		Bytes:    bytesOf(i.Bytes),
 		ValueHex: hex.EncodeToString(i.Value), ValueSeq: i.ValueSeq,
 	}
 }
@@ -161,6 +162,17 @@ func locksOf(q []lockspace.LockInfo) []Lock {
 	out := make([]Lock, 0, len(q))
 	for _, l := range q {
 		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token, Orphan: l.Orphan, Session: l.Session})
+	}
+	return out
+}
+
+func bytesOf(list []lockspace.ByteInfo) []ByteRange {
+	out := make([]ByteRange, 0, len(list))
+	for _, b := range list {
+		out = append(out, ByteRange{
+			ID: ID(b.Lock), Node: b.Node, Session: b.Owner >> 32, Owner: b.Owner & (1<<32 - 1),
+			Type: b.Type, Start: b.Start, End: b.End, Waiting: b.Waiting,
+		})
 	}
 	return out
 }

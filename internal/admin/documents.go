@@ -89,16 +89,29 @@ type LockspaceCounters struct {
 
 // Resource is one line of the answer to /v1/locks, by name.
 type Resource struct {
-	Name      Name   `json:"name"`
-	Role      string `json:"role"`      // of this node: unused, lookup, remote, master, claimed, adopting
-	Master    uint16 `json:"master"`    // node; 0: not known here
-	Directory uint16 `json:"directory"` // node
-	Entry     uint16 `json:"entry"`     // master in this node's directory entry; 0: none
-	Granted   []Lock `json:"granted"`
-	Convert   []Lock `json:"convert"`
-	Waiting   []Lock `json:"waiting"`
-	ValueHex  string `json:"value_hex"` // lock value block; empty: none, or not valid
-	ValueSeq  uint64 `json:"value_seq"`
+	Name      Name        `json:"name"`
+	Role      string      `json:"role"`      // of this node: unused, lookup, remote, master, claimed, adopting
+	Master    uint16      `json:"master"`    // node; 0: not known here
+	Directory uint16      `json:"directory"` // node
+	Entry     uint16      `json:"entry"`     // master in this node's directory entry; 0: none
+	Granted   []Lock      `json:"granted"`
+	Convert   []Lock      `json:"convert"`
+	Waiting   []Lock      `json:"waiting"`
+	Bytes     []ByteRange `json:"bytes"`     // held, by owner, then those that wait, in order; on other nodes than the master: their own
+	ValueHex  string      `json:"value_hex"` // lock value block; empty: none, or not valid
+	ValueSeq  uint64      `json:"value_seq"`
+}
+
+// ByteRange is a byte range that is locked, or wanted.
+type ByteRange struct {
+	ID      ID     `json:"id"`      // of the lock through which it is locked
+	Node    uint16 `json:"node"`    // the owner's
+	Session uint64 `json:"session"` // the owner's program there, 0: a program in the node's process
+	Owner   uint64 `json:"owner"`   // its number in that program
+	Type    string `json:"type"`    // read, write; none: an unlock under way
+	Start   int64  `json:"start"`   // first byte
+	End     int64  `json:"end"`     // last byte; 9223372036854775807: the last that can be locked
+	Waiting bool   `json:"waiting"` // not granted, or not answered yet
 }
 
 // Lock is a lock in one of the queues.

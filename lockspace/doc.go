@@ -42,6 +42,8 @@
 //	delegate.go handover.go relay.go rangeview.go  delegated ranges: who has
 //	              one, how it moves, how others find its owner, new views
 //	idle.go       removal of unused names, time
+//	retire.go     removal of a name by the word of who deletes what it stands for
+//	token.go      fencing tokens and their clock
 //	install.go    a change of the view: install, purge, registration
 //	entrust.go recover.go  names whose master or directory node is gone
 //	barrier.go    who has told what in a view

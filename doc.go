@@ -86,6 +86,18 @@
 // it; let the resource check the token. Membership is fixed: when a node is
 // gone, requests that need it wait until the whole cluster has restarted.
 //
+// # Deadlocks
+//
+// Two conversions of one name that exclude each other are found at once: the
+// second fails with ErrDeadlock. Circles through several names, nodes and
+// programs are found if the requests say for whom they are (Owner): by messages
+// that follow from each waiting request who waits for whom, four times a second
+// while it waits. A circle is looked at twice, edge by edge, before anything is
+// done, so that none is reported that was not there. Then the request of its
+// youngest owner fails with a DeadlockError, which names every lock, owner, mode
+// and node of the circle; the others go on as soon as that owner gives up what
+// he holds. Requests that do not wait cost nothing.
+//
 // # Callbacks
 //
 // Callbacks (OnBlocking, and the done functions of asynchronous requests) of
@@ -105,6 +117,6 @@
 //
 // All errors can be tested with errors.Is against the Err variables of this
 // package, and those of contexts. ErrInvalid comes with a text that says what
-// is wrong; the other errors need none. After ErrClosed from a Client, dial
+// is wrong, a deadlock of owners as a DeadlockError; the other errors need none. After ErrClosed from a Client, dial
 // again: locks do not survive their session.
 package lockify

@@ -10,7 +10,7 @@ import (
 // Errors of lock operations; test with errors.Is.
 var (
 	ErrWouldBlock = errors.New("lockify: lock is held in an incompatible mode")                  // NoQueue and not grantable now
-	ErrDeadlock   = errors.New("lockify: conversion deadlock")                                   // two conversions exclude each other; the lock keeps its mode
+	ErrDeadlock   = errors.New("lockify: deadlock")                                              // it waited in a circle (DeadlockError says which); a conversion's lock keeps its mode
 	ErrCancelled  = errors.New("lockify: cancelled")                                             // withdrawn before it was granted
 	ErrLost       = errors.New("lockify: lock lost")                                             // a name asked for with New was not new, or the session has ended
 	ErrInvalid    = errors.New("lockify: invalid argument")                                      // name, mode, option or value that no request may have
@@ -61,4 +61,12 @@ func statusError(st wire.Status, text string) error {
 		return fmt.Errorf("%w: %s", err, text)
 	}
 	return err
+}
+
+// outcomeError is statusError of what an operation on a lock came to.
+func outcomeError(st wire.Status, text string, cycle wire.Path) error {
+	if st == wire.Deadlock && len(cycle) > 0 {
+		return deadlockError(cycle)
+	}
+	return statusError(st, text)
 }

@@ -187,6 +187,42 @@ func ExampleLockspace_LockAsync() {
 	// Output: 100 locks
 }
 
+// Two transfers that lock the same accounts in opposite orders wait for each
+// other. The younger one is told, gives up what it has, and tries again.
+func ExampleOwner() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	one, two := lockify.Owner(space.NewOwner()), lockify.Owner(space.NewOwner())
+	a, err := space.Lock(ctx, "account/a", lockify.EX, one)
+	if err != nil {
+		log.Fatal(err)
+	}
+	b, err := space.Lock(ctx, "account/b", lockify.EX, two)
+	if err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error, 1)
+	space.LockAsync("account/b", lockify.EX, func(_ *lockify.Lock, err error) { done <- err }, one)
+
+	_, err = space.Lock(ctx, "account/a", lockify.EX, two)
+	var deadlock *lockify.DeadlockError
+	if errors.As(err, &deadlock) {
+		for _, edge := range deadlock.Cycle {
+			fmt.Println(edge.String())
+		}
+	}
+	if err := b.Unlock(ctx); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the other one:", <-done, a.Mode())
+	// Output:
+	// owner 2 on node 1 wants "account/a" in EX, which owner 1 on node 1 holds in EX
+	// owner 1 on node 1 wants "account/b" in EX, which owner 2 on node 1 holds in EX
+	// the other one: <nil> EX
+}
+
 // A program usually finds its node on a Unix socket, where lockifyd serves it.
 func ExampleDial() {
 	ctx := context.Background()

@@ -90,8 +90,8 @@ func (s *Lockspace) ValueSize() int { return s.props.ValueLen }
 // Lock waits until name, 1 to 64 bytes of any kind, is locked in mode. If ctx
 // ends first, the request is withdrawn in the cluster and ctx's error is
 // returned; a grant that has crossed the withdrawal is given back. Errors:
-// ErrWouldBlock, ErrTimedOut, ErrInvalid, ErrLimit, ErrLost, ErrClosed; with
-// AdoptOrphan also ErrNoOrphan, ErrOrphanMode and ErrBusy.
+// ErrWouldBlock, ErrTimedOut, ErrInvalid, ErrLimit, ErrLost, ErrClosed; with Owner
+// also ErrDeadlock, with AdoptOrphan ErrNoOrphan, ErrOrphanMode and ErrBusy.
 func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
 	if err := s.ready(ctx); err != nil {
 		return nil, err

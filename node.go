@@ -159,7 +159,7 @@ type owner Lock
 
 func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 	l := (*Lock)(o)
-	l.complete(id, statusError(c.Status, c.Text), c.Status, c)
+	l.complete(id, outcomeError(c.Status, c.Text, c.Cycle), c.Status, c)
 }
 func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }

@@ -131,8 +131,8 @@ func Retire() Option { return Option{flags: lockspace.Retire} }
 // (Kernel: CONVDEADLK.)
 func DemoteOnDeadlock() Option { return Option{flags: lockspace.ConvDeadlk} }
 
-// WaitOnDeadlock makes a conversion wait even in a conversion deadlock. (Kernel:
-// NODLCKWT.)
+// WaitOnDeadlock makes a request or conversion wait even in a deadlock: another
+// one on the cycle ends then, or, if all say so, none. (Kernel: NODLCKWT.)
 func WaitOnDeadlock() Option { return Option{flags: lockspace.NoDlckWt} }
 
 // ReadValue asks for the lock value block with the grant; see Lock.Value.

@@ -55,7 +55,7 @@ func (c *Client) message(space uint32, m *wire.Msg) error {
 		}
 	case wire.Refused:
 		return statusError(m.Status, string(m.Text))
-	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.RangeAst:
+	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.DeadlockAst, wire.RangeAst:
 		c.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		c.event(space, m)
@@ -94,7 +94,7 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 		kept.Text = slices.Clone(m.Text)
 		r.done(&kept, nil)
 	default:
-		r.lock.complete(m.Lock, statusError(m.Status, string(m.Text)), m.Status, &lockspace.Completion{
+		r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
 			Status: m.Status, Mode: Mode(m.Mode), Bits: m.Bits, Hops: m.Hops, Token: m.Token, Seq: m.Seq, Value: m.Value,
 		})
 	}

@@ -1,6 +1,10 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"cmp"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // Deadlocks across names and nodes are found by chasing edges of the wait-for
 // graph, as Chandy, Misra and Haas do for transactions that need all they ask
@@ -31,9 +35,12 @@ import "github.com/lockify-dlm/lockify/wire"
 // A path goes on only through requests whose owner is older than that one. So
 // of a cycle's owners only the youngest finds it, and its request on the cycle
 // is the victim: one for each cycle, however messages are delivered. The age
-// is the owner's number, then its node's instance: it never changes and is in
-// every copy of a lock, and a program that tries again under the same owner
-// grows older and gets its turn at last. Requests with NoDlckWt are never
+// is the owner's number, the lower half first, then its node's instance: it never
+// changes and is in every copy of a lock. Programs count their owners up in the
+// lower half, each for itself, so one that tries again under the same owner grows
+// older and gets its turn at last. (The upper half is the session. Looked at
+// first, it would make all owners of an old session older than any of a new one,
+// who might try for ever.) Requests with NoDlckWt are never
 // victims, and let every path pass.
 //
 // No phantom. A path is put together from edges that were seen at different
@@ -191,10 +198,9 @@ func (s *Shard) replenish() {
 // younger says whether a's owner is younger than b's: the victim of a cycle is
 // the youngest.
 func younger(a, b *wire.Party) bool {
-	if a.Owner != b.Owner {
-		return a.Owner > b.Owner
-	}
-	return a.Instance > b.Instance
+	return cmp.Or(
+		cmp.Compare(uint32(a.Owner), uint32(b.Owner)), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Instance, b.Instance),
+	) > 0
 }
 
 // conversionCycle names what convertDeadlock has found.

@@ -50,12 +50,12 @@
 //	epoch.go      messages of other views
 //	fence.go      the end of a node's part
 //	orphan.go     locks whose program has gone
+//	deadlock.go probe.go  deadlocks across names and nodes
 //	timeout.go    deadlines of requests
 //	mode.go flags.go  the kernel's tables and numbers
 //	lock.go resource.go table.go  the data
 //
 // # Not here yet
 //
-// Views that the members agree on, and leases; deadlock detection
-// across resources belongs beside grant.go.
+// Views that the members agree on, and leases.
 package lockspace

@@ -88,6 +88,7 @@ func cloneMsg(m *wire.Msg) wire.Msg {
 	c := *m
 	c.Name, c.Value, c.Locks = slices.Clone(m.Name), slices.Clone(m.Value), slices.Clone(m.Locks)
 	c.Text, c.Ranges, c.Entries = slices.Clone(m.Text), slices.Clone(m.Ranges), slices.Clone(m.Entries)
+	c.Path = slices.Clone(m.Path)
 	return c
 }
 

@@ -15,7 +15,7 @@ type Request struct {
 	Hash  uint64 // Hash(Name)
 	Mode  Mode
 	Flags uint32
-	Owner uint64 // who waits as a whole, for deadlock detection; unique within the node instance; 0: nobody
+	Owner uint64 // who waits as a whole, for deadlock detection; unique within the node instance, a larger lower half is younger; 0: nobody
 	User  any    // given back with each event of the lock
 	Tag   uint64 // given back with the completion of this operation
 }

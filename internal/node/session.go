@@ -303,10 +303,14 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 			sp.locks[id] = clientLock{}
 		}
 	}
-	s.append(sp.space.id, &wire.Msg{
+	m := wire.Msg{
 		Type: wire.Ast, Lock: id, Req: tag, Mode: uint8(c.Mode), Status: c.Status, Bits: c.Bits,
-		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value, Text: []byte(c.Text),
-	})
+		Hops: c.Hops, Token: c.Token, Seq: c.Seq, Value: c.Value, Text: []byte(c.Text), Path: c.Cycle,
+	}
+	if len(c.Cycle) > 0 {
+		m.Type = wire.DeadlockAst
+	}
+	s.append(sp.space.id, &m)
 }
 
 // gone says that an outcome is the end of a lock that has been granted.

@@ -370,7 +370,10 @@ func (l *Lock) record() wire.LockRec {
 func (s *Shard) copyOf(r *resource, owner uint64, rec wire.LockRec) *Lock {
 	l := s.newLock(r, owner, rec.Lock)
 	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
-	l.granted, l.wanted, l.xid = Mode(rec.Granted), Mode(rec.Wanted), rec.Owner
+	l.granted, l.wanted = Mode(rec.Granted), Mode(rec.Wanted)
+	if !s.errs(ForgetOwner) {
+		l.xid = rec.Owner
+	}
 	l.loseValue()
 	return l
 }

@@ -176,6 +176,9 @@ func (s *Shard) startProbes() {
 		d.unlink(w)
 		w.due = s.now + probeEvery
 		d.push(w)
+		if s.errs(ProbeOnce) && w.round > 0 {
+			continue
+		}
 		if l := w.lock; l.flags&NoDlckWt == 0 && !l.cancel && !l.dying {
 			w.round++
 			s.stats.ProbesStarted++

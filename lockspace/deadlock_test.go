@@ -26,7 +26,9 @@ func (c *cluster) pass(ms int) {
 	for range ms / 10 {
 		c.now += 10e6
 		for _, n := range c.nodes {
-			n.tick()
+			if !n.down {
+				n.tick()
+			}
 		}
 		c.settle()
 	}

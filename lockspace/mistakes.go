@@ -31,4 +31,7 @@ const (
 	ForgetModes                         // a claim does not note which modes were granted under it
 	NewAgain                            // New that has become a lookup is New again in the next view
 	KeepEntry                           // a directory node ignores REMOVE
+	ProbeOnce                           // a request looks for a deadlock once, and not again while it waits
+	ForgetOwner                         // what is reported of a lock leaves out its owner
+	ForgetWait                          // a probe goes on with one of the owner's requests only
 )

@@ -53,10 +53,6 @@ func (s *Shard) onProbe(from, hash uint64, m *wire.Msg) {
 // extend makes the path longer by each blocker of l, and takes it there.
 func (s *Shard) extend(r *resource, l *Lock, round uint32, path wire.Path) {
 	n := path.Len()
-	if n+2 > wire.MaxEdges { // two where it leads through a request
-		s.stats.ProbesDropped++
-		return
-	}
 	origin := partyOf(l, l.wanted)
 	if n != 0 {
 		origin = path.At(0).Waiter
@@ -66,13 +62,15 @@ func (s *Shard) extend(r *resource, l *Lock, round uint32, path wire.Path) {
 		if ownerIn(found[:i], b.lock) {
 			continue
 		}
-		long := path
-		if b.via != nil {
-			long = s.edge(r, long, l, b.via, true)
-			long = s.edge(r, long, b.via, b.lock, b.ahead)
-		} else {
-			long = s.edge(r, long, l, b.lock, b.ahead)
+		if b.via != nil && n+2 > wire.MaxEdges || n+1 > wire.MaxEdges {
+			s.stats.ProbesDropped++
+			continue
 		}
+		long, last := path, l
+		if b.via != nil {
+			long, last = s.edge(r, long, l, b.via, true), b.via
+		}
+		long = s.edge(r, long, last, b.lock, b.ahead)
 		if b.lock.xid == origin.Owner && b.lock.owner == origin.Instance {
 			s.verify(long, long.Len()-2)
 			return
@@ -216,9 +214,11 @@ func (s *Shard) onChase(m *wire.Msg) {
 	}
 	var next *waiter
 	for w := s.deadlocks.owners[last.Owner]; w != nil; w = next {
-		next = w.mate // w may end with this step
+		if next = w.mate; s.errs(ForgetWait) { // w may end with this step
+			next = nil
+		}
 		l := w.lock
-		stops := l.flags&NoDlckWt == 0 && younger(&last, &origin)
+		stops := l.flags&NoDlckWt == 0 && younger(&last, &origin) && !s.off(NoPrune)
 		if !stops && !l.cancel && !l.dying && s.firstPass(&origin, m.Num, l) {
 			s.chase(l, m.Num, m.Path)
 		}

@@ -53,6 +53,7 @@ const (
 	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
 
 	NoVerify // deadlock: a cycle counts without a second look at its edges
+	NoPrune  // deadlock: a path goes on through younger owners, so that each finds the cycle
 
 	WrapTokens  // tokens: the counter runs over into the epoch
 	TrustClocks // tokens: a clock is taken over however far ahead it is

@@ -14,6 +14,10 @@ func (s *Shard) onReject(hash uint64, m *wire.Msg) {
 		s.stats.Ignored++
 		return
 	}
+	if m.Other == r.claim.gone && s.view.HasInstance(m.Other.Instance) {
+		s.stats.Ignored++ // of a NOTIFY sent before that was known; the one that says so will be answered
+		return
+	}
 	s.rejected(r, m.Other)
 }
 
@@ -30,10 +34,11 @@ func (s *Shard) rejected(r *resource, other wire.Life) {
 		Type: wire.Adopt, Claim: c.num, Life: r.other, Other: r.life,
 		Token: r.lastToken, Since: c.since, Locks: r.lockList(),
 	}
-	if c.written && r.valueOK {
-		a.Bits, a.Value, a.Seq = wire.BitWritten|wire.BitValue, r.value, r.valueSeq
-	} else if c.written {
-		a.Bits = wire.BitWritten | wire.BitInvalidate
+	if c.written {
+		a.Bits = wire.BitWritten // what, the master hears if the adoption is clean
+		if r.valueOK && s.off(TrustClaims) {
+			a.Bits, a.Value = a.Bits|wire.BitValue, r.value
+		}
 	}
 	s.send(r, r.other.Node(), &a, s.never())
 	if s.off(CloseAtReject) {
@@ -77,17 +82,17 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 	if s.off(NoIdleTest) {
 		clean = true
 	}
-	written := c.written
+	vouches := c.written && r.valueOK
 	s.endAdoption(r)
 	if clean {
 		s.stats.ClaimsAdopted++
+		if vouches {
+			s.vouch(r, m)
+		}
 		s.confirmHolders(r)
 	} else {
 		s.stats.ClaimsLost++
 		s.conflict(r)
-		if written {
-			s.disownValue(r, m)
-		}
 		s.loseHolders(r, true)
 	}
 	s.runDeferred(r)
@@ -105,14 +110,16 @@ func (s *Shard) conflict(r *resource) {
 	}
 }
 
-// disownValue makes the value not valid that the master m is from has taken
-// over: its writer was not entitled. An ADOPT of nothing else says so; each
-// claim has granted something, so that there is no other such.
-func (s *Shard) disownValue(r *resource, m *wire.Msg) {
+// vouch gives the value that was written under the claim to the master which m is
+// from. Until then the master's is not valid: whether the claim was right, only
+// this node can tell, and an unclean one must not take the place of what a holder
+// at the master has written meanwhile. It is an ADOPT of nothing else; each claim
+// has granted something, so that there is no other such.
+func (s *Shard) vouch(r *resource, m *wire.Msg) {
 	s.send(r, r.life.Node(), &wire.Msg{
 		Type: wire.Adopt, Claim: m.Claim, Life: r.life, Other: m.Other,
-		Bits: wire.BitWritten | wire.BitInvalidate,
-	}, s.never())
+		Bits: wire.BitWritten | wire.BitValue, Value: r.value,
+	}, s.unless(NoGateValue))
 }
 
 // onConflict: the master could not take our locks.
@@ -279,8 +286,8 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 		s.notMaster(r, node, m)
 		return
 	}
-	if m.Since == 0 { // no claim at all: see disownValue
-		s.writeAdopted(r, m)
+	if m.Since == 0 {
+		s.vouched(r, m)
 		s.maybeIdle(r)
 		return
 	}
@@ -290,7 +297,7 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 	}
 	if !r.canAdopt(m) {
 		answer.Type = wire.Conflict
-		s.send(r, node, &answer, s.never())
+		s.answerClaim(r, node, &answer)
 		s.maybeIdle(r)
 		return
 	}
@@ -299,10 +306,8 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 		r.busyUntil = s.now // for the next claimant, this one has used the name until now
 	}
 	r.lastToken = max(r.lastToken, s.heard(m.Token))
-	if m.Bits&wire.BitWritten != 0 {
-		s.writeAdopted(r, m)
-	}
-	s.send(r, node, &answer, s.never())
+	s.doubtClaimant(r, m)
+	s.answerClaim(r, node, &answer)
 	for i := range m.Locks.Len() {
 		s.adoptLock(r, from, m.Locks.At(i))
 	}
@@ -310,12 +315,26 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 	s.maybeIdle(r)
 }
 
-func (s *Shard) writeAdopted(r *resource, m *wire.Msg) {
-	if m.Bits&wire.BitInvalidate != 0 {
+// doubtClaimant: what the claimant m is from has written counts only when it
+// vouches for that.
+func (s *Shard) doubtClaimant(r *resource, m *wire.Msg) {
+	r.other = m.Other
+	if m.Bits&wire.BitWritten != 0 {
 		r.valueOK = false
+	}
+	if s.off(TrustClaims) {
+		s.writeValue(r, ValBlk, valueOf(m))
+	}
+}
+
+// vouched: a claimant's adoption was clean, and this is the value that it had
+// written, unless somebody has written a newer one here.
+func (s *Shard) vouched(r *resource, m *wire.Msg) {
+	if r.other != m.Other {
+		s.stats.Ignored++
 		return
 	}
-	s.writeValue(r, ValBlk, m.Value)
+	s.writeValue(r, ValBlk, valueOf(m))
 }
 
 // canAdopt says whether what the claimant has granted since its claim

@@ -168,11 +168,11 @@ func (s *Shard) notMaster(r *resource, to uint16, m *wire.Msg) {
 		r = s.resource(Hash(m.Name), m.Name)
 		defer s.release(r)
 	}
-	if r != nil {
-		s.send(r, to, &answer, gating(s.off(FreshNotMaster)))
+	if r == nil || m.Type == wire.Adopt && !s.off(FreshNotMaster) && !s.off(WaitNotMaster) {
+		s.sendBare(to, &answer) // see answerClaim
 		return
 	}
-	s.sendBare(to, &answer)
+	s.send(r, to, &answer, gating(s.off(FreshNotMaster)))
 }
 
 // onRequest is a new lock of another node, sent by it or forwarded by the
@@ -268,6 +268,9 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 	case wire.Unlock: // also of a lock that converts: its owner has lost it
 		if s.errs(KeepUnlocked) {
 			return
+		}
+		if m.Bits&wire.BitInvalidate != 0 && exclusive(l.granted) {
+			r.valueOK = false
 		}
 		s.unlockHere(r, l, m.Flags&unlockFlags, valueOf(m))
 		s.retireCopy(r, owner, m)

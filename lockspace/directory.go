@@ -82,10 +82,12 @@ func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
 	}
 }
 
-// answerClaim sends CONFIRM or REJECT. They do not stand behind what this node
-// has to say to the claimant in other roles either: the owner of a range, or a
-// directory node that has got it back, may itself have claimed the name, and
-// hold the unlock of its adoption by the claimant's last life.
+// answerClaim sends the answer to NOTIFY or ADOPT. It does not stand behind what
+// this node has to say to the claimant in other roles either. The owner of a range,
+// or a directory node that has got it back, may itself have claimed the name, and
+// hold the unlock of its adoption by the claimant's last life. And so may a node
+// that is asked to adopt to a life that it has ended: its own adoption may be
+// waiting for the claimant.
 func (s *Shard) answerClaim(r *resource, to uint16, m *wire.Msg) {
 	if s.off(GateAnswers) {
 		s.send(r, to, m, gated)

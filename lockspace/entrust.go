@@ -156,7 +156,7 @@ func (s *Shard) settleHeld(r *resource) {
 		}
 		for i := range h.msgs {
 			switch m := &h.msgs[i]; {
-			case m.Life != r.life:
+			case m.Life != r.life, m.Type == wire.Adopt: // others may have written since
 			case m.Type == wire.Convert && m.Bits&wire.BitNoReply == 0: // it waits; an alternate mode may make it write
 			case m.Bits&wire.BitInvalidate != 0:
 				r.valueOK = false

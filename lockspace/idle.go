@@ -93,7 +93,7 @@ func (s *Shard) remove(r *resource) {
 }
 
 func (s *Shard) removed(r *resource) {
-	r.state, r.life, r.removal = unused, wire.Life{}, nil
+	r.state, r.life, r.other, r.removal = unused, wire.Life{}, wire.Life{}, nil
 	r.valueOK = false
 	s.release(r)
 }

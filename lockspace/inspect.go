@@ -124,6 +124,7 @@ type LockState struct {
 	High      Mode // highest mode for which a BAST was sent since the grant; NoMode: none
 	WantBast  bool
 	Demoted   bool
+	Value     []byte // that a conversion which waits would write; points into the shard
 }
 
 // State fills st for a name with the given hash and says whether the shard
@@ -155,7 +156,7 @@ func states(out []LockState, q *queue) []LockState {
 	for l := q.head; l != nil; l = l.next {
 		out = append(out, LockState{
 			Owner: l.owner, ID: l.id, Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
-			High: l.high, WantBast: l.wantBast, Demoted: l.demoted,
+			High: l.high, WantBast: l.wantBast, Demoted: l.demoted, Value: l.pendingValue(),
 		})
 	}
 	return out

@@ -227,7 +227,7 @@ func (s *Shard) buryDead(r *resource) {
 			next := l.next
 			if !s.local(l) && !s.view.HasInstance(l.owner) {
 				if exclusive(l.granted) && !s.off(KeepDeadValue) {
-					r.valueOK = false
+					s.writeValue(r, IvValBlk, nil)
 				}
 				if l.granted != NoMode && l.granted > NL {
 					r.busyUntil = s.now

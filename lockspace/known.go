@@ -31,9 +31,13 @@ func (s *Shard) doubtValue(r *resource) {
 	}
 }
 
-// sawValue notes the value that has come with a grant, if it may be relied on.
+// sawValue notes the value that has come with a grant, if it may be relied on:
+// with a lock that excludes writers. When that was granted, no lock of this node
+// could write either. What comes with a weaker one is no news to a node that has
+// another lock which excludes writers; it may even be older than what that one
+// has written, or made not valid, before it was converted down to such a mode.
 func (s *Shard) sawValue(r *resource, m *wire.Msg) {
-	if m.Bits&(wire.BitValue|wire.BitNotValid) == 0 {
+	if m.Bits&(wire.BitValue|wire.BitNotValid) == 0 || Mode(m.Mode) <= CR && !s.off(TrustAnyGrant|TrustOldValue) {
 		return
 	}
 	r.valueOK = m.Bits&wire.BitValue != 0 && s.excludesWriters(r)

@@ -10,7 +10,7 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 	r.state, r.life = master, life
 	r.ack, r.ackDue = s.dirOf(r), false
 	r.busyUntil = s.now
-	r.valueOK, r.valueSeq = false, 0
+	r.valueOK, r.valueSeq, r.other = false, 0, wire.Life{}
 	r.lastToken = max(r.lastToken, s.clock, s.view.Epoch<<tokenCounterBits) // never 0: shared grants carry it
 }
 
@@ -18,6 +18,7 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 func (s *Shard) requestHere(r *resource, l *Lock) {
 	if s.tryGrant(r, l, true) == grant {
 		s.grantNow(r, l, nil)
+		s.passed(r)
 		return
 	}
 	if l.flags&NoQueue != 0 {
@@ -31,12 +32,22 @@ func (s *Shard) requestHere(r *resource, l *Lock) {
 	l.enqueue(&r.waiting)
 	r.unordered = r.unordered || l.flags&OutOfOrder != 0
 	if s.secondLook(r, l) {
+		s.passed(r)
 		return
 	}
 	if !s.local(l) {
 		s.answer(r, l, &wire.Msg{Type: wire.Queued}, ungated)
 	}
 	s.bastFor(r, &r.granted, l)
+}
+
+// passed is called when a new lock has been granted. If others wait, it came past
+// them (NOORDER, HEADQUE), and hears at once whom it blocks, like one that was
+// converted in place. The kernel does not tell it: they may wait for ever.
+func (s *Shard) passed(r *resource) {
+	if r.convert.n+r.waiting.n != 0 && !s.off(PassSilently) {
+		s.grantPending(r)
+	}
 }
 
 // convertHere runs a conversion on the master's queues (do_convert).
@@ -164,7 +175,10 @@ func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 		return
 	}
 	if r.claim != nil {
-		r.claim.written = true // an adoption carries it along, also if it is not valid
+		r.claim.written = true // an adoption says so, also if it is not valid
+	}
+	if r.state == master {
+		r.other = wire.Life{} // this is the newer one
 	}
 }
 

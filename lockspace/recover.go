@@ -164,6 +164,10 @@ func (s *Shard) rebuild(r *resource) {
 		r.settleMode(l)
 	}
 	for _, l := range pending {
+		if l.cancel { // of this node: its CANCEL was held back still
+			s.denied(l, wire.Cancelled)
+			continue
+		}
 		l.loseValue()
 		s.convertHere(r, l, nil)
 	}

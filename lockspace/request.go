@@ -311,7 +311,10 @@ func (s *Shard) unlock(l *Lock, flags uint32, value []byte) {
 		m.Life = r.other
 		skip = s.off(ForgetUnlock)
 		if exclusive(l.granted) {
-			s.writeValue(r, flags, value) // should the adoption come to nothing
+			s.writeValue(r, flags, value)
+		}
+		if m.Bits != 0 { // as with what was written before: see vouch
+			m.Flags, m.Bits, m.Value = flags&^(ValBlk|IvValBlk), wire.BitInvalidate, nil
 		}
 	}
 	s.freeLockOf(l)

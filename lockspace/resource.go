@@ -28,7 +28,7 @@ type resource struct {
 
 	life     wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
 	dirLife  wire.Life // directory entry: master and life; zero: absent
-	other    wire.Life // adopting: the master's life
+	other    wire.Life // adopting: the master's life; master: of the claimant that may yet vouch for a value
 	carrier  *Lock     // lookup: the request that the LOOKUP carries
 	claim    *claim    // claimed, adopting
 	granted  queue

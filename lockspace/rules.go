@@ -15,6 +15,7 @@ const (
 	NoGateUnlock                     // 1: UNLOCK leaves at once
 	NoGateGrant                      // 1: GRANT leaves at once
 	NoIdleTest                       // 2: an adoption ends well whenever the master is idle now
+	TrustClaims                      // 2: a master takes a value over before the adoption is known to be clean
 	NoNotYet                         // 4: a life we proposed ourselves counts as "not master"
 	NoOrder                          // 5: held messages are overtaken
 	GateAnswers                      // 6: CONFIRM, REJECT, ADOPT and ADOPTED wait for the fence too
@@ -23,8 +24,10 @@ const (
 	NoLockIDs                        // 8: UNLOCK matches by node alone, not by lock id
 	NoUniqueLife                     // 9: a life is a bare counter; REMOVE matches it alone
 	FreshNotMaster                   // 6: NOTMASTER takes a new fence number
+	WaitNotMaster                    // 6: NOTMASTER to an adoption stands behind what is held for the claimant
 	RejectUntold                     // 6: a claim is rejected for a master whose YOU is held still
 	NoSecondLook                     // what HEADQUE puts at the head of a queue waits there until something happens
+	PassSilently                     // what NOORDER or HEADQUE lets past others does not hear whom it blocks
 	ForgetWill                       // a forced unlock forgets what it was to write
 	NoRelay                          // delegation: the directory node answers for a range that it has lent
 	NoEntries                        // delegation: the entries stay behind when a range moves
@@ -45,6 +48,7 @@ const (
 	KeepDead        // recovery: locks of nodes that are gone stay
 	KeepDeadValue   // recovery: a value stays valid when its writer dies
 	TrustOldValue   // recovery: a value seen once is reported, whoever may have written since
+	TrustAnyGrant   // recovery: and one that has come with a lock that excludes no writer
 
 	NoGateBytes     // 1: unlocks and downgrades of byte ranges leave at once
 	NoGateByteGrant // 1: grants of byte ranges, and that one is free, leave at once

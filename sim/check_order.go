@@ -21,6 +21,7 @@ type order struct {
 	before, after ls.ResourceState
 	seen          []OracleEvent // what the shard has said
 	room          []OracleLock  // memory for the oracle's locks
+	value         []byte        // and for the value before the operation
 	silent        bool          // the owner has completed the operation already
 }
 
@@ -29,6 +30,8 @@ func (c *order) begin(n *node, nm *name) {
 	c.node, c.name, c.silent = n, nm, false
 	c.seen = c.seen[:0]
 	n.shardOf(nm).State(&c.before, nm.hash, nm.bytes)
+	c.value = append(c.value[:0], c.before.Value...) // the operation may write it
+	c.before.Value = c.value
 }
 
 func masters(st *ls.ResourceState) bool { return st.Role == "master" || st.Role == "claimed" }
@@ -57,7 +60,7 @@ func (c *order) queue(out []*OracleLock, in []ls.LockState) []*OracleLock {
 		l := &in[i]
 		c.room = append(c.room, OracleLock{
 			Owner: l.Owner, ID: l.ID, Granted: l.Granted, Wanted: l.Wanted, High: l.High,
-			Flags: l.Flags, Bast: l.WantBast, Demoted: l.Demoted,
+			Flags: l.Flags, Bast: l.WantBast, Demoted: l.Demoted, value: l.Value,
 			Dying: l.Wanted != ls.NoMode && l.Owner == c.node.instance && c.dying(l.ID),
 		})
 		out = append(out, &c.room[len(c.room)-1])
@@ -125,7 +128,7 @@ func (c *order) compare(n *node, nm *name) {
 		c.r.fail(inOrder, nm, "node %d: queues %s, the oracle has %s", n.id, queuesOf(&c.after), c.o.String())
 	}
 	if c.o.Valid != c.after.ValueOK || c.o.Valid && !bytes.Equal(c.o.Value, c.after.Value) {
-		c.r.fail(inValue, nm, "node %d: value %x valid %v, the oracle has %x valid %v", n.id,
+		c.r.fail(inValue, nm, "node %d: value %.8x valid %v, the oracle has %.8x valid %v", n.id,
 			c.after.Value, c.after.ValueOK, c.o.Value, c.o.Valid)
 	}
 }

@@ -88,6 +88,9 @@ func (c *order) copyOf(owner uint64, m *wire.Msg) bool {
 			c.o.Change(owner, m.Lock, ls.Mode(m.Mode), m.Flags, value)
 		}
 	case wire.Unlock:
+		if m.Bits&wire.BitInvalidate != 0 && exclusive(l.Granted) { // during an adoption: what it has written may follow
+			c.o.Valid = false
+		}
 		c.o.Unlock(owner, m.Lock, m.Flags, value)
 	case wire.Cancel:
 		if l.Wanted != ls.NoMode && l.Op == m.Op {

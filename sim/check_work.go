@@ -34,8 +34,7 @@ func (c *work) waits(nm *name, w *lock) {
 		return
 	}
 	for _, h := range nm.locks {
-		passed := h.flags&(lockspace.OutOfOrder|lockspace.HeadQue|lockspace.Expedite) != 0 // it came past those that wait
-		if h == w || !h.bast || passed || !h.idle() || fits(h.mode, w.wanted) {
+		if h == w || !h.bast || !h.idle() || fits(h.mode, w.wanted) {
 			continue
 		}
 		c.r.evals[inBast]++

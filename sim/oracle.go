@@ -181,11 +181,21 @@ func (o *Oracle) Lock(owner, id uint64, mode ls.Mode, flags uint32) {
 	switch {
 	case granted:
 		o.grant(l)
+		o.passed()
 	case flags&ls.NoQueue != 0:
 		o.refuse(l, wire.WouldBlock)
 	case o.enqueue(l, &o.Waiting):
+		o.passed()
 	default:
 		o.tell(o.Granted, l)
+	}
+}
+
+// passed tells a new lock that came past others whom it blocks. (The kernel does
+// not.)
+func (o *Oracle) passed() {
+	if len(o.Convert)+len(o.Waiting) > 0 {
+		o.Pending()
 	}
 }
 

@@ -162,6 +162,7 @@
 //	    directory -> claimant: other is the life of the present master; adopt.
 //	  7 ADOPT: name life other claim bits since token seq value locks
 //	    claimant -> master (life): take over my locks, granted under my life other.
+//	    since 0: the adoption was clean, and this is the value that I had written.
 //	  8 ADOPTED: name life other claim bits token seq idle value
 //	    master -> claimant: taken; how long no incompatible mode was held, and the last token.
 //	  9 CONFLICT: name life other claim token idle

@@ -2,6 +2,8 @@ package lockspace
 
 import (
 	"encoding/binary"
+	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -210,6 +212,60 @@ func BenchmarkHot(b *testing.B) {
 			for b.Loop() {
 				op()
 			}
+		})
+	}
+}
+
+// heldBytes gives the bytes of heap, per lock, of n locks held in EX or shared PR
+// on names mastered here, all tables included; share locks are on each name.
+func heldBytes(t testing.TB, n, share int) float64 {
+	h := newHot(t, 1)
+	h.q.Mode = EX
+	if share > 1 {
+		h.q.Mode = PR
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		if i%share == 0 {
+			h.next(1)
+		}
+		if _, st := h.s.Lock(h.now, &h.q); st != wire.OK {
+			t.Fatal(st)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if st := h.s.Stats(); st.Locks != n {
+		t.Fatalf("%d locks, want %d", st.Locks, n)
+	}
+	return float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
+}
+
+// heldShares are how many locks are on each name, and how many bytes each may
+// then take.
+var heldShares = []struct {
+	share int
+	most  float64
+}{{1, 576}, {4, 300}, {100, 175}}
+
+func TestHeldBytes(t *testing.T) {
+	for _, x := range heldShares {
+		if got := heldBytes(t, 200_000, x.share); got > x.most {
+			t.Errorf("%d locks a name: %.0f bytes for each, at most %.0f", x.share, got, x.most)
+		}
+	}
+}
+
+func BenchmarkHeld(b *testing.B) {
+	for _, x := range heldShares {
+		b.Run(fmt.Sprintf("%d-a-name", x.share), func(b *testing.B) {
+			var bytes float64
+			for b.Loop() {
+				bytes = heldBytes(b, 1_000_000, x.share)
+			}
+			b.ReportMetric(bytes, "B/lock")
 		})
 	}
 }

@@ -94,9 +94,9 @@ func (s *Shard) notify(c *claim) {
 		s.claimHere(r)
 		return
 	}
-	s.send(r, s.dirOf(r), &wire.Msg{
-		Type: wire.Notify, Claim: c.num, Life: r.life, Other: c.gone,
-	}, ungated)
+	m := s.newMsg(wire.Notify)
+	m.Claim, m.Life, m.Other = c.num, r.life, c.gone
+	s.send(r, s.dirOf(r), m, ungated)
 }
 
 // claimHere decides on a claim of this node as the directory that it has
@@ -157,12 +157,17 @@ func (s *Shard) confirm(r *resource) {
 
 // confirmHolders tells all that hold something here that it is ordinary now.
 func (s *Shard) confirmHolders(r *resource) {
-	for _, q := range []*queue{&r.granted, &r.convert} {
-		for l := q.head; l != nil; l = l.next {
-			if !l.orphan && !s.errs(HideConfirm) {
-				s.host.Confirmed(l.user, s.handle(l))
-			}
-		}
+	for l := r.granted.head; l != nil; l = l.next {
+		s.confirmHolder(l)
+	}
+	for l := r.convert.head; l != nil; l = l.next {
+		s.confirmHolder(l)
+	}
+}
+
+func (s *Shard) confirmHolder(l *Lock) {
+	if !l.orphan && !s.errs(HideConfirm) {
+		s.host.Confirmed(l.user, s.handle(l))
 	}
 }
 

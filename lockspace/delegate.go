@@ -64,7 +64,12 @@ func (s *Shard) rangeOf(name []byte) *keyRange {
 
 // dirOf gives the directory node of a name, as far as this node knows: the
 // owner of its range, or the directory node of its key.
-func (s *Shard) dirOf(r *resource) uint16 { return s.dirOfName(r.hash, r.name()) }
+func (s *Shard) dirOf(r *resource) uint16 {
+	if s.cfg.Range == 0 {
+		return s.view.Directory(r.hash)
+	}
+	return s.dirOfName(r.hash, r.name())
+}
 
 func (s *Shard) dirOfName(hash uint64, name []byte) uint16 {
 	if k := s.rangeOf(name); k != nil {

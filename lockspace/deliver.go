@@ -11,7 +11,9 @@ func (s *Shard) Deliver(now int64, from Origin, hash uint64, m *wire.Msg) {
 	if (from.Instance != s.lastFrom || from.Epoch != s.view.Epoch) && !s.admit(from, hash, m) {
 		return
 	}
-	s.Note(from.Clock)
+	if from.Clock > s.clock {
+		s.Note(from.Clock)
+	}
 	s.dispatch(from.Instance, hash, m)
 	s.late = false
 	s.finish()
@@ -217,16 +219,15 @@ func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
 		s.answer(r, l, &wire.Msg{Type: wire.Queued}, ungated)
 		return
 	}
-	c := Completion{Token: l.token}
-	if l.granted != Mode(m.Mode) {
-		c.Bits = wire.BitAltMode
-	}
+	again := s.newMsg(wire.Grant)
+	again.Mode, again.Token = uint8(l.granted), l.token
 	if l.flags&ValBlk != 0 {
-		s.readValue(r, &c)
+		again.Bits, again.Seq, again.Value = s.readValue(r)
 	}
-	s.answer(r, l, &wire.Msg{
-		Type: wire.Grant, Mode: uint8(l.granted), Token: c.Token, Bits: c.Bits, Seq: c.Seq, Value: c.Value,
-	}, s.unless(NoGateGrant))
+	if l.granted != Mode(m.Mode) {
+		again.Bits |= wire.BitAltMode
+	}
+	s.answer(r, l, again, s.unless(NoGateGrant))
 	l.high = NoMode // nor to the BASTs since
 	s.grantPending(r)
 }
@@ -407,14 +408,15 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 		s.granted(l, Mode(m.Mode))
 		s.sawValue(r, m)
 		l.token = m.Token
-		c := Completion{Mode: l.granted, Token: m.Token, Bits: m.Bits, Seq: m.Seq}
+		c := s.newCompletion(l.granted, m.Token)
+		c.Bits, c.Seq = m.Bits, m.Seq
 		if l.demoted {
 			c.Bits |= wire.BitDemoted // here, before an adoption
 		}
 		if m.Bits&wire.BitValue != 0 {
 			c.Value = m.Value
 		}
-		s.complete(l, &c)
+		s.complete(l)
 	}
 }
 

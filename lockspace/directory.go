@@ -71,12 +71,13 @@ func (s *Shard) onNotify(from uint64, hash uint64, m *wire.Msg) {
 		r.dirLife = m.Life
 	}
 	s.enter(r, m)
-	answer := wire.Msg{Type: wire.Confirm, Life: m.Life, Claim: m.Claim}
+	answer := s.newMsg(wire.Confirm)
+	answer.Life, answer.Claim = m.Life, m.Claim
 	if !s.sameLife(r.dirLife, m.Life) {
 		answer.Type, answer.Other = wire.Reject, r.dirLife
 	}
 	node := wire.NodeOf(from)
-	s.answerClaim(r, node, &answer)
+	s.answerClaim(r, node, answer)
 	for i := range untold {
 		s.reassign(r, node, &untold[i])
 	}

@@ -108,6 +108,9 @@ var flagRules = []flagRule{
 // ruledFlags are those that have a rule.
 const ruledFlags = ConvDeadlk | Expedite | Orphan
 
+// plainFlags need no look at the rules for a new lock.
+const plainFlags = lockFlags &^ ruledFlags
+
 // brokenRule gives the rule that flags break, nil if none.
 func brokenRule(op Operation, mode Mode, flags uint32) *flagRule {
 	if flags&ruledFlags == 0 {

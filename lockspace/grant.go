@@ -117,6 +117,9 @@ func (l *Lock) alternate() Mode {
 // grantPending grants what has become grantable, then tells the holders that
 // block the rest (grant_pending_locks).
 func (s *Shard) grantPending(r *resource) {
+	if r.convert.n+r.waiting.n == 0 {
+		return
+	}
 	high, cw := s.grantConverts(r)
 	high, cw = s.grantWaiting(r, high, cw)
 	if high == NoMode {

@@ -82,8 +82,9 @@ func (s *Shard) remove(r *resource) {
 		}
 		s.removed(r)
 	default:
-		m := wire.Msg{Type: wire.Remove, Life: r.life}
-		s.send(r, dir, &m, s.unless(NoGateRemove))
+		m := s.newMsg(wire.Remove)
+		m.Life = r.life
+		s.send(r, dir, m, s.unless(NoGateRemove))
 		if h := r.lastHeld(dir); h != nil && h.msgs[len(h.msgs)-1].Type == wire.Remove {
 			r.removal = h // it can still be cancelled
 			return

@@ -16,7 +16,8 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 
 // requestHere runs a new lock on the master's queues (do_request).
 func (s *Shard) requestHere(r *resource, l *Lock) {
-	if s.tryGrant(r, l, true) == grant {
+	alone := r.granted.n+r.convert.n+r.waiting.n == 0
+	if alone && !s.starves(l) || s.tryGrant(r, l, true) == grant {
 		s.grantNow(r, l, nil)
 		s.passed(r)
 		return
@@ -125,37 +126,40 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 	if l.owner != s.cfg.Self && l.flags&bitSilent != 0 {
 		return
 	}
-	c := Completion{Mode: to, Token: l.token}
+	var bits uint8
+	var seq uint64
 	if op == valueRead && l.flags&ValBlk != 0 {
-		s.readValue(r, &c)
+		bits, seq, value = s.readValue(r)
+	} else {
+		value = nil
 	}
 	if l.demoted && !s.errs(HideDemotion) {
-		c.Bits |= wire.BitDemoted
+		bits |= wire.BitDemoted
 	}
 	if l.altMode {
-		c.Bits |= wire.BitAltMode
+		bits |= wire.BitAltMode
 		l.altMode = false
 	}
 	if s.local(l) {
-		s.complete(l, &c)
+		c := s.newCompletion(to, l.token)
+		c.Bits, c.Seq, c.Value = bits, seq, value
+		s.complete(l)
 		return
 	}
-	s.answer(r, l, &wire.Msg{
-		Type: wire.Grant, Mode: uint8(to), Token: c.Token, Bits: c.Bits, Seq: c.Seq, Value: c.Value,
-	}, s.unless(NoGateGrant))
+	m := s.newMsg(wire.Grant)
+	m.Mode, m.Token, m.Bits, m.Seq, m.Value = uint8(to), l.token, bits, seq, value
+	s.answer(r, l, m, s.unless(NoGateGrant))
 }
 
 // bitSilent marks, in a copy's flags, a conversion whose owner has completed
 // it already. It never travels.
 const bitSilent uint32 = 1 << 31
 
-func (s *Shard) readValue(r *resource, c *Completion) {
+func (s *Shard) readValue(r *resource) (bits uint8, seq uint64, value []byte) {
 	if !r.valueOK && !s.errs(ReadInvalid) {
-		c.Bits |= wire.BitNotValid
-		return
+		return wire.BitNotValid, 0, nil
 	}
-	c.Bits |= wire.BitValue
-	c.Value, c.Seq = r.value, r.valueSeq
+	return wire.BitValue, r.valueSeq, r.value
 }
 
 // writeValue applies a write to the lock value block (set_lvb_lock,

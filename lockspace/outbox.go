@@ -74,6 +74,15 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 	s.sendBare(to, m)
 }
 
+// newMsg gives the memory for the next message, empty but for its type, to be
+// filled in place and sent at once. Messages of the hot path are made so; others
+// are made where it is easiest, and copied.
+func (s *Shard) newMsg(t wire.Type) *wire.Msg {
+	s.msg = wire.Msg{}
+	s.msg.Type = t
+	return &s.msg
+}
+
 // sendBare sends without a look at the outbox: for answers about a name of
 // which nothing is kept here.
 func (s *Shard) sendBare(to uint16, m *wire.Msg) {
@@ -81,7 +90,9 @@ func (s *Shard) sendBare(to uint16, m *wire.Msg) {
 		s.keepHome(m)
 		return
 	}
-	s.msg = *m // m itself can then live on the caller's stack
+	if m != &s.msg {
+		s.msg = *m // m itself can then live on the caller's stack
+	}
 	s.host.Send(to, &s.msg)
 }
 

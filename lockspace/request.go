@@ -38,11 +38,13 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	if len(q.Name) == 0 || len(q.Name) > wire.MaxName {
 		return 0, wire.BadName
 	}
-	if st := checkRequest(OpLock, q.Mode, q.Flags); st != wire.OK {
-		return 0, st
-	}
-	if q.Flags&Orphan != 0 {
-		return s.takeOver(q)
+	if !q.Mode.Valid() || q.Flags&^plainFlags != 0 {
+		if st := checkRequest(OpLock, q.Mode, q.Flags); st != wire.OK {
+			return 0, st
+		}
+		if q.Flags&Orphan != 0 {
+			return s.takeOver(q)
+		}
 	}
 	if s.locks.n >= s.cfg.MaxLocks {
 		return 0, wire.Limit
@@ -206,7 +208,8 @@ func (s *Shard) convertRemote(r *resource, l *Lock, value []byte) {
 		s.send(r, r.life.Node(), &m, gate)
 		s.granted(l, l.wanted)
 		s.wrote(r, &m)
-		s.complete(l, &Completion{Mode: l.granted, Token: l.token})
+		s.newCompletion(l.granted, l.token)
+		s.complete(l)
 		return
 	}
 	l.moveTo(&r.convert)
@@ -257,8 +260,12 @@ func (s *Shard) Unlock(now int64, id uint64, flags uint32, value []byte) Status 
 	case l.wanted != NoMode && flags&ForceUnlock == 0:
 		return wire.Busy
 	}
-	s.reclaim(l) // should it be taken over just now
-	s.forceUnlock(l, flags, value)
+	if l.wanted == NoMode {
+		s.unlock(l, flags, value)
+	} else {
+		s.reclaim(l) // should it be taken over just now
+		s.forceUnlock(l, flags, value)
+	}
 	s.finish()
 	return wire.OK
 }
@@ -404,11 +411,12 @@ func (s *Shard) deniedFor(l *Lock, st Status, cycle wire.Path) {
 			s.endWait(l)
 		}
 		l.moveTo(&r.granted)
-		bits := uint8(0)
+		c := s.newCompletion(l.granted, l.token)
+		c.Status, c.Cycle = st, cycle
 		if l.demoted {
-			bits = wire.BitDemoted
+			c.Bits = wire.BitDemoted
 		}
-		s.complete(l, &Completion{Status: st, Mode: l.granted, Bits: bits, Token: l.token, Cycle: cycle})
+		s.complete(l)
 		return
 	}
 	user, id, tag, hops := l.user, s.handle(l), l.tag, l.hops
@@ -418,9 +426,17 @@ func (s *Shard) deniedFor(l *Lock, st Status, cycle wire.Path) {
 	s.maybeIdle(r)
 }
 
-// complete reports an operation of a local lock that stays.
-func (s *Shard) complete(l *Lock, c *Completion) {
-	s.ast = *c
+// newCompletion gives the memory for the next completion, empty but for mode
+// and token. It is filled in place: a copy costs as much as the rest.
+func (s *Shard) newCompletion(mode Mode, token uint64) *Completion {
+	s.ast = Completion{}
+	s.ast.Mode, s.ast.Token = mode, token
+	return &s.ast
+}
+
+// complete reports an operation of a local lock that stays; the outcome is what
+// newCompletion has given, filled in.
+func (s *Shard) complete(l *Lock) {
 	s.ast.Hops = l.hops
 	if l.res.state == claimed || l.res.state == adopting {
 		s.ast.Bits |= wire.BitOpenClaim
@@ -441,6 +457,12 @@ func (s *Shard) complete(l *Lock, c *Completion) {
 // finish ends each entry point: locks whose owner is gone are unlocked only
 // now, because nobody walks a queue any more.
 func (s *Shard) finish() {
+	if len(s.doomed)+len(s.home)+len(s.leaving)+len(s.unsettled) != 0 {
+		s.finishRest()
+	}
+}
+
+func (s *Shard) finishRest() {
 	s.settleRetirements()
 	for len(s.doomed) > 0 || s.takeHome() {
 		s.unlockDoomed()

@@ -189,7 +189,9 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 	r := s.freeRes
 	if r != nil {
 		s.freeRes = r.next
-		*r = resource{value: r.value[:0], deferred: r.deferred[:0], early: r.early[:0]}
+		value, deferred, early := r.value[:0], r.deferred[:0], r.early[:0]
+		*r = resource{} // in place: a literal with fields would be made elsewhere and copied
+		r.value, r.deferred, r.early = value, deferred, early
 	} else {
 		r = &resource{}
 	}
@@ -235,15 +237,20 @@ func (s *Shard) freeLockOf(l *Lock) {
 		s.endWait(l)
 	}
 	l.unqueue()
-	s.stopTimer(l)
-	s.dropHandle(l)
-	s.reclaim(l)
-	if l.dying {
-		delete(s.wills, l.id)
+	if l.timed || l.renamed || l.orphan || l.dying {
+		s.dropSideEntries(l)
 	}
 	s.locks.remove(l)
 	l.user, l.res, l.more = nil, nil, nil
 	l.hashNext, s.freeLock = s.freeLock, l
+}
+
+// dropSideEntries takes l out of the tables that few locks are in.
+func (s *Shard) dropSideEntries(l *Lock) {
+	s.stopTimer(l)
+	s.dropHandle(l)
+	s.reclaim(l)
+	delete(s.wills, l.id)
 }
 
 func (s *Shard) newLockID() uint64 {

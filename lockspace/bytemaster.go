@@ -149,9 +149,6 @@ func (s *Shard) grantBytes(r *resource, freed byterange.Range) {
 // got something while it waits for something else.
 func (s *Shard) recheckBytes(r *resource, o byterange.Owner) {
 	b := r.bytes
-	if !b.Busy(o) {
-		return
-	}
 	for _, w := range b.Waits(o) {
 		if path := b.Deadlock(w); path != nil {
 			b.Remove(w)

@@ -86,7 +86,7 @@ func (s *Shard) orphanBytes(r *resource) {
 		return
 	}
 	for _, w := range slices.Clone(r.bytes.Waiting()) {
-		if w.Sent = false; w.Flags&byteWithdrawn != 0 {
+		if w.Sent, w.Parked = false, true; w.Flags&byteWithdrawn != 0 {
 			r.bytes.Remove(w)
 			s.bytesDone(r, w, &ByteOutcome{Status: wire.Cancelled}, ungated)
 		}

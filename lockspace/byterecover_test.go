@@ -48,6 +48,35 @@ func TestBytesMasterDies(t *testing.T) {
 	}
 }
 
+// Requests that are to be asked anew at the next master, which is their own
+// node, are asked one after the other: none is granted before its turn, a test
+// least of all, and none counts as waiting.
+func TestBytesAskedAnewInOrder(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.name("x", 3, 0)
+	c.hold(1, x, NL, 0)
+	a, b := c.handle(3, x), c.handle(3, x)
+	a.bytes(1, wr, 0, 9, 0)
+	c.settle()
+	first := a.bytes(1, wr, 20, 29, 0)
+	second := a.bytes(1, off, 0, 9, 0) // behind it
+	test := a.bytes(2, wr, 0, 4, TestRange)
+	other := b.bytes(3, wr, 20, 20, 0)
+	third := a.bytes(1, off, 20, 29, 0)
+	c.node(1).crash(true)
+	c.change()
+	c.settle()
+	for i, b := range []*tbyte{first, second, test, other, third} {
+		if !b.is(wire.OK) {
+			t.Errorf("request %d: ended %v, %v", i, b.ended, b.out.Status)
+		}
+	}
+	if a.has(2) != "" || a.has(1) != "" || b.has(3) != "w20-20 " || test.out.Blocker.Type != off {
+		t.Errorf("they have %q, %q, %q; in the way was %v", a.has(1), a.has(2), b.has(3), test.out.Blocker)
+	}
+	c.windDown()
+}
+
 // A holder dies: what it had is granted to those that wait.
 func TestBytesHolderDies(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)

@@ -118,6 +118,7 @@ func (s *Shard) startBytes(r *resource, w *byterange.Request) {
 	case r.state == remote:
 		s.sendBytes(r, w)
 	default:
+		w.Parked = true
 		r.bytes.Push(w)
 	}
 }
@@ -187,16 +188,18 @@ func rangeOf(rec wire.RangeRec) byterange.Lock {
 	return byterange.Lock{Type: byterange.Type(rec.Type), Range: byterange.Range{Start: rec.Start, End: rec.End}}
 }
 
-// resumeBytes carries on with what waited for the end of a claim.
+// resumeBytes asks for what could not be asked for, under a claim or without a
+// master, in order.
 func (s *Shard) resumeBytes(r *resource) {
 	if r.bytes == nil || r.state != master && r.state != remote {
 		return
 	}
 	for _, w := range slices.Clone(r.bytes.Waiting()) {
-		if w.Sent || w.Owner.Node != s.cfg.Self {
+		if !w.Parked {
 			continue
 		}
 		r.bytes.Remove(w)
+		w.Parked = false
 		s.startBytes(r, w)
 	}
 	s.tidyBytes(r)

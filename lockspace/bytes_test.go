@@ -155,7 +155,7 @@ func TestBytes(t *testing.T) {
 
 			// Three wait, for parts; they go on in the order in which they came.
 			w1 := ask(b.bytes(3, wr, 0, 9, 0), running)
-			w2 := ask(a.bytes(3, wr, 5, 14, 0), running)
+			w2 := ask(a.bytes(7, wr, 5, 14, 0), running)
 			w3 := ask(b.bytes(4, rd, 90, 99, 0), running)
 			ask(a.bytes(1, off, 50, 99, 0), wire.OK)
 			ask(w3, wire.OK)
@@ -244,6 +244,24 @@ func TestBytesDeadlock(t *testing.T) {
 			t.Errorf("the first has not ended: %v", w0.out.Status)
 		}
 	}
+}
+
+// An owner that waits through one handle gets something through another, and
+// so waits for itself.
+func TestBytesDeadlockTwoHandles(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 2, 0)
+	m, a, b := c.handle(2, x), c.handle(1, x), c.handle(1, x)
+	m.bytes(9, wr, 6, 6, 0)
+	got := a.bytes(1, wr, 6, 9, 0)
+	w := b.bytes(1, rd, 3, 6, 0)
+	c.settle()
+	m.bytes(9, off, 6, 6, 0)
+	c.settle()
+	if !got.is(wire.OK) || !w.is(wire.Deadlock) || w.out.Blocker.Owner.Number != 1 {
+		t.Errorf("%v %v; %v %v", got.ended, got.out.Status, w.ended, w.out)
+	}
+	c.windDown()
 }
 
 // An owner gets something while it waits for something else, and closes a
@@ -435,6 +453,37 @@ func TestGateRangeDone(t *testing.T) {
 			return c.find(x, xl)
 		})
 	}
+}
+
+// A grant of bytes that the fence holds back, for a handle that has gone
+// meanwhile: the answer to its node's next claim must not wait behind that
+// (finding 6).
+func TestBytesBehindNothing(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.oldMaster("q", 1, 3)
+	c.hold(1, x, NL, 0)
+	h := c.handle(2, x)
+	c.create(0)
+	h.bytes(1, wr, 0, 9, 0)
+	c.one(2, 1, x, wire.RangeOp)
+	if c.node(1).shardOf(x).Stats().HeldNow != 1 {
+		t.Fatal("the grant is not held back")
+	}
+	h.unlock(0, nil)
+	c.one(2, 1, x, wire.Unlock)
+	c.now += testIdle
+	c.node(2).tick()
+	if l := c.node(2).lock(x, NL, NewName); !l.open {
+		t.Fatal("no claim")
+	}
+	c.one(2, 3, x, wire.Notify)
+	c.one(3, 2, x, wire.Reject)
+	c.one(2, 1, x, wire.Adopt)
+	if !c.on(1, 2, x, wire.Adopted) {
+		t.Error("ADOPTED waits for a claim")
+	}
+	c.settle()
+	c.windDown()
 }
 
 // Each limit: of a handle at its own node, of a resource at the master.

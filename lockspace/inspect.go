@@ -191,3 +191,25 @@ func (r *resource) byteInfo() (out []ByteInfo) {
 	}
 	return out
 }
+
+// ByteRanges calls f for each byte range of a name with the given hash that the
+// shard keeps, as it is: first those that are granted, by owner and start, then
+// those that wait or are under way, in order, until f returns false. The shard
+// must not be entered meanwhile.
+func (s *Shard) ByteRanges(hash uint64, name []byte, f func(h byterange.Held, waiting bool) bool) {
+	r := s.names.find(hash, name)
+	if r == nil || r.bytes == nil {
+		return
+	}
+	more := true
+	r.bytes.Each(func(h byterange.Held) bool {
+		more = f(h, false)
+		return more
+	})
+	for _, w := range r.bytes.Waiting() {
+		if !more {
+			return
+		}
+		more = f(byterange.Held{Owner: w.Owner, Lock: w.Lock}, true)
+	}
+}

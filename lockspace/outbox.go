@@ -148,6 +148,20 @@ func (s *Shard) dropHeldAbout(r *resource, life wire.Life) {
 	}
 }
 
+// dropHeldTo drops what has not left for the copy of a lock that its owner has
+// given up: nobody listens. The owner may have forgotten the name, too, and what
+// is sent about its next claim must not stand behind that.
+func (s *Shard) dropHeldTo(l *Lock) {
+	r, to := l.res, wire.NodeOf(l.owner)
+	for h := r.held; h != nil; h = h.resNext {
+		n := len(h.msgs)
+		h.msgs = slices.DeleteFunc(h.msgs, func(m wire.Msg) bool {
+			return h.to == to && m.Lock == l.id && m.Life == r.life && (m.Type == wire.RangeDone || m.Type == wire.Bast)
+		})
+		s.outbox.n -= n - len(h.msgs)
+	}
+}
+
 // lastHeld gives the run that a message to node to must stand behind. Runs of
 // which all was taken back do not count.
 func (r *resource) lastHeld(to uint16) *held {

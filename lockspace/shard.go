@@ -233,6 +233,9 @@ func (s *Shard) freeLockOf(l *Lock) {
 	if l.res.bytes != nil {
 		s.dropBytes(l, wire.Cancelled)
 	}
+	if l.res.held != nil && !s.local(l) {
+		s.dropHeldTo(l)
+	}
 	if l.more != nil {
 		s.endWait(l)
 	}

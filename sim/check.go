@@ -23,6 +23,8 @@ const (
 	inLeaks
 	inAgreement
 	inAnswers
+	inBytes
+	inByteWait
 	inPanic
 	invariants
 )
@@ -40,6 +42,8 @@ var invariantNames = [invariants]string{
 	inLeaks:     "6 no leaks",
 	inAgreement: "7 one master, and its directory knows",
 	inAnswers:   "finding 6: answers never wait",
+	inBytes:     "byte ranges: exclusion, and tables that agree",
+	inByteWait:  "byte ranges: no lost work, no deadlock",
 	inPanic:     "no panic",
 }
 
@@ -71,7 +75,7 @@ func newCheckers(r *run) []checker {
 	return []checker{
 		&exclusion{watcher: w, overlaps: map[*name]int64{}},
 		&values{w}, &tokens{watcher: w, last: map[*name]uint64{}},
-		&answers{w}, &agreement{watcher: w}, &work{w}, &leaks{w},
+		&answers{w}, &agreement{watcher: w}, &work{w}, &leaks{w}, &byteRanges{watcher: w},
 	}
 }
 

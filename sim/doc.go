@@ -30,6 +30,8 @@
 //	name.go       what is known of a name
 //	program.go    the random programs
 //	ops.go        what programs do: one entry for each operation
+//	ranges.go     delegated ranges of names
+//	bytes.go      byte ranges
 //	profile.go    kinds of runs
 //	check*.go     the invariants, one file each
 //	oracle.go     one resource without a cluster: what the kernel would do

@@ -26,10 +26,11 @@ type lock struct {
 	bast      bool     // wants to be told
 	open      bool     // granted under a claim that is open
 	lost      bool
-	gone      bool // unlocked, refused or lost: the id is not valid any more
-	dying     bool // a forced unlock waits for the running operation
-	withdrawn bool // a cancel was asked for
-	crashed   bool // gone with its node
+	gone      bool       // unlocked, refused or lost: the id is not valid any more
+	dying     bool       // a forced unlock waits for the running operation
+	withdrawn bool       // a cancel was asked for
+	crashed   bool       // gone with its node
+	bytes     *lockBytes // its byte ranges; nil: it has had none
 }
 
 func (l *lock) idle() bool { return !l.gone && l.wanted == lockspace.NoMode }

@@ -13,12 +13,14 @@ type name struct {
 	route    uint64 // chooses directory node and shard
 	knownBy  uint64 // set of node ids whose programs have heard of it
 	lanes    []*lane
-	locks    []*lock    // alive
-	children []*name    // published below this name
-	writes   []writeRec // of the value; number i writes value(i+1)
-	tainted  string     // why values and tokens of this name may be wrong
-	root     bool       // all know it from the start
-	touched  bool       // in this step
+	locks    []*lock            // alive
+	children []*name            // published below this name
+	writes   []writeRec         // of the value; number i writes value(i+1)
+	tainted  string             // why values and tokens of this name may be wrong
+	root     bool               // all know it from the start
+	touched  bool               // in this step
+	ranged   bool               // byte ranges have been locked
+	posts    *[byteSpan][]*name // by byte: posted by those that had it write locked
 }
 
 // writeRec is a write of a lock value block.

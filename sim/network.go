@@ -17,8 +17,9 @@ type lane struct {
 	name    *name // nil: for messages without one
 	key     uint64
 	packets []packet
-	sent    uint64 // packets so far
-	ready   int64  // when the last one comes out
+	sent    uint64  // packets so far
+	ready   int64   // when the last one comes out
+	again   *packet // it comes once more, behind the next one
 }
 
 // pair is the link from one node to another. Cut, it loses nothing: what was
@@ -134,8 +135,26 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 			*b = slices.Clone(*b)
 		}
 	}
+	r.put(l, p)
+	if a := l.again; a != nil && a.instance == n.instance {
+		r.put(l, *a)
+	}
+	l.again = nil
+	if m.Type == wire.RangeOp && mix(l.key+l.sent)%100 < uint64(r.p.Repeats) {
+		again := p
+		again.bytes = slices.Clone(p.bytes)
+		for _, b := range parts(&again.msg) {
+			*b = slices.Clone(*b)
+		}
+		l.again = &again
+	}
+	r.queues.sent(n, dest, nm, m)
+}
+
+// put sends a packet behind those on its lane.
+func (r *run) put(l *lane, p packet) {
 	p.ready = max(l.ready, r.now+r.delay(l, l.sent))
-	if nm == nil {
+	if l.name == nil {
 		p.ready = max(p.ready, l.pair.ready)
 	}
 	l.ready, l.pair.ready = p.ready, max(l.pair.ready, p.ready)
@@ -144,7 +163,6 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	if len(l.packets) == 1 {
 		r.coming(l)
 	}
-	r.queues.sent(n, dest, nm, m)
 }
 
 func (r *run) buffer() []byte {

@@ -86,6 +86,17 @@ func (n *node) learn(nm *name) (isNew bool) {
 	return true
 }
 
+// forget lets the node's programs forget old names, so that nodes meet.
+func (n *node) forget() {
+	roots := n.r.p.Roots
+	if old := len(n.known) - roots - 5; old > 0 {
+		for _, nm := range n.known[roots : roots+old] {
+			nm.knownBy &^= 1 << n.id
+		}
+		n.known = append(n.known[:roots], n.known[roots+old:]...)
+	}
+}
+
 // --- lockspace.Host ---
 
 // Send is part of lockspace.Host.
@@ -152,5 +163,9 @@ func (h host) Lost(user any, id uint64) {
 	l.lost, l.gone, l.mode, l.open = true, true, lockspace.NoMode, false
 }
 
-// Bytes is part of lockspace.Host: programs lock no byte ranges.
-func (h host) Bytes(any, uint64, uint64, *lockspace.ByteOutcome) {}
+// Bytes is part of lockspace.Host.
+func (h host) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
+	l := user.(*lock)
+	h.r.touch(l.name)
+	l.byteDone(h.node, id, tag, o)
+}

@@ -13,10 +13,11 @@ type action struct {
 	op    int // index of ops
 	node  int // index of the node
 	lock  int // number of the lock; of a new one: the number it gets
-	under int // create: number of the directory's lock
+	under int // create, post: number of the directory's lock
 	name  string
 	mode  ls.Mode
 	flags uint32
+	bytes byteArgs
 }
 
 // target is what an operation needs.
@@ -51,6 +52,11 @@ func init() { // the functions refer to the table
 		{"create", onIdle, 2, chooseCreate, doCreate, true},
 		{"convert", onIdle, 4, chooseConvert, doConvert, false},
 		{"unlock", onIdle, 6, chooseUnlock, doUnlock, false},
+		{"bytes", onIdle, 0, chooseBytes, doBytes, false},
+		{"cancel bytes", onIdle, 0, chooseCancelBytes, doCancelBytes, false},
+		{"post", onIdle, 0, choosePost, doPost, true},
+		{"look", onIdle, 0, chooseLook, doLook, false},
+		{"bytes meanwhile", onBusy, 0, chooseBytes, doBytes, false},
 		{"cancel", onBusy, 1, always, doCancel, false},
 		{"force", onBusy, 1, always, doForce, false},
 		{"wait", onBusy, 8, never, nil, false},
@@ -152,12 +158,7 @@ func doRead(r *run, n *node, l *lock, _ *action) {
 	for _, nm := range l.name.children {
 		n.learn(nm)
 	}
-	if old := len(n.known) - r.p.Roots - 5; old > 0 { // so that nodes meet
-		for _, nm := range n.known[r.p.Roots : r.p.Roots+old] {
-			nm.knownBy &^= 1 << n.id
-		}
-		n.known = append(n.known[:r.p.Roots], n.known[r.p.Roots+old:]...)
-	}
+	n.forget()
 }
 
 func chooseCreate(r *run, n *node, l *lock, a *action) bool {

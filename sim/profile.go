@@ -14,6 +14,7 @@ type Profile struct {
 	Tail      int   // of 1024 messages, how many take 300 times as long; three times as many take 20 times
 	Slow      int   // percent of lanes that are slow, for 17 ms at a time
 	SlowNew   int   // the same, of lanes of names that programs have created, on top
+	Repeats   int   // percent of the messages RANGE that come twice
 	Cuts      int64 // ns between cuts of links, on average; 0: none
 	Members   int64 // ns between changes of who is a member, on average; 0: none
 	Masters   bool  // they concern masters rather than others
@@ -35,6 +36,11 @@ type Profile struct {
 var (
 	manyModes = []ls.Mode{ls.NL, ls.CR, ls.CW, ls.PR, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX}
 	allModes  = []ls.Mode{ls.NL, ls.CR, ls.CW, ls.PR, ls.PW, ls.EX}
+	byteModes = []ls.Mode{ls.NL, ls.NL, ls.NL, ls.NL, ls.NL, ls.CR, ls.PR, ls.EX}
+
+	byteWeights = map[string]int{
+		"bytes": 24, "cancel bytes": 3, "post": 2, "look": 1, "bytes meanwhile": 4, "create": 1, "convert": 2, "unlock": 2,
+	}
 )
 
 const (
@@ -136,6 +142,28 @@ var profiles = []Profile{
 		Name: "fiefs", About: "as ranges, with nodes that die and come back",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 8, Modes: manyModes,
+	},
+	{
+		Name: "bytes", About: "byte ranges: locked, tested, given up in parts, by many owners on few names; some messages come twice",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 2, Delay: 80 * us, Tail: 4, Slow: 5, Repeats: 5, Pauses: 80 * ms, Rests: 30 * ms,
+		Think: 60 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Roots: 2, Locks: 4, Modes: byteModes,
+		Weights: byteWeights,
+	},
+	{
+		Name: "posts", About: "names are created and posted under byte ranges, and others look at once; messages about new names are slow",
+		MinNodes: 3, MaxNodes: 3, MaxShards: 2, Delay: 30 * us, Tail: 8, SlowNew: 50, Rests: 20 * ms,
+		Think: 60 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 1, Locks: 2, Modes: byteModes,
+		Weights: map[string]int{"bytes": 20, "cancel bytes": 1, "post": 8, "look": 1, "bytes meanwhile": 4, "create": 0, "convert": 0, "unlock": 1},
+	},
+	{
+		Name: "squat", About: "byte ranges under claims, which may be wrong",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 1, Delay: 100 * us, Tail: 8, Slow: 20, Pauses: 60 * ms, Rests: 40 * ms, Reuse: true,
+		Think: 80 * us, Tick: 2 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 3, Locks: 4, Modes: byteModes, Weights: byteWeights,
+	},
+	{
+		Name: "estate", About: "byte ranges, with nodes that die and come back",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Masters: true, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Roots: 2, Locks: 4, Modes: byteModes, Weights: byteWeights,
 	},
 }
 

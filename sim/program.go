@@ -27,8 +27,15 @@ func (r *run) program(n *node) (happened bool) {
 	}
 	if r.prog.IntN(2) == 0 {
 		for _, l := range n.live {
-			if l.idle() && r.news(n, l) {
+			if !l.idle() {
+				continue
+			}
+			if r.news(n, l) {
 				a.lock, a.op = l.num, opOf("read")
+				return r.do(&a)
+			}
+			if r.sees(n, l) {
+				a.lock, a.op = l.num, opOf("look")
 				return r.do(&a)
 			}
 		}

@@ -32,25 +32,28 @@ type Result struct {
 
 // Stats shows that runs do what they are meant to.
 type Stats struct {
-	Completions uint64 `json:"completions"`
-	ValidReads  uint64 `json:"valid_reads"` // of lock value blocks
-	Deadlocks   uint64 `json:"deadlocks"`
-	Demoted     uint64 `json:"demoted"`
-	Claims      uint64 `json:"claims"`
-	Adopted     uint64 `json:"claims_adopted"`
-	Lost        uint64 `json:"claims_lost"`
-	Resent      uint64 `json:"notify_resent"`
-	Held        uint64 `json:"held"` // messages that have waited for the fence
-	Overlaps    uint64 `json:"overlaps"`
-	Conflicts   uint64 `json:"conflicts"`
-	Cuts        uint64 `json:"cuts"`
-	Pauses      uint64 `json:"pauses"`
-	Rests       uint64 `json:"rests"`
-	Crashes     uint64 `json:"crashes"`
-	Isolated    uint64 `json:"isolated"` // nodes cut off until their lease had run out
-	Views       uint64 `json:"views"`
-	Delegated   uint64 `json:"delegated"`
-	Taken       uint64 `json:"range_taken"`
+	Completions   uint64 `json:"completions"`
+	ValidReads    uint64 `json:"valid_reads"` // of lock value blocks
+	Deadlocks     uint64 `json:"deadlocks"`
+	Demoted       uint64 `json:"demoted"`
+	Claims        uint64 `json:"claims"`
+	Adopted       uint64 `json:"claims_adopted"`
+	Lost          uint64 `json:"claims_lost"`
+	Resent        uint64 `json:"notify_resent"`
+	Held          uint64 `json:"held"` // messages that have waited for the fence
+	Overlaps      uint64 `json:"overlaps"`
+	Conflicts     uint64 `json:"conflicts"`
+	Cuts          uint64 `json:"cuts"`
+	Pauses        uint64 `json:"pauses"`
+	Rests         uint64 `json:"rests"`
+	Crashes       uint64 `json:"crashes"`
+	Isolated      uint64 `json:"isolated"` // nodes cut off until their lease had run out
+	Views         uint64 `json:"views"`
+	Delegated     uint64 `json:"delegated"`
+	Taken         uint64 `json:"range_taken"`
+	ByteGrants    uint64 `json:"byte_grants"` // unlocks and tests too
+	ByteDeadlocks uint64 `json:"byte_deadlocks"`
+	Posted        uint64 `json:"posted"` // names that others learn through byte ranges
 }
 
 func (s *Stats) add(st *lockspace.Stats) {
@@ -72,6 +75,7 @@ type run struct {
 	driftAllowed int64
 	rule         lockspace.RangeRule
 	calls        []*rangeCall
+	byteCalls    []*byteCall
 
 	now    int64
 	seq    uint64
@@ -334,5 +338,6 @@ func (s *Stats) fields() []*uint64 {
 	return []*uint64{
 		&s.Completions, &s.ValidReads, &s.Deadlocks, &s.Demoted, &s.Claims, &s.Adopted, &s.Lost, &s.Resent, &s.Held,
 		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views, &s.Delegated, &s.Taken,
+		&s.ByteGrants, &s.ByteDeadlocks, &s.Posted,
 	}
 }

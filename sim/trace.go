@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	ls "github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -37,6 +38,12 @@ func (r *run) traceAction(n *node, l *lock, a *action) {
 		nm = r.nameOf(a.name)
 	}
 	switch ops[a.op].name {
+	case "bytes", "bytes meanwhile":
+		text += fmt.Sprintf(" owner %d %v %v", a.bytes.owner, a.bytes.Type, a.bytes.Range)
+	case "cancel bytes":
+		text += fmt.Sprintf(" request %d", a.bytes.tag)
+	case "post":
+		text += fmt.Sprintf(" owner %d on byte %d under lock %d %v", a.bytes.owner, a.bytes.Start, a.under, a.mode)
 	case "create":
 		text += fmt.Sprintf(" under lock %d", a.under)
 		fallthrough
@@ -58,6 +65,11 @@ func (r *run) traceArrival(l *lane, m *wire.Msg) {
 		text += fmt.Sprintf(" id %x op %d %v", m.Lock, m.Op, ls.Mode(m.Mode))
 	case wire.You, wire.Unlock, wire.Cancel, wire.Queued, wire.NotMaster:
 		text += fmt.Sprintf(" id %x op %d", m.Lock, m.Op)
+	}
+	if m.Ranges.Len() > 0 {
+		rec := m.Ranges.At(0)
+		text += fmt.Sprintf(" id %x req %d bits %x owner %d: %v %v", m.Lock, m.Req, m.Bits, rec.Owner,
+			byterange.Type(rec.Type), byterange.Range{Start: rec.Start, End: rec.End})
 	}
 	if m.Type == wire.Adopted || m.Type == wire.Conflict {
 		text += fmt.Sprintf(" idle %d us, token %#x", m.Idle/1000, m.Token)

@@ -63,7 +63,7 @@ func (s *search) behind(who Owner) bool {
 			continue
 		}
 		for _, w := range p.waits {
-			if s.from(w) {
+			if !w.Parked && s.from(w) {
 				return true
 			}
 		}

@@ -27,7 +27,8 @@ type Held struct {
 type Request struct {
 	Owner Owner
 	Lock
-	ID uint64 // unique among the requests of a handle
+	ID     uint64 // unique among the requests of a handle
+	Parked bool   // nobody has been asked yet: it keeps its place, no more, and is neither granted nor waited for
 
 	// The caller's own; not looked at here.
 	Tag   uint64
@@ -170,19 +171,22 @@ func (t *Table) Find(node, handle, id uint64) *Request {
 	return nil
 }
 
-// Waits gives the requests of o that wait, in order.
-func (t *Table) Waits(o Owner) []*Request {
-	if _, p := t.find(o); p != nil {
-		return slices.Clone(p.waits)
+// Waits gives the requests with which o waits, through whatever handle of its
+// node, but those that are parked, in order.
+func (t *Table) Waits(o Owner) (out []*Request) {
+	for _, q := range t.queue {
+		if q.Owner.anyHandle() == o.anyHandle() && !q.Parked {
+			out = append(out, q)
+		}
 	}
-	return nil
+	return out
 }
 
 // Next gives the first request that waits for a byte of freed with nothing in
 // its way, nil if there is none.
 func (t *Table) Next(freed Range) *Request {
 	for _, q := range t.queue {
-		if !q.overlaps(freed) {
+		if q.Parked || !q.overlaps(freed) {
 			continue
 		}
 		if _, blocked := t.Conflict(q.Owner, q.Type, q.Range); !blocked {

@@ -117,6 +117,7 @@ type ResourceState struct {
 // LockState is a lock, or a copy of one, as it is.
 type LockState struct {
 	Owner, ID uint64
+	For       uint64 // Request.Owner, unique at Owner; 0: nobody
 	Flags     uint32 // of the running or last operation
 	Op        uint32 // its number
 	Granted   Mode
@@ -155,7 +156,7 @@ func (s *Shard) State(st *ResourceState, hash uint64, name []byte) bool {
 func states(out []LockState, q *queue) []LockState {
 	for l := q.head; l != nil; l = l.next {
 		out = append(out, LockState{
-			Owner: l.owner, ID: l.id, Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
+			Owner: l.owner, ID: l.id, For: l.xid, Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
 			High: l.high, WantBast: l.wantBast, Demoted: l.demoted, Value: l.pendingValue(),
 		})
 	}

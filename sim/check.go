@@ -25,6 +25,8 @@ const (
 	inAnswers
 	inBytes
 	inByteWait
+	inDeadlock
+	inCircle
 	inPanic
 	invariants
 )
@@ -44,6 +46,8 @@ var invariantNames = [invariants]string{
 	inAnswers:   "finding 6: answers never wait",
 	inBytes:     "byte ranges: exclusion, and tables that agree",
 	inByteWait:  "byte ranges: no lost work, no deadlock",
+	inDeadlock:  "8 no false deadlock, the youngest gives up",
+	inCircle:    "8 no deadlock stays",
 	inPanic:     "no panic",
 }
 
@@ -72,10 +76,11 @@ func (watcher) ended()                                 {}
 // newCheckers gives a run its checkers.
 func newCheckers(r *run) []checker {
 	w := watcher{r}
+	r.circles = &deadlocks{watcher: w, of: map[*name][]*edge{}, all: map[edgeKey]*edge{}}
 	return []checker{
 		&exclusion{watcher: w, overlaps: map[*name]int64{}},
 		&values{w}, &tokens{watcher: w, last: map[*name]uint64{}},
-		&answers{w}, &agreement{watcher: w}, &work{w}, &leaks{w}, &byteRanges{watcher: w},
+		&answers{w}, &agreement{watcher: w}, &work{w}, &leaks{w}, &byteRanges{watcher: w}, r.circles,
 	}
 }
 

@@ -29,6 +29,7 @@
 //	lock.go       a lock as a program sees it
 //	name.go       what is known of a name
 //	program.go    the random programs
+//	owners.go     those whose locks have owners
 //	ops.go        what programs do: one entry for each operation
 //	ranges.go     delegated ranges of names
 //	bytes.go      byte ranges

@@ -8,11 +8,9 @@ import (
 func (r *run) rest() {
 	r.settle()
 	r.heal()
-	for i := 0; r.busy() && r.failed == nil; i++ {
-		if i == maxDeliveries {
-			r.fail(inWork, nil, "messages without end")
-		}
-		r.arrival()
+	r.deliverAll()
+	if r.p.Owners > 0 {
+		r.restOwners()
 	}
 	if r.failed != nil {
 		return
@@ -20,6 +18,16 @@ func (r *run) rest() {
 	r.tracef(nil, "at rest")
 	for _, c := range r.checks {
 		c.rested()
+	}
+}
+
+// deliverAll delivers all messages, and what they cause.
+func (r *run) deliverAll() {
+	for i := 0; r.busy() && r.failed == nil; i++ {
+		if i == maxDeliveries {
+			r.fail(inWork, nil, "messages without end")
+		}
+		r.arrival()
 	}
 }
 

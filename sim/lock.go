@@ -13,6 +13,7 @@ type lock struct {
 	name      *name
 	num       int // place among the run's locks
 	id        uint64
+	owner     uint64 // lockspace.Request.Owner
 	tag       uint64
 	mode      lockspace.Mode // held
 	from      lockspace.Mode // held before the running operation

@@ -107,6 +107,11 @@ var mutants = []mutant{
 	{"drop-value", "hot", mistake(ls.DropValue), "a conversion does not write the value"},
 	{"keep-token", "hot", mistake(ls.KeepToken), "an up-conversion keeps the token it has"},
 	{"no-shared-token", "hot", mistake(ls.NoSharedToken), "a shared grant carries no token"},
+	{"no-verify", "owners", off(ls.NoVerify), "a deadlock counts without a second look at its edges"},
+	{"no-prune", "owners", off(ls.NoPrune), "each of a deadlock's owners finds it: more than one victim"},
+	{"probe-once", "owners", mistake(ls.ProbeOnce), "a request looks for a deadlock once, and not again while it waits"},
+	{"forget-wait", "owners", mistake(ls.ForgetWait), "a probe goes on with one of an owner's requests only"},
+	{"forget-owner", "clans", mistake(ls.ForgetOwner), "what is reported of a lock leaves out its owner"},
 }
 
 func mutantOf(name string) *mutant {

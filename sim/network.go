@@ -149,6 +149,9 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 		l.again = &again
 	}
 	r.queues.sent(n, dest, nm, m)
+	if m.Type == wire.Denied && m.Status == wire.Deadlock && r.p.Owners > 0 {
+		r.circles.reported(m.Path, m.Mode != wire.NoMode)
+	}
 }
 
 // put sends a packet behind those on its lane.
@@ -234,6 +237,7 @@ func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 		for _, s := range n.shards {
 			s.Deliver(n.now(), p.origin(), 0, m)
 		}
+		n.r.touchAll()
 		n.after(closed)
 		return
 	}

@@ -8,19 +8,21 @@ import (
 // node is one node with its shards.
 type node struct {
 	common
-	id       uint16
-	instance uint64
-	offset   int64 // ns, of its clock
-	drift    int64 // parts per million that its clock is fast
-	shards   []*lockspace.Shard
-	views    []*lockspace.View // by shard: in force, nil: none
-	due      []*lockspace.View // decided, not installed
-	down     bool
-	fenceAt  int64   // it is cut off: when its lease runs out, by its clock; else 0
-	live     []*lock // what its programs hold or want
-	known    []*name // what its programs have heard of, the latest last
-	curious  *name   // the latest of them that came from somebody else
-	hurry    *lock   // of a directory below which a program has just created something
+	id        uint16
+	instance  uint64
+	offset    int64 // ns, of its clock
+	drift     int64 // parts per million that its clock is fast
+	shards    []*lockspace.Shard
+	views     []*lockspace.View // by shard: in force, nil: none
+	due       []*lockspace.View // decided, not installed
+	down      bool
+	fenceAt   int64   // it is cut off: when its lease runs out, by its clock; else 0
+	live      []*lock // what its programs hold or want
+	clients   []*client
+	lastOwner uint64
+	known     []*name // what its programs have heard of, the latest last
+	curious   *name   // the latest of them that came from somebody else
+	hurry     *lock   // of a directory below which a program has just created something
 }
 
 // host is a node towards one of its shards; it implements lockspace.Host.
@@ -70,6 +72,7 @@ func (n *node) tick() {
 		s.Tick(n.now())
 	}
 	n.after(closed)
+	n.r.touchAll()
 }
 
 // knows says whether programs on the node have heard of a name.

@@ -18,6 +18,7 @@ type action struct {
 	mode  ls.Mode
 	flags uint32
 	bytes byteArgs
+	owner uint64 // of a new lock; 0: none
 }
 
 // target is what an operation needs.
@@ -101,6 +102,9 @@ func chooseLock(r *run, n *node, _ *lock, a *action) bool {
 	if r.p.Release > 0 {
 		a.flags |= ls.WantBast
 	}
+	if r.p.Owners > 0 {
+		a.flags = r.soften(a.flags)
+	}
 	if r.p.Reuse && r.prog.IntN(2) == 0 {
 		a.flags |= ls.NewName
 	}
@@ -117,7 +121,7 @@ func doLock(r *run, n *node, _ *lock, a *action) {
 
 // take asks for a new lock.
 func (r *run) take(n *node, nm *name, a *action) {
-	l := &lock{n: n, name: nm, num: a.lock, mode: ls.NoMode, from: ls.NoMode, wanted: a.mode, flags: a.flags, tag: 1}
+	l := &lock{n: n, name: nm, num: a.lock, mode: ls.NoMode, from: ls.NoMode, wanted: a.mode, flags: a.flags, owner: a.owner, tag: 1}
 	for len(r.locks) <= l.num {
 		r.locks = append(r.locks, nil)
 	}
@@ -125,7 +129,7 @@ func (r *run) take(n *node, nm *name, a *action) {
 	nm.locks, n.live = append(nm.locks, l), append(n.live, l)
 	r.begin(n, nm)
 	r.scratch = append(r.scratch[:0], nm.bytes...)
-	q := ls.Request{Name: r.scratch, Hash: nm.hash, Mode: a.mode, Flags: a.flags, User: l, Tag: l.tag}
+	q := ls.Request{Name: r.scratch, Hash: nm.hash, Mode: a.mode, Flags: a.flags, Owner: a.owner, User: l, Tag: l.tag}
 	id, st := n.shardOf(nm).Lock(n.now(), &q)
 	r.spoil(r.scratch)
 	if st != wire.OK || l.id != 0 && l.id != id {

@@ -26,8 +26,9 @@ type Profile struct {
 	Drift     int64 // parts per million that clocks may run fast or slow
 	Reuse     bool  // New is also used for names that exist
 	Ranges    bool  // names lie in ranges, which are delegated and given back
+	Owners    int   // clients of a node, each of which locks for one owner after the other; 0: locks have no owners
 	Roots     int   // names that all know from the start
-	Locks     int   // of one node, at the same time
+	Locks     int   // of one node, or owner, at the same time
 	Release   int   // percent of held locks that are given up once they are in somebody's way, per turn
 	Weights   map[string]int
 	Modes     []ls.Mode // chosen with equal chances
@@ -164,6 +165,20 @@ var profiles = []Profile{
 		Name: "estate", About: "byte ranges, with nodes that die and come back",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Members: 5 * ms, Masters: true, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 80 * us, Tick: 5 * ms, IdleAfter: 10 * ms, Drift: 100, Roots: 2, Locks: 4, Modes: byteModes, Weights: byteWeights,
+	},
+	{
+		Name: "owners", About: "owners lock several names in a random order: deadlocks across names",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 2, Delay: 4 * ms, Tail: 4, Slow: 2, Rests: 3000 * ms,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Roots: 6, Locks: 3,
+		Modes:   []ls.Mode{ls.CR, ls.CW, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 0, "read": 0, "convert": 4, "unlock": 4},
+	},
+	{
+		Name: "clans", About: "the same, with nodes that die and come back",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 2 * ms, Tail: 4, Slow: 2, Members: 2000 * ms, Rests: 3000 * ms,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Roots: 6, Locks: 3,
+		Modes:   []ls.Mode{ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 0, "read": 0, "convert": 3, "unlock": 4},
 	},
 }
 

@@ -14,6 +14,9 @@ func (r *run) program(n *node) (happened bool) {
 	}
 	clear(n.live[len(keep):])
 	n.live = keep
+	if r.p.Owners > 0 {
+		return r.clientTurn(n)
+	}
 	a := action{at: r.now, node: int(n.id) - 1, lock: len(r.locks)}
 	if len(n.live) == 0 || n.curious != nil && len(n.live) < r.p.Locks+2 || len(n.live) < r.p.Locks && r.prog.IntN(3) == 0 {
 		return r.choose(n, nil, onNothing, &a)

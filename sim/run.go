@@ -53,7 +53,9 @@ type Stats struct {
 	Taken         uint64 `json:"range_taken"`
 	ByteGrants    uint64 `json:"byte_grants"` // unlocks and tests too
 	ByteDeadlocks uint64 `json:"byte_deadlocks"`
-	Posted        uint64 `json:"posted"` // names that others learn through byte ranges
+	Posted        uint64 `json:"posted"`   // names that others learn through byte ranges
+	Circles       uint64 `json:"circles"`  // deadlocks across names that were reported
+	Phantoms      uint64 `json:"phantoms"` // that were none at the second look
 }
 
 func (s *Stats) add(st *lockspace.Stats) {
@@ -62,6 +64,7 @@ func (s *Stats) add(st *lockspace.Stats) {
 	s.Lost += st.ClaimsLost
 	s.Resent += st.NotifyResent
 	s.Held += st.HeldTotal
+	s.Phantoms += st.Phantoms
 }
 
 // run is a cluster that runs.
@@ -98,6 +101,7 @@ type run struct {
 	checks    []checker
 	queues    order
 	excl      *exclusion
+	circles   *deadlocks
 	late      bool // a claim that is confirmed now is so old that this proves little
 	closedWas uint64
 	ending    bool
@@ -311,6 +315,12 @@ func (r *run) completions(l *lock, c *lockspace.Completion) {
 	switch c.Status {
 	case wire.Deadlock:
 		r.stats.Deadlocks++
+		if l.owner != 0 {
+			l.n.yield(l.owner)
+		}
+		if p := c.Cycle; len(p) > 0 && p.At(0).Life.Instance == l.n.instance { // else its master has been asked
+			r.circles.reported(p, l.from != lockspace.NoMode)
+		}
 	case wire.Cancelled:
 		if !l.withdrawn {
 			r.fail(inStatus, l.name, "lock %d: cancelled, and nobody has asked for that", l.num)
@@ -339,5 +349,6 @@ func (s *Stats) fields() []*uint64 {
 		&s.Completions, &s.ValidReads, &s.Deadlocks, &s.Demoted, &s.Claims, &s.Adopted, &s.Lost, &s.Resent, &s.Held,
 		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views, &s.Delegated, &s.Taken,
 		&s.ByteGrants, &s.ByteDeadlocks, &s.Posted,
+		&s.Circles, &s.Phantoms,
 	}
 }

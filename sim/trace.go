@@ -50,6 +50,9 @@ func (r *run) traceAction(n *node, l *lock, a *action) {
 	case "lock", "convert":
 		text += fmt.Sprintf(" %v", a.mode)
 	}
+	if a.owner != 0 {
+		text += fmt.Sprintf(" for owner %d", a.owner)
+	}
 	r.tracef(nm, "%s%s  %q", text, flagNames(a.flags), nm.text)
 }
 

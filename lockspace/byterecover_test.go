@@ -161,3 +161,152 @@ func TestBytesFenced(t *testing.T) {
 		t.Errorf("afterwards: %v", st)
 	}
 }
+
+// One view follows the other while the first recovery is under way, at every
+// point of it: the node that rebuilds dies as well, the dead master comes back,
+// or only the directory moves. What is held stays held, what waits is granted.
+func TestBytesSuccessiveViews(t *testing.T) {
+	for _, second := range []string{"the next master dies", "the first one comes back", "the directory moves"} {
+		t.Run(second, func(t *testing.T) {
+			for steps := 0; ; steps++ {
+				if successiveViews(t, second, steps) {
+					t.Logf("%d points", steps)
+					return
+				}
+			}
+		})
+	}
+}
+
+// successiveViews installs the second view after so many deliveries. It says
+// that there were not as many.
+func successiveViews(t *testing.T, second string, steps int) (last bool) {
+	c := newCluster(t, 5, 1, 0)
+	x := c.thenName("x", 1, 2, 0)
+	m, a, b := c.hold(1, x, NL, 0), c.handle(3, x), c.handle(4, x)
+	m.bytes(1, wr, 100, 109, 0)
+	a.bytes(1, wr, 0, 9, 0)
+	b.bytes(1, rd, 20, 29, 0)
+	c.settle()
+	w := b.bytes(2, wr, 5, 14, 0)
+	free := a.bytes(2, wr, 105, 105, 0)
+	under := b.bytes(1, off, 25, 29, 0)
+	gone := a.bytes(3, rd, 5, 5, 0)
+	c.one(4, 1, x, wire.RangeOp)
+	gone.cancel()
+	c.node(1).crash(steps%2 == 0)
+	if second == "the directory moves" {
+		c.node(5).crash(false)
+	}
+	c.change()
+	for i := range steps {
+		k := -1
+		for j := range c.busy {
+			if l := c.busy[(i+j)%len(c.busy)]; c.ready(l) {
+				k = (i + j) % len(c.busy)
+				break
+			}
+		}
+		if last = k < 0; last {
+			break
+		}
+		c.deliver(c.busy[k])
+		if o := c.overlap(x); o != "" {
+			t.Fatalf("%d steps: %s", steps, o)
+		}
+	}
+	switch second {
+	case "the next master dies":
+		c.node(2).crash(steps%3 == 0)
+	case "the first one comes back":
+		c.node(1).restart()
+	default:
+		c.node(5).restart()
+	}
+	c.change()
+	c.settle()
+	if !w.is(running) || !free.is(wire.OK) || !under.is(wire.OK) || !gone.is(wire.Cancelled) {
+		t.Fatalf("%d steps: waits %v %v; %v; %v; %v", steps, w.ended, w.out.Status, free.out.Status, under.out.Status, gone.out.Status)
+	}
+	a.bytes(1, off, 0, 9, 0)
+	c.settle()
+	if o := c.overlap(x); !w.is(wire.OK) || o != "" {
+		t.Fatalf("%d steps: ended %v, %v; %s", steps, w.ended, w.out.Status, o)
+	}
+	c.windDown()
+	return last
+}
+
+// A persistent lock whose program goes is no orphan while it has byte ranges, or
+// wants some: they belong to the program. An orphan that somebody has taken
+// over can be a handle; its user knows it by another id.
+func TestBytesPersistent(t *testing.T) {
+	for _, user := range []int{1, 3} {
+		c := newCluster(t, 4, 1, 0)
+		x := c.mastered("x", 1, 0)
+		o := c.handle(4, x)
+		for _, has := range []string{"ranges", "a request", "nothing any more"} {
+			l := c.hold(user, x, NL, Persistent)
+			w := l.bytes(1, wr, 0, 9, 0)
+			c.settle()
+			var wants *tbyte
+			switch has {
+			case "a request":
+				l.bytes(1, off, 0, 9, 0)
+				blocks := o.bytes(1, wr, 0, 9, 0)
+				c.settle()
+				wants = l.bytes(1, rd, 0, 9, 0)
+				c.settle()
+				if !blocks.is(wire.OK) || !wants.is(running) {
+					t.Fatal("it does not wait")
+				}
+			case "nothing any more":
+				l.bytes(1, off, 0, 9, 0)
+			}
+			if st := l.abandon(7); st != wire.OK || !w.is(wire.OK) {
+				t.Fatalf("%v %v", st, w.out.Status)
+			}
+			o.bytes(1, off, 0, 9, 0)
+			free := o.bytes(2, wr, 0, 9, NoQueue)
+			c.settle()
+			o.bytes(2, off, 0, 9, 0)
+			c.settle()
+			if wants != nil && !wants.is(wire.Cancelled) || wants == nil && !free.is(wire.OK) && user == 1 {
+				t.Errorf("node %d, %s: %v", user, has, free.out.Status)
+			}
+			again, st := c.node(user).takeOver(x, NL, 0)
+			if orphan := has == "nothing any more"; orphan != (st == wire.OK) {
+				t.Errorf("node %d, %s: taking it over: %v", user, has, st)
+			}
+			if st == wire.OK {
+				c.settle()
+				asBytesHandle(t, c, again, o)
+			}
+		}
+		c.windDown()
+	}
+}
+
+// asBytesHandle uses an orphan that was taken over as a handle.
+func asBytesHandle(t *testing.T, c *cluster, l, other *tlock) {
+	t.Helper()
+	got := l.bytes(1, wr, 0, 9, 0)
+	c.settle()
+	test := other.bytes(1, wr, 0, 9, TestRange)
+	wait := l.bytes(2, wr, 5, 5, 0)
+	c.settle()
+	wait.cancel()
+	c.settle()
+	if !got.is(wire.OK) || !test.is(wire.OK) || test.out.Blocker.Type != wr || !wait.is(wire.Cancelled) {
+		t.Errorf("%v; %v; %v", got.out.Status, test.out, wait.out.Status)
+	}
+	last := other.bytes(1, wr, 0, 9, 0)
+	c.settle()
+	l.unlock(0, nil)
+	c.settle()
+	if !last.is(wire.OK) {
+		t.Errorf("the handle has gone, and its ranges have not: %v", last.ended)
+	}
+	other.bytes(1, off, 0, 9, 0)
+	c.settle()
+}

@@ -27,30 +27,41 @@ type tbyte struct {
 
 // bytes asks for bytes first to last through handle l.
 func (l *tlock) bytes(owner uint64, typ byterange.Type, first, last int64, flags uint32) *tbyte {
-	n := l.n
-	n.c.t.Helper()
+	l.n.c.t.Helper()
 	b := &tbyte{h: l, q: ByteRequest{
 		Lock: l.id, Owner: owner, Type: typ, Range: byterange.Range{Start: first, End: last}, Flags: flags,
-		Tag: uint64(len(n.asked) + 1),
 	}}
-	n.asked = append(n.asked, b)
-	n.c.now++
-	closed := n.closed
-	if st := n.shardOf(l.name).Bytes(n.now(), &b.q); st != wire.OK {
-		n.c.fatalf("bytes of %q: %v", l.name, st)
+	if st := b.ask(); st != wire.OK {
+		l.n.c.fatalf("bytes of %q: %v", l.name, st)
 	}
-	n.after(closed)
 	return b
 }
 
-func (b *tbyte) cancel() {
+// ask makes the request. A status other than OK means that nothing has begun.
+func (b *tbyte) ask() Status {
 	n := b.h.n
-	n.c.t.Helper()
+	n.asked = append(n.asked, b)
+	b.q.Tag = uint64(len(n.asked))
+	n.c.now++
 	closed := n.closed
-	if st := n.shardOf(b.h.name).CancelBytes(n.now(), b.q.Lock, b.q.Tag); st != wire.OK {
-		n.c.fatalf("cancel bytes of %q: %v", b.h.name, st)
-	}
+	st := n.shardOf(b.h.name).Bytes(n.now(), &b.q)
 	n.after(closed)
+	return st
+}
+
+func (b *tbyte) cancel() {
+	b.h.n.c.t.Helper()
+	if st := b.tryCancel(); st != wire.OK {
+		b.h.n.c.fatalf("cancel bytes of %q: %v", b.h.name, st)
+	}
+}
+
+func (b *tbyte) tryCancel() Status {
+	n := b.h.n
+	closed := n.closed
+	st := n.shardOf(b.h.name).CancelBytes(n.now(), b.q.Lock, b.q.Tag)
+	n.after(closed)
+	return st
 }
 
 // Bytes is part of Host.
@@ -60,6 +71,9 @@ func (n *node) Bytes(user any, id, tag uint64, o *ByteOutcome) {
 		n.c.fatalf("node %d: outcome %v of request %d of %#x, ended %v", n.id, o.Status, tag, id, b.ended)
 	}
 	b.ended, b.out = true, *o
+	if n.c.ears != nil {
+		n.c.ears.bytes(b)
+	}
 }
 
 // is says that the request has ended with st; 255: that it has not.
@@ -78,7 +92,7 @@ func (c *cluster) beliefs(name string) (all []byterange.Held) {
 	for _, n := range c.nodes {
 		if r := n.resource(name); !n.down && r != nil && r.bytes != nil {
 			r.bytes.Each(func(h byterange.Held) bool {
-				if h.Owner.Node == instanceOf(n.id) {
+				if h.Owner.Node == n.instance {
 					all = append(all, h)
 				}
 				return true
@@ -108,7 +122,7 @@ func (c *cluster) handle(id int, name string) *tlock { return c.hold(id, name, N
 func (l *tlock) has(owner uint64) string {
 	out := ""
 	for _, h := range l.n.c.beliefs(l.name) {
-		if h.Owner.Handle == l.id && h.Owner.Number == owner && h.Owner.Node == instanceOf(l.n.id) {
+		if h.Owner.Handle == l.id && h.Owner.Number == owner && h.Owner.Node == l.n.instance {
 			out += h.Type.String()[:1] + h.Range.String() + " "
 		}
 	}
@@ -483,191 +497,5 @@ func TestBytesBehindNothing(t *testing.T) {
 		t.Error("ADOPTED waits for a claim")
 	}
 	c.settle()
-	c.windDown()
-}
-
-// Each limit: of a handle at its own node, of a resource at the master.
-func TestBytesLimits(t *testing.T) {
-	for _, id := range []int{1, 2} {
-		c := newCluster(t, 4, 1, 0)
-		x := c.mastered("x", 2, 0)
-		h := c.handle(id, x)
-		s := c.node(id).shardOf(x)
-		try := func(q ByteRequest) Status {
-			q.Lock, q.Tag = h.id, uint64(len(c.node(id).asked)+1)
-			c.node(id).asked = append(c.node(id).asked, &tbyte{h: h, q: q})
-			return s.Bytes(c.node(id).now(), &q)
-		}
-		n := 0
-		for ; n < 2000; n++ {
-			st := try(ByteRequest{Owner: uint64(n%7 + 1), Type: wr, Range: byterange.Range{Start: int64(4 * n), End: int64(4*n + 2)}})
-			c.settle()
-			if st == wire.Limit {
-				break
-			}
-		}
-		if n != wire.MaxRanges {
-			t.Errorf("node %d: %d ranges, then the limit", id, n)
-		}
-		if st := try(ByteRequest{Owner: 3, Range: byterange.Range{Start: 8, End: 10}}); st != wire.OK {
-			t.Errorf("node %d: unlock of one: %v", id, st)
-		}
-		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 1, End: 1}}); st != wire.OK {
-			t.Errorf("node %d: unlock of a middle: %v", id, st)
-		}
-		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 29, End: 29}}); st != wire.Limit {
-			t.Errorf("node %d: unlock of a middle when all is full: %v", id, st)
-		}
-		if st := try(ByteRequest{Owner: 1, Range: byterange.Range{Start: 0, End: 30}}); st != wire.OK {
-			t.Errorf("node %d: unlock of much: %v", id, st)
-		}
-		if st := try(ByteRequest{Owner: 2, Type: wr, Flags: TestRange, Range: byterange.Range{Start: 50, End: 60}}); st != wire.OK {
-			t.Errorf("node %d: test when all is full: %v", id, st)
-		}
-		c.settle()
-		c.windDown()
-	}
-	t.Run("waiting", func(t *testing.T) {
-		c := newCluster(t, 4, 1, 0)
-		x := c.mastered("x", 2, 0)
-		c.handle(2, x).bytes(1, wr, 0, 9, 0)
-		var h *tlock
-		for i := range maxByteQueue {
-			if i%500 == 0 {
-				h = c.handle(1+i/500%4, x)
-			}
-			h.bytes(uint64(i+1), wr, 5, 5, 0)
-		}
-		c.settle()
-		for _, id := range []int{2, 4} {
-			w := c.handle(id, x).bytes(1, wr, 0, 0, 0)
-			c.settle()
-			if !w.is(wire.Limit) {
-				t.Errorf("node %d: ended %v, %v", id, w.ended, w.out.Status)
-			}
-		}
-		many := c.handle(3, x)
-		for i := range wire.MaxRanges / 2 {
-			many.bytes(uint64(i+1), rd, 50, 60, 0)
-		}
-		q := ByteRequest{Lock: many.id, Owner: 1, Type: rd}
-		if st := c.node(3).shardOf(x).Bytes(0, &q); st != wire.Limit {
-			t.Errorf("more under way than a message holds: %v", st)
-		}
-		c.settle()
-		c.windDown()
-	})
-	t.Run("of a handle under way", func(t *testing.T) {
-		c := newCluster(t, 4, 1, 0)
-		x := c.mastered("x", 2, 0)
-		h := c.handle(1, x)
-		for range maxByteWaits {
-			h.bytes(1, rd, 50, 50, TestRange)
-		}
-		q := ByteRequest{Lock: h.id, Owner: 1, Type: rd, Flags: TestRange}
-		if st := c.node(1).shardOf(x).Bytes(0, &q); st != wire.Limit {
-			t.Errorf("one more: %v", st)
-		}
-		c.settle()
-		c.windDown()
-	})
-}
-
-// What a broken node sends is bounded, and harms nobody.
-func TestBytesFromABrokenNode(t *testing.T) {
-	c := newCluster(t, 4, 1, 0)
-	x := c.mastered("x", 2, 0)
-	h := c.handle(1, x)
-	s := c.node(2).shardOf(x)
-	life := c.node(2).resource(x).life
-	req := uint64(0)
-	send := func(typ byterange.Type, bits uint8, first, last int64, recs int) {
-		req++
-		m := wire.Msg{Type: wire.RangeOp, Name: []byte(x), Life: life, Lock: h.id, Req: req, Bits: bits}
-		for range recs {
-			m.Ranges = m.Ranges.Append(wire.RangeRec{Owner: 5, Start: first, End: last, Type: uint8(typ)})
-		}
-		s.Deliver(c.node(2).now(), Origin{instanceOf(1), 1, 0}, Hash([]byte(x)), &m)
-	}
-	send(wr, 0, 0, 0, 0)
-	send(wr, 0, 0, 0, 2)
-	send(wr, wire.BitNoReply, 0, byterange.Last, 1)
-	for i := range int64(3 * wire.MaxRanges) {
-		send(off, wire.BitNoReply, 2*i, 2*i, 1)
-	}
-	if n := c.node(2).resource(x).bytes.Len(); n > wire.MaxRanges {
-		t.Errorf("%d ranges", n)
-	}
-	for _, m := range []wire.Msg{
-		{Type: wire.RangeOp, Lock: h.id + 1<<20, Req: 9999, Life: life},
-		{Type: wire.RangeOp, Lock: h.id, Req: 9999},
-		{Type: wire.RangeCancel, Lock: h.id, Req: 1, Life: life},
-		{Type: wire.RangeCancel, Lock: h.id + 1<<20, Req: 1, Life: life},
-		{Type: wire.RangeDone, Lock: h.id, Req: 1, Life: life},
-	} {
-		before := s.Stats().Ignored
-		m.Name = []byte(x)
-		m.Ranges = m.Ranges.Append(wire.RangeRec{Owner: 5, Type: 2})
-		s.Deliver(c.node(2).now(), Origin{instanceOf(1), 1, 0}, Hash([]byte(x)), &m)
-		if s.Stats().Ignored != before+1 {
-			t.Errorf("%v was not ignored", m.Type)
-		}
-	}
-	o := c.node(1)
-	before := o.shardOf(x).Stats().Ignored
-	o.shardOf(x).Deliver(o.now(), Origin{instanceOf(2), 1, 0}, Hash([]byte(x)), &wire.Msg{Type: wire.RangeDone, Name: []byte(x), Lock: h.id, Req: 77, Life: life})
-	h.bytes(1, rd, 5, 5, TestRange)
-	o.shardOf(x).Deliver(o.now(), Origin{instanceOf(2), 1, 0}, Hash([]byte(x)), &wire.Msg{Type: wire.RangeDone, Name: []byte(x), Lock: h.id, Req: 77, Life: life})
-	if o.shardOf(x).Stats().Ignored != before+2 {
-		t.Error("answers to nothing were not ignored")
-	}
-	c.settle()
-	c.windDown()
-}
-
-// What no request may be is refused at once, and changes nothing.
-func TestBytesRefused(t *testing.T) {
-	c := newCluster(t, 4, 1, 0)
-	x, y := c.mastered("x", 2, 0), c.name("y", 3, 0)
-	h := c.handle(1, x)
-	asking := c.node(1).lock(y, NL, 0)
-	s := c.node(1).shardOf(x)
-	good := ByteRequest{Lock: h.id, Owner: 1, Type: wr, Range: byterange.Range{Start: 3, End: 4}}
-	for name, tc := range map[string]struct {
-		change func(q *ByteRequest)
-		want   Status
-	}{
-		"another lock":   {func(q *ByteRequest) { q.Lock += 1 << 20 }, wire.NoLock},
-		"no owner":       {func(q *ByteRequest) { q.Owner = 0 }, wire.Invalid},
-		"no type":        {func(q *ByteRequest) { q.Type = 3 }, wire.Invalid},
-		"start":          {func(q *ByteRequest) { q.Range.Start = -1 }, wire.Invalid},
-		"end":            {func(q *ByteRequest) { q.Range.End = 2 }, wire.Invalid},
-		"flags":          {func(q *ByteRequest) { q.Flags = ValBlk }, wire.Invalid},
-		"test an unlock": {func(q *ByteRequest) { q.Type, q.Flags = off, TestRange }, wire.Invalid},
-		"try an unlock":  {func(q *ByteRequest) { q.Type, q.Flags = off, NoQueue }, wire.Invalid},
-		"not granted":    {func(q *ByteRequest) { q.Lock = asking.id }, wire.Busy},
-	} {
-		q := good
-		tc.change(&q)
-		if st := s.Bytes(c.now, &q); st != tc.want {
-			t.Errorf("%s: %v, want %v", name, st, tc.want)
-		}
-	}
-	if s.CancelBytes(c.now, h.id+1<<20, 1) != wire.NoLock || s.CancelBytes(c.now, h.id, 1) != wire.Invalid {
-		t.Error("something was cancelled")
-	}
-	if c.node(1).resource(x).bytes != nil {
-		t.Error("something is left")
-	}
-	w := h.bytes(1, wr, 0, 9, 0)
-	if st := s.CancelBytes(c.now, h.id, 99); st != wire.Invalid {
-		t.Errorf("cancel of another request: %v", st)
-	}
-	w.cancel() // crosses the grant
-	w.cancel()
-	c.settle()
-	if !w.is(wire.OK) || c.sent[wire.RangeCancel] != 1 {
-		t.Errorf("%v, %d cancels", w.out.Status, c.sent[wire.RangeCancel])
-	}
 	c.windDown()
 }

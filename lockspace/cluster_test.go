@@ -43,6 +43,7 @@ type ears interface {
 	confirmed(l *tlock)
 	lost(l *tlock)
 	conflict(n *node, name string, master wire.Life)
+	bytes(b *tbyte)
 }
 
 // linkKey is a lane in which messages keep their order.

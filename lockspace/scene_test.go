@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // This file is what a scenario's commands do; scenelog_test.go is what they
@@ -17,16 +19,18 @@ import (
 
 // scene is a cluster under a script's orders.
 type scene struct {
-	t       testing.TB
-	c       *cluster
-	without Rules
-	abort   func(string)      // takes the place of t.Fatal
-	names   map[string]string // label -> name
-	locks   map[string]*tlock // by label
-	brief   bool              // only events, on one line, in alphabetical order; all is delivered after each command
-	user    int               // stage: the node whose locks are meant
-	def     string            // label of the name that a command means that gives none
-	calls   []*rangeCall      // about ranges, not answered yet
+	t         testing.TB
+	c         *cluster
+	without   Rules
+	abort     func(string)      // takes the place of t.Fatal
+	names     map[string]string // label -> name
+	locks     map[string]*tlock // by label
+	brief     bool              // only events, on one line, in alphabetical order; all is delivered after each command
+	user      int               // stage: the node whose locks are meant
+	def       string            // label of the name that a command means that gives none
+	calls     []*rangeCall      // about ranges, not answered yet
+	requests  map[string]*tbyte // for byte ranges, by label
+	byRequest map[*tbyte]string
 	sceneLog
 }
 
@@ -47,7 +51,7 @@ func init() { // sceneIf refers to the table
 		"convert": {"convert LOCK MODE [FLAG...] [value=V]", (*scene).convert},
 		"unlock":  {"unlock LOCK [FLAG...] [value=V]", (*scene).unlock},
 		"cancel":  {"cancel LOCK [TAG]", (*scene).cancel},
-		"if":      {"if LOCK: COMMAND: only if the lock is granted", (*scene).when},
+		"if":      {"if LOCK|REQUEST: COMMAND: only if the lock, or the request for bytes, is granted", (*scene).when},
 		"deliver": {"deliver [all but A>B X...|X...|A>B X [TYPE]]: all but a lane; all about names; the first of a lane", (*scene).deliver},
 		"any":     {"any K: the first message of the Kth lane that has one, counted round", (*scene).any},
 		"pending": {"pending: the messages on their way", (*scene).pending},
@@ -340,7 +344,9 @@ func (s *scene) when(a []string) error {
 	if !ok {
 		return errArgs
 	}
-	if l := s.locks[strings.TrimSuffix(a[0], ":")]; l == nil || !l.holds(l.mode) || l.mode == NoMode {
+	label := strings.TrimSuffix(a[0], ":")
+	l, b := s.locks[label], s.requests[label]
+	if (l == nil || !l.holds(l.mode) || l.mode == NoMode) && (b == nil || !b.is(wire.OK)) {
 		return nil
 	}
 	return v.do(s, a[2:])

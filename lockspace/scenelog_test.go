@@ -3,6 +3,7 @@ package lockspace
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -21,10 +22,12 @@ import (
 //	a < PR                     a blocks a request for PR (BAST)
 //	a confirmed, a LOST        its claim
 //	node 1: conflict about x with node 2
+//	w ok hops 2                a request for bytes has ended; hops as above
+//	w ! would block: owner 3 of node 1 has write 0-9     so has this one
 //	both hold x: a EX, b EX    mutual exclusion is violated; (claimed): not confirmed yet
 //	-> busy                    the call itself was refused
 //
-// In brief: a=EX a=EX(7) a=EX(not valid) a=EX!demoted a:would block/PR a<PR.
+// In brief: w:ok w:would block a=EX a=EX(7) a=EX(not valid) a=EX!demoted a:would block/PR a<PR.
 
 const bothHold = "both hold "
 
@@ -189,7 +192,7 @@ func (s *scene) sent(n *node, to uint16, m *wire.Msg) {
 // ownerSends are the messages whose lock belongs to the sender.
 var ownerSends = map[wire.Type]bool{
 	wire.Lookup: true, wire.Request: true, wire.Convert: true, wire.Unlock: true, wire.Cancel: true,
-	wire.Probe: true,
+	wire.Probe: true, wire.RangeOp: true, wire.RangeCancel: true, wire.RangeReg: true,
 }
 
 // message prints a message's type and what matters in it.
@@ -199,7 +202,7 @@ func (s *scene) message(from, to uint16, m *wire.Msg) string {
 		t += " " + s.nameLabel(m.Name)
 	}
 	owner := s.c.node(int(to)).instance
-	if m.Instance != 0 {
+	if m.Instance != 0 && m.Type != wire.RangeDone {
 		owner = m.Instance
 	} else if ownerSends[m.Type] {
 		owner = s.c.node(int(from)).instance
@@ -210,6 +213,8 @@ func (s *scene) message(from, to uint16, m *wire.Msg) string {
 	switch m.Type {
 	case wire.Lookup, wire.Fwd, wire.Request, wire.Convert, wire.Grant, wire.Bast:
 		t += " " + Mode(m.Mode).String()
+	case wire.RangeOp, wire.RangeDone, wire.RangeReg:
+		t += s.rangesText(m)
 	case wire.Denied, wire.NoRange:
 		t += " " + m.Status.String()
 	case wire.Done, wire.Sent, wire.Open:
@@ -319,6 +324,7 @@ func (s *scene) resourceText(r *resource) string {
 			t += " " + s.label(l.owner, l.id) + ":" + modesText(l.granted, l.wanted)
 		}
 	}
+	t += s.bytesText(r)
 	if len(r.deferred) != 0 {
 		t += fmt.Sprintf("; %d deferred", len(r.deferred))
 	}
@@ -387,6 +393,14 @@ func (s *scene) checkHolders() {
 			}
 			if !a.open && !b.open && s.without == 0 {
 				s.c.fatalf("%s", text)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.labels)) {
+		if text := s.byteOverlap(name); text != "" {
+			now[text] = true
+			if !s.both[text] {
+				pairs = append(pairs, text)
 			}
 		}
 	}

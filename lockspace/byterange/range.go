@@ -78,3 +78,6 @@ type Lock struct {
 	Type Type
 	Range
 }
+
+// String gives "write 0-9".
+func (l Lock) String() string { return l.Type.String() + " " + l.Range.String() }

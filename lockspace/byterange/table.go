@@ -2,6 +2,7 @@ package byterange
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 )
@@ -21,6 +22,11 @@ func (o Owner) compare(p Owner) int {
 type Held struct {
 	Owner Owner
 	Lock
+}
+
+// String gives "write 0-9 of owner 5 of node 2".
+func (h Held) String() string {
+	return fmt.Sprintf("%v of owner %d of node %d", h.Lock, h.Owner.Number, h.Owner.Node&0xffff)
 }
 
 // Request is a lock that is wanted. It belongs to the table while it waits.

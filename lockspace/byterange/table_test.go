@@ -56,6 +56,7 @@ func TestStrings(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{None.String(), "none"}, {Read.String(), "read"}, {Write.String(), "write"}, {Type(3).String(), "type 3"},
 		{Range{3, 9}.String(), "3-9"}, {Range{3, Last}.String(), "3-end"},
+		{Held{Owner{7<<16 | 2, 256, 5}, Lock{Write, Range{0, 9}}}.String(), "write 0-9 of owner 5 of node 2"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, want %q", c.got, c.want)

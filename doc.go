@@ -98,6 +98,14 @@
 // and node of the circle; the others go on as soon as that owner gives up what
 // he holds. Requests that do not wait cost nothing.
 //
+// # Byte ranges
+//
+// OpenByteRanges gives POSIX byte-range locks on a name, with the semantics of
+// fcntl(2): an owner read or write locks bytes, waits for others' locks or does
+// not (Lock, TryLock), asks who is in the way (Test), and gives up any part of
+// what it has (Unlock). An owner that would wait for itself, over others, hears
+// ErrDeadlock at once. Modes do not concern them.
+//
 // # Callbacks
 //
 // Callbacks (OnBlocking, and the done functions of asynchronous requests) of

@@ -223,6 +223,44 @@ func ExampleOwner() {
 	// the other one: <nil> EX
 }
 
+// Two owners lock parts of one file. Each has one lock on each byte, and gives up
+// what it likes of it.
+func ExampleLockspace_OpenByteRanges() {
+	ctx := context.Background()
+	space, end := openExample(ctx)
+	defer end()
+
+	disk, err := space.OpenByteRanges(ctx, "disk")
+	if err != nil {
+		log.Fatal(err)
+	}
+	one, two := space.NewOwner(), space.NewOwner()
+	if err := disk.Lock(ctx, one, lockify.WriteRange, 0, 4096); err != nil {
+		log.Fatal(err)
+	}
+	if err := disk.Unlock(ctx, one, 1024, 512); err != nil { // a hole in it
+		log.Fatal(err)
+	}
+	fmt.Println("the hole:", disk.TryLock(ctx, two, lockify.ReadRange, 1024, 512))
+
+	err = disk.TryLock(ctx, two, lockify.ReadRange, 1024, 1024)
+	fmt.Println("beyond it:", errors.Is(err, lockify.ErrWouldBlock))
+
+	l, found, err := disk.Test(ctx, two, lockify.ReadRange, 0, 0) // to the end
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("in the way: %v, owner %d: %v, %d bytes from %d\n", found, l.Owner, l.Type, l.Length, l.Start)
+
+	if err := disk.Close(ctx); err != nil { // all ranges of all owners
+		log.Fatal(err)
+	}
+	// Output:
+	// the hole: <nil>
+	// beyond it: true
+	// in the way: true, owner 1: write, 1024 bytes from 0
+}
+
 // A program usually finds its node on a Unix socket, where lockifyd serves it.
 func ExampleDial() {
 	ctx := context.Background()

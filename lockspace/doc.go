@@ -1,12 +1,13 @@
 // Package lockspace is the lock manager itself: what a node does for a part
 // of the names of a lockspace, as a pure state machine.
 //
-//	Lock Convert Unlock Cancel          Complete Blocking Confirmed Lost
+//	Lock Convert Unlock Cancel Bytes    Complete Blocking Confirmed Lost Bytes
 //	     |  programs on this node              ^
 //	     v                                     |
 //	+----------------------- Shard ------------------------------+
 //	|  requester: my locks on names that others master           |
-//	|  master:    grant, convert and wait queue of a name        |
+//	|  master:    grant, convert and wait queue, byte ranges     |
+//	|             of a name                                      |
 //	|  directory: name -> master and life                        |
 //	|  outbox:    what waits for the release fence               |
 //	+-------------------------------------------------------------+
@@ -15,9 +16,9 @@
 //	  Deliver                                 Send            Tick, Release: time
 //
 // A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
-// It is entered by one caller at a time (Lock, Convert, Unlock, Cancel,
-// Delegate, Return, Deliver, Tick, Release, Inspect, Stats) and answers through its Host before
-// it returns. Whoever runs it owes it:
+// It is entered by one caller at a time (Lock, Convert, Unlock, Cancel, Bytes,
+// Delegate, Return, Deliver, Tick, Release, Inspect, Stats) and answers through
+// its Host before it returns. Whoever runs it owes it:
 //
 //  1. one caller at a time, with a memory barrier between callers;
 //  2. messages between two nodes about one name delivered in order, each
@@ -50,10 +51,15 @@
 //	epoch.go      messages of other views
 //	fence.go      the end of a node's part
 //	orphan.go     locks whose program has gone
+//	bytes.go bytemaster.go byterecover.go  byte-range locks: the owner's node,
+//	              the master, new views; package byterange is the table
 //	deadlock.go probe.go  deadlocks across names and nodes
 //	timeout.go    deadlines of requests
+//	known.go      what a node knows of a value, should the master be lost
 //	mode.go flags.go  the kernel's tables and numbers
+//	shard.go host.go view.go  what a Shard is given; inspect.go what it shows
 //	lock.go resource.go table.go  the data
+//	rules.go mistakes.go  what tests and the simulation switch off or break
 //
 // # Not here yet
 //

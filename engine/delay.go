@@ -2,26 +2,23 @@ package engine
 
 import (
 	"math"
-	"runtime"
 	"sync"
 	"time"
 )
 
-// delayer wakes links at given times, for artificial delays. One goroutine,
-// locked to a thread, sleeps in the kernel with nanosecond timers: a Go timer
-// is served when some thread happens to look, which is off by more than the
-// delays that are to be imitated. It does not spin. Without delays there is no
-// delayer.
+// delayer wakes links at given times, for artificial delays. It is woken by an
+// alarm of the kernel with nanosecond resolution: a Go timer is served when some
+// thread happens to look, which is off by more than the delays that are to be
+// imitated. It does not spin. Without delays there is no delayer.
 type delayer struct {
-	s    *sleeper
-	done chan struct{}
+	alarm alarm
+	due   []*link // of ring
 
 	mu      sync.Mutex
 	at      map[*link]int64 // when to wake, in nanos
-	until   int64           // the sleep lasts until then; 0: awake
+	until   int64           // the alarm is set for then, in nanos; MaxInt64: it is not
+	lead    int64           // ns by which it is set earlier
 	stopped bool
-
-	lead int64 // ns by which sleeps are cut short; of the sleeping goroutine
 }
 
 // leadMax bounds lead, in ns: twice what waking up takes on virtual machines.
@@ -32,14 +29,31 @@ var epoch = time.Now()
 // nanos is a monotonic clock in ns.
 func nanos() int64 { return int64(time.Since(epoch)) }
 
-func newDelayer() (*delayer, error) {
-	s, err := newSleeper()
-	if err != nil {
-		return nil, err
+// alarm calls a function once at a given time, on a goroutine of its own or of the
+// transport, one call at a time.
+type alarm interface {
+	// set makes it ring in ns from now, at least 1. What was set before counts no
+	// more.
+	set(ns int64)
+
+	// close returns when the function does not run and will not.
+	close()
+}
+
+// A transport that has alarms serves them where it serves its connections.
+type alarmer interface {
+	newAlarm(ring func()) (alarm, error)
+}
+
+func newDelayer(t Transport) (*delayer, error) {
+	d := &delayer{at: make(map[*link]int64), until: math.MaxInt64}
+	make := newAlarm
+	if t, ok := t.(alarmer); ok {
+		make = t.newAlarm
 	}
-	d := &delayer{s: s, done: make(chan struct{}), at: make(map[*link]int64)}
-	go d.run()
-	return d, nil
+	var err error
+	d.alarm, err = make(d.ring)
+	return d, err
 }
 
 // schedule wakes l at due; one time per link, the last one counts.
@@ -47,73 +61,30 @@ func (d *delayer) schedule(l *link, due int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.stopped {
-		return // the sleeper's descriptor may be somebody else's by now
+		return // the alarm's descriptor may be somebody else's by now
 	}
 	d.at[l] = due
 	if due < d.until {
-		d.until = 0
-		d.s.wake()
+		d.set(due, nanos())
 	}
 }
 
 func (d *delayer) stop() {
 	d.mu.Lock()
 	d.stopped = true
-	d.s.wake()
 	d.mu.Unlock()
-	<-d.done
-	d.s.close()
+	d.alarm.close()
 }
 
-func (d *delayer) run() {
-	defer close(d.done)
-	// Never unlocked: the thread ends with the goroutine, and its exact timers
-	// with it.
-	runtime.LockOSThread()
-	d.s.exact()
-	var now []*link
-	for {
-		var sleep int64
-		var stopped bool
-		now, sleep, stopped = d.next(now[:0])
-		if stopped {
-			return
-		}
-		if len(now) == 0 {
-			d.sleep(sleep)
-			continue
-		}
-		for _, l := range now {
-			l.wake()
-		}
+func (d *delayer) ring() {
+	d.due = d.next(d.due[:0])
+	for _, l := range d.due {
+		l.wake()
 	}
 }
 
-// sleep sleeps about ns. Waking up takes time, tens of us on a virtual machine,
-// so it asks for less, by about the least that this was lately. Who wakes too
-// early finds nothing due and sleeps again.
-func (d *delayer) sleep(ns int64) {
-	if ns < 0 {
-		d.s.sleep(ns)
-		return
-	}
-	ask := max(ns-d.lead, 1)
-	asked := nanos()
-	if woken := d.s.sleep(ask); woken {
-		return
-	}
-	late := nanos() - asked - ask
-	if late < d.lead {
-		d.lead = late
-	} else {
-		d.lead += (late - d.lead) / 64
-	}
-	d.lead = min(max(d.lead, 0), leadMax)
-}
-
-// next gives the links that are due; if none is, how long to sleep in ns,
-// negative for as long as nobody calls wake.
-func (d *delayer) next(links []*link) ([]*link, int64, bool) {
+// next gives the links that are due and sets the alarm for the next ones.
+func (d *delayer) next(links []*link) []*link {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	now, first := nanos(), int64(math.MaxInt64)
@@ -125,14 +96,32 @@ func (d *delayer) next(links []*link) ([]*link, int64, bool) {
 			first = min(first, at)
 		}
 	}
-	d.until = 0
-	switch {
-	case len(links) > 0:
-		return links, 0, d.stopped
-	case first == math.MaxInt64:
-		d.until = first
-		return links, -1, d.stopped
+	d.learn(now)
+	d.until = math.MaxInt64
+	if first != math.MaxInt64 && !d.stopped {
+		d.set(first, now)
 	}
-	d.until = first
-	return links, first - now, d.stopped
+	return links
+}
+
+// set sets the alarm for due. To wake up takes time, tens of us on a virtual
+// machine, so it is set earlier by about the least that this was lately. Who
+// wakes too early finds nothing due and sleeps again.
+func (d *delayer) set(due, now int64) {
+	d.until = due
+	d.alarm.set(max(due-now-d.lead, 1))
+}
+
+// learn is called when the alarm has rung.
+func (d *delayer) learn(now int64) {
+	if d.until == math.MaxInt64 {
+		return
+	}
+	late := now - (d.until - d.lead)
+	if late < d.lead {
+		d.lead = late
+	} else {
+		d.lead += (late - d.lead) / 64
+	}
+	d.lead = min(max(d.lead, 0), leadMax)
 }

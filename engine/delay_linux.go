@@ -2,52 +2,63 @@ package engine
 
 import (
 	"fmt"
-	"time"
+	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// sleeper sleeps in ppoll, on a timer of nanosecond resolution, and an eventfd
-// ends the sleep.
-type sleeper struct {
-	fd  int
-	fds [1]unix.PollFd
-}
+// timer is a timer descriptor, which rings to the ns.
+type timer int
 
-func newSleeper() (*sleeper, error) {
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+func newTimer() (timer, error) {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
-		return nil, fmt.Errorf("engine: eventfd: %w", err)
+		return -1, fmt.Errorf("engine: timerfd: %w", err)
 	}
-	return &sleeper{fd: fd, fds: [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}}, nil
+	return timer(fd), nil
 }
 
-// exact makes the kernel serve this thread's timers without the usual slack of
-// 50 us. Without it sleeps are longer, and nothing else changes.
-func (s *sleeper) exact() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0) }
-
-// sleep returns true if wake ended it. A negative ns has no end of its own.
-func (s *sleeper) sleep(ns int64) (woken bool) {
-	var ts *unix.Timespec
-	if ns >= 0 {
-		t := unix.NsecToTimespec(ns)
-		ts = &t
-	}
-	n, err := unix.Ppoll(s.fds[:], ts, nil)
-	switch {
-	case err != nil && err != unix.EINTR:
-		time.Sleep(time.Duration(max(ns, int64(time.Millisecond)))) // out of kernel memory
-	case n > 0:
-		var b [8]byte
-		_, _ = unix.Read(s.fd, b[:]) // resets the eventfd
-	}
-	return n > 0
+// set is that of alarm; 0 stops the timer.
+func (t timer) set(ns int64) {
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(ns)}
+	_, _, _ = unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(t), 0, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 }
 
-// wake ends the present or the next sleep.
-func (s *sleeper) wake() {
-	b := [8]byte{1} // the byte order does not matter
-	_, _ = unix.Write(s.fd, b[:])
+// plainAlarm is watched by Go's own event loop, so that nobody waits in a system
+// call.
+type plainAlarm struct {
+	timer
+	file *os.File
+	done chan struct{}
 }
 
-func (s *sleeper) close() { unix.Close(s.fd) }
+func newAlarm(ring func()) (alarm, error) {
+	t, err := newTimer()
+	if err != nil {
+		return nil, err
+	}
+	a := &plainAlarm{timer: t, file: os.NewFile(uintptr(t), "timerfd"), done: make(chan struct{})}
+	conn, err := a.file.SyscallConn()
+	if err != nil {
+		a.file.Close()
+		return nil, fmt.Errorf("engine: timerfd: %w", err)
+	}
+	var expired [8]byte
+	rung := func(fd uintptr) bool {
+		_, _, errno := unix.RawSyscall(unix.SYS_READ, fd, uintptr(unsafe.Pointer(&expired[0])), uintptr(len(expired)))
+		return errno != unix.EAGAIN
+	}
+	go func() {
+		defer close(a.done)
+		for conn.Read(rung) == nil {
+			ring()
+		}
+	}()
+	return a, nil
+}
+
+func (a *plainAlarm) close() {
+	a.file.Close()
+	<-a.done
+}

@@ -2,36 +2,36 @@
 
 package engine
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
-// sleeper uses a Go timer, which is off by up to a millisecond.
-type sleeper struct{ awake chan struct{} }
-
-func newSleeper() (*sleeper, error) { return &sleeper{awake: make(chan struct{}, 1)}, nil }
-
-func (s *sleeper) exact() {}
-
-// sleep returns true if wake ended it. A negative ns has no end of its own.
-func (s *sleeper) sleep(ns int64) (woken bool) {
-	if ns < 0 {
-		<-s.awake
-		return true
-	}
-	t := time.NewTimer(time.Duration(ns))
-	defer t.Stop()
-	select {
-	case <-s.awake:
-		return true
-	case <-t.C:
-		return false
-	}
+// goAlarm is a Go timer, which is off by up to a millisecond.
+type goAlarm struct {
+	mu     sync.Mutex
+	t      *time.Timer
+	closed bool
 }
 
-func (s *sleeper) wake() {
-	select {
-	case s.awake <- struct{}{}:
-	default:
-	}
+func newAlarm(ring func()) (alarm, error) {
+	a := &goAlarm{}
+	a.t = time.AfterFunc(time.Hour, func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if !a.closed {
+			ring()
+		}
+	})
+	a.t.Stop()
+	return a, nil
 }
 
-func (s *sleeper) close() {}
+func (a *goAlarm) set(ns int64) { a.t.Reset(time.Duration(ns)) }
+
+func (a *goAlarm) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.closed = true
+	a.t.Stop()
+}

@@ -90,7 +90,7 @@ func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
 		delayed = delayed || l.delay > 0
 	}
 	if delayed {
-		d, err := newDelayer()
+		d, err := newDelayer(cfg.Transport)
 		if err != nil {
 			return nil, err
 		}

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +32,15 @@ import (
 //     the bytes lie in two of its buffers. So there is no Peek in a Reader.
 //   - Its OnDisconnect runs beside OnRequest. So OnClose hangs on the close
 //     callback, which comes after the last OnRequest.
+//
+// A handler runs on the event loop itself: to start a goroutine for each event
+// wakes another thread, which costs more than most handlers do. netpoll is not
+// made for that. Its Close, and the end of a handler that finds its connection
+// closed, wait until the loop has left the connection: on the loop, for ever.
+// So nobody calls Close while a loop has the connection. To end a connection is
+// to shut its socket down. The loop sees that as it sees the other end go, takes
+// the connection off its list, and lets a goroutine close it, when no handler can
+// run any more.
 
 // pollers guards netpoll's global configuration, which must be complete
 // before the first connection.
@@ -42,7 +53,8 @@ var pollers struct {
 // SetPollers sets the number of netpoll's event loops, at least 1, for the
 // whole process. It must be called before the first netpoll connection, else
 // it returns an error. The default is half of GOMAXPROCS (at least 1): a loop
-// only reads and starts handlers, which need the other half.
+// reads and runs handlers; callbacks, programs and who waits for a full socket
+// need the other half.
 func SetPollers(n int) error {
 	pollers.mu.Lock()
 	defer pollers.mu.Unlock()
@@ -67,9 +79,7 @@ func startPollers() error {
 	}
 	err := netpoll.Configure(netpoll.Config{
 		PollerNum: pollers.n,
-		// Its goroutine pool has an upper limit, at which a few slow handlers
-		// would keep all others from running.
-		Runner: func(_ context.Context, f func()) { go f() },
+		Runner:    func(_ context.Context, f func()) { f() },
 		// It prints a line for each reset connection; OnClose tells the same.
 		LoggerOutput: io.Discard,
 	})
@@ -126,10 +136,13 @@ type netpollConn struct {
 
 	opened chan struct{} // closed when OnOpen has returned
 
-	// writing is held while the descriptor is used, and for ever from the
-	// moment that netpoll may close it: its number can be somebody else's soon.
+	// writing is held to write, ending to shut down, and both to set gone, from
+	// when on netpoll may close the descriptor: its number can be somebody
+	// else's soon.
 	writing sync.Mutex
+	ending  sync.Mutex
 	gone    bool
+	shut    atomic.Bool // this end wants no more
 }
 
 // adopt closes nc and goes on with a duplicate of its descriptor, registered
@@ -148,8 +161,10 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 	// Events come from here on, but as long as there is no OnRequest they only
 	// fill netpoll's buffer.
 	c.writing.Lock()
+	c.ending.Lock()
 	np, err := netpoll.NewFDConnection(fd)
-	c.np = np
+	c.np, c.gone = np, err != nil
+	c.ending.Unlock()
 	c.writing.Unlock()
 	if err != nil { // and fd is closed
 		if conns != nil {
@@ -166,10 +181,27 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 	err = np.AddCloseCallback(c.onClosed)
 	h.OnOpen(c)
 	close(c.opened)
-	if err = errors.Join(err, np.SetOnRequest(c.onRequest)); err != nil || !np.IsActive() {
-		np.Close() // it may have ended before there was an OnRequest, which netpoll keeps to itself
-	}
+	// On a goroutine, because the first handler may run on it: neither who
+	// dials nor who accepts waits for handlers.
+	go func() {
+		if err := errors.Join(err, np.SetOnRequest(c.onRequest)); err != nil {
+			c.because(err)
+			c.end()
+		}
+		if !np.IsActive() {
+			np.Close() // the loop let go of it before there was an OnRequest, and left the rest to us
+		}
+	}()
 	return c, nil
+}
+
+// end makes the event loop close the connection.
+func (c *netpollConn) end() {
+	c.ending.Lock()
+	defer c.ending.Unlock()
+	if !c.gone && !c.shut.Swap(true) {
+		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR) // an error says that it has ended already
+	}
 }
 
 func duplicate(nc net.Conn) (fd int, err error) {
@@ -190,7 +222,16 @@ func duplicate(nc net.Conn) (fd int, err error) {
 // onRequest is called by netpoll when there are bytes, one call at a time. It
 // must leave none.
 func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
+	returned := false
+	defer func() {
+		if !returned {
+			crash(recover())
+		}
+	}()
 	var err error
+	if c.shut.Load() {
+		err = ErrClosed // what came before the end is not read any more
+	}
 	for more := true; more && err == nil; {
 		if err = c.h.OnData(c, &c.r); err == nil {
 			// What keep takes may have come after OnData's last look, and
@@ -201,14 +242,27 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 	}
 	if err != nil {
 		c.because(err)
-		c.np.Close()
+		c.end()
+		_ = c.r.np.Skip(c.r.np.Len())
+		c.r.Release()
 	}
+	returned = true
 	return nil
+}
+
+// crash ends the program as the panic of a handler should: in netpoll it would
+// try to close the connection first, and wait for itself.
+func crash(v any) {
+	stack := debug.Stack()
+	go panic(fmt.Sprintf("%v [in a handler]\n\n%s", v, stack))
+	select {}
 }
 
 func (c *netpollConn) onClosed(netpoll.Connection) error {
 	c.writing.Lock()
+	c.ending.Lock()
 	c.gone = true
+	c.ending.Unlock()
 	c.writing.Unlock()
 	// On a goroutine of its own: this may be the stack of whoever called Close.
 	go func() {
@@ -227,7 +281,7 @@ func (c *netpollConn) onClosed(netpoll.Connection) error {
 func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.gone || !c.np.IsActive() {
+	if c.gone || c.shut.Load() || !c.np.IsActive() {
 		return 0, ErrClosed
 	}
 	return c.iov.writev(c.fd, bufs)
@@ -236,7 +290,7 @@ func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
 func (c *netpollConn) Writev(bufs [][]byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.gone || !c.np.IsActive() {
+	if c.gone || c.shut.Load() || !c.np.IsActive() {
 		return ErrClosed
 	}
 	total := 0
@@ -255,7 +309,7 @@ func (c *netpollConn) Writev(bufs [][]byte) error {
 	// have here. Close ends the wait as well.
 	late := time.AfterFunc(writeTimeout, func() {
 		c.because(ErrTimeout)
-		c.np.Close()
+		c.end()
 	})
 	defer late.Stop()
 	if err := c.np.Writer().Flush(); err != nil {
@@ -266,7 +320,8 @@ func (c *netpollConn) Writev(bufs [][]byte) error {
 
 func (c *netpollConn) Close() error {
 	c.because(ErrClosed)
-	return c.np.Close()
+	c.end()
+	return nil
 }
 
 // netpollReader gives out netpoll's memory, except that a frame which came in

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -84,7 +85,11 @@ func newPlainConn(nc net.Conn) *plainConn {
 }
 
 func (c *plainConn) run(h Handler) {
-	err := c.because(readLoop(c, c.nc, h))
+	var src io.Reader = c.nc
+	if c.raw != nil && !raceEnabled { // the detector sees what net reads
+		src = newRawReader(c.raw)
+	}
+	err := c.because(readLoop(c, src, h))
 	c.Close()
 	h.OnClose(c, err)
 }

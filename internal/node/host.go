@@ -11,8 +11,9 @@ import (
 
 // openFrame is the frame to one peer that is being filled.
 type openFrame struct {
-	buf   []byte
-	count uint16
+	buf    []byte
+	count  uint16
+	urgent bool // more than NOTIFYs
 }
 
 // frameTarget is the payload size in bytes at which a frame leaves even
@@ -36,7 +37,7 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	if m.Type == wire.Notify {
 		r.lazy = true
 	} else {
-		r.urgent = true
+		f.urgent, r.urgent = true, true
 	}
 	if len(f.buf) >= frameTarget {
 		r.sendFrame(peer)
@@ -73,10 +74,16 @@ func (r *runner) sendFrame(peer int) {
 // flush lets go of what should leave now, and tells the flusher about what
 // may wait for company.
 func (r *runner) flush() {
-	switch {
-	case r.urgent, r.lazy && r.holding.Load(): // what is held waits for these NOTIFYs
+	if r.lazy && r.holding.Load() { // what is held waits for these NOTIFYs
 		r.flushAll()
-	case r.lazy && r.wake.Load() == 0:
+		return
+	}
+	if r.urgent {
+		r.urgent = false
+		r.sendFrames(false)
+	}
+	r.flushSessions()
+	if r.lazy && r.wake.Load() == 0 {
 		r.wake.Store(1)
 		signal(r.node.flusher.wake)
 	}
@@ -84,11 +91,20 @@ func (r *runner) flush() {
 
 func (r *runner) flushAll() {
 	r.urgent, r.lazy = false, false
+	r.sendFrames(true)
+	r.flushSessions()
+}
+
+// sendFrames sends the frames that are open; those that hold only NOTIFYs if lazy.
+func (r *runner) sendFrames(lazy bool) {
 	for i := range r.open {
-		if r.open[i].count > 0 {
+		if f := &r.open[i]; f.urgent || lazy && f.count > 0 {
 			r.sendFrame(i)
 		}
 	}
+}
+
+func (r *runner) flushSessions() {
 	for i, s := range r.sessions {
 		s.flush()
 		r.sessions[i] = nil
@@ -124,7 +140,6 @@ func (r *runner) Lost(user any, id uint64) {
 func (r *runner) heard(user any) {
 	if l, ok := user.(*sessionSpace); ok && l.session.markDirty() {
 		r.sessions = append(r.sessions, l.session)
-		r.urgent = true
 	}
 }
 

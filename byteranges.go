@@ -3,6 +3,7 @@ package lockify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -34,8 +35,11 @@ type RangeLock struct {
 //
 // Owners are numbers of the program, one for each of its threads of control
 // that waits as a whole (a process, in POSIX): NewOwner, or its own. One who
-// waits counts as blocked. The same owner through two ByteRanges of one name is
-// two owners, as open file descriptions are.
+// waits counts as blocked: a request that would close a circle of waiting owners
+// within the name gets ErrDeadlock at once, and circles that lead through other
+// names, by byte ranges and by locks with an Owner alike, are found as Owner says.
+// The same owner through two ByteRanges of one name is two owners, as open file
+// descriptions are.
 //
 // Methods may be called by several goroutines at once. At most 1024 ranges and
 // waiting requests of a ByteRanges are kept, 65536 ranges and 4096 waiting
@@ -252,7 +256,7 @@ func (r *ByteRanges) settle(ctx context.Context, owner OwnerID) error {
 func (r *ByteRanges) failure(what string, res *byteResult) error {
 	err := res.err
 	if err == nil {
-		err = statusError(res.o.Status, "")
+		err = outcomeError(res.o.Status, "", res.o.Cycle)
 	}
 	if err == nil {
 		return nil
@@ -260,7 +264,7 @@ func (r *ByteRanges) failure(what string, res *byteResult) error {
 	if res.o.Status == wire.Cancelled && r.ended() {
 		err = ErrClosed
 	}
-	if b := &res.o.Blocker; b.Type != byterange.None {
+	if b := &res.o.Blocker; b.Type != byterange.None && len(res.o.Cycle) == 0 {
 		return fmt.Errorf("%s bytes of %q: %w: owner %d on node %d has a %v lock on bytes %v",
 			what, r.Name(), err, uint32(b.Owner.Number), wire.NodeOf(b.Owner.Node), b.Type, b.Range)
 	}
@@ -292,7 +296,11 @@ func (e *embedded) bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan
 	r.mu.Lock()
 	r.lastTag++
 	tag = r.lastTag
-	r.running[tag] = func(o *lockspace.ByteOutcome) { ch <- byteResult{o: *o} }
+	r.running[tag] = func(o *lockspace.ByteOutcome) {
+		kept := *o
+		kept.Cycle = slices.Clone(o.Cycle)
+		ch <- byteResult{o: kept}
+	}
 	r.mu.Unlock()
 	e.space.Bytes((*owner)(r.lock), r.lock.id, rec, flags, tag)
 	return tag
@@ -312,7 +320,7 @@ func byteResultOf(m *wire.Msg, err error) byteResult {
 	if err != nil {
 		return byteResult{err: err}
 	}
-	res := byteResult{o: lockspace.ByteOutcome{Status: m.Status, Hops: m.Hops}}
+	res := byteResult{o: lockspace.ByteOutcome{Status: m.Status, Hops: m.Hops, Cycle: slices.Clone(m.Path)}}
 	if m.Ranges.Len() > 0 {
 		rec := m.Ranges.At(0)
 		res.o.Blocker = byterange.Held{

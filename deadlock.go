@@ -24,6 +24,7 @@ type DeadlockEdge struct {
 	Waiter DeadlockParty // Mode: wanted
 	Holder DeadlockParty // Mode: held; with Ahead, wanted
 	Ahead  bool          // Holder does not hold what Waiter wants, but is ahead of it in the queue
+	Bytes  bool          // of byte ranges of the name: Mode is PR for ReadRange, EX for WriteRange
 }
 
 // DeadlockParty is one who takes part in a deadlock.
@@ -53,6 +54,11 @@ func (e *DeadlockError) Unwrap() error { return ErrDeadlock }
 // String gives a sentence: owner 2 on node 2 wants "x" in PR, which owner 1 on
 // node 1 holds in EX.
 func (e DeadlockEdge) String() string {
+	if e.Bytes {
+		kinds := map[Mode]RangeType{PR: ReadRange, EX: WriteRange}
+		return fmt.Sprintf("%v wants a %v lock on bytes of %q, where %v has a %v lock",
+			e.Waiter, kinds[e.Waiter.Mode], e.Name, e.Holder, kinds[e.Holder.Mode])
+	}
 	if e.Ahead {
 		return fmt.Sprintf("%v wants %q in %v, behind %v, who wants it in %v", e.Waiter, e.Name, e.Waiter.Mode, e.Holder, e.Holder.Mode)
 	}
@@ -77,6 +83,7 @@ func deadlockError(path wire.Path) *DeadlockError {
 	for _, e := range path.Edges() {
 		err.Cycle = append(err.Cycle, DeadlockEdge{
 			Name: string(e.Name), Waiter: deadlockParty(&e.Waiter), Holder: deadlockParty(&e.Blocker), Ahead: e.Ahead,
+			Bytes: e.Bytes,
 		})
 	}
 	return err

@@ -19,9 +19,7 @@ func (s *Shard) onRangeOp(owner uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	r := l.res
-	if r.bytes == nil {
-		r.bytes = &byteLocks{}
-	}
+	s.needBytes(r)
 	b, h := r.bytes, handle{owner, m.Lock}
 	if m.Req <= b.last[h] && !s.off(RepeatBytes) {
 		s.stats.Ignored++ // sent twice
@@ -96,6 +94,10 @@ func (s *Shard) waitBytes(r *resource, w *byterange.Request) {
 		s.bytesDone(r, w, &ByteOutcome{Status: wire.Deadlock, Blocker: path[0]}, ungated)
 		return
 	}
+	if w.Owner.Node == s.cfg.Self {
+		s.lastByteReq++
+		w.ID = s.lastByteReq
+	}
 	r.bytes.Push(w)
 }
 
@@ -160,6 +162,7 @@ func (s *Shard) recheckBytes(r *resource, o byterange.Owner) {
 // bytesDone tells the owner of w that it has ended.
 func (s *Shard) bytesDone(r *resource, w *byterange.Request, o *ByteOutcome, gate gating) {
 	if w.Owner.Node == s.cfg.Self {
+		s.endByteWait(w)
 		o.Hops = w.Hops
 		if l := s.locks.find(s.cfg.Self, w.Owner.Handle); l != nil {
 			s.host.Bytes(l.user, s.handle(l), w.Tag, o)
@@ -171,6 +174,7 @@ func (s *Shard) bytesDone(r *resource, w *byterange.Request, o *ByteOutcome, gat
 	}
 	m := wire.Msg{
 		Type: wire.RangeDone, Life: r.life, Lock: w.Owner.Handle, Req: w.ID, Status: o.Status, Hops: w.Hops + 1,
+		Path: o.Cycle,
 	}
 	if o.Blocker.Type != byterange.None {
 		m.Instance = o.Blocker.Owner.Node

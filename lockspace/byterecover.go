@@ -114,9 +114,7 @@ func (s *Shard) rebuildBytes(r *resource, reports []earlyMsg) {
 			s.stats.Ignored++
 			continue
 		}
-		if r.bytes == nil {
-			r.bytes = &byteLocks{}
-		}
+		s.needBytes(r)
 		for k := range e.msg.Ranges.Len() {
 			rec := e.msg.Ranges.At(k)
 			h := byterange.Held{
@@ -163,6 +161,7 @@ func (s *Shard) fenceBytes(l *Lock) {
 		return
 	}
 	for _, w := range l.res.bytes.DropHandle(l.owner, l.id) {
+		s.endByteWait(w)
 		s.host.Bytes(l.user, s.handle(l), w.Tag, &ByteOutcome{Status: wire.LostLock, Hops: w.Hops})
 	}
 }

@@ -45,6 +45,7 @@ type ByteOutcome struct {
 	Status  Status
 	Hops    uint8          // one-way messages between nodes that the request waited for
 	Blocker byterange.Held // WouldBlock, Deadlock, test: a lock that is in the way; type None: there is none
+	Cycle   wire.Path      // Deadlock: who waits for whom, valid during the call; nil: within the name
 }
 
 const byteFlags = NoQueue | TestRange
@@ -74,9 +75,7 @@ func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 		return wire.Invalid
 	}
 	r := l.res
-	if r.bytes == nil {
-		r.bytes = &byteLocks{}
-	}
+	s.needBytes(r)
 	w := &byterange.Request{
 		Owner: byterange.Owner{Node: s.cfg.Self, Handle: l.id, Number: q.Owner},
 		Lock:  byterange.Lock{Type: q.Type, Range: q.Range},
@@ -87,6 +86,9 @@ func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 		return wire.Limit
 	}
 	s.startBytes(r, w)
+	if w.Queued() && w.Flags&TestRange == 0 && w.Type != byterange.None {
+		s.startByteWait(l, w)
+	}
 	s.tidyBytes(r)
 	s.finish()
 	return wire.OK
@@ -220,7 +222,7 @@ func (s *Shard) onRangeDone(hash uint64, m *wire.Msg) {
 	}
 	r.bytes.Remove(w)
 	w.Hops = m.Hops
-	o := ByteOutcome{Status: m.Status}
+	o := ByteOutcome{Status: m.Status, Cycle: m.Path}
 	if m.Ranges.Len() > 0 {
 		o.Blocker.Owner = byterange.Owner{Node: m.Instance, Number: m.Ranges.At(0).Owner}
 		o.Blocker.Lock = rangeOf(m.Ranges.At(0))
@@ -305,6 +307,14 @@ func (s *Shard) dropBytes(l *Lock, st Status) {
 // tidyBytes forgets an empty table.
 func (s *Shard) tidyBytes(r *resource) {
 	if b := r.bytes; b != nil && b.Empty() && len(b.last) == 0 {
+		s.byteGives = max(s.byteGives, b.Gives())
 		r.bytes = nil
+	}
+}
+
+// needBytes makes a table for r if it has none.
+func (s *Shard) needBytes(r *resource) {
+	if r.bytes == nil {
+		r.bytes = &byteLocks{Table: byterange.From(s.byteGives)}
 	}
 }

@@ -71,6 +71,7 @@ func (n *node) Bytes(user any, id, tag uint64, o *ByteOutcome) {
 		n.c.fatalf("node %d: outcome %v of request %d of %#x, ended %v", n.id, o.Status, tag, id, b.ended)
 	}
 	b.ended, b.out = true, *o
+	b.out.Cycle = slices.Clone(o.Cycle)
 	if n.c.ears != nil {
 		n.c.ears.bytes(b)
 	}

@@ -3,6 +3,7 @@ package lockspace
 import (
 	"cmp"
 
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -72,9 +73,11 @@ const (
 
 // waiter is a request with an owner that waits, at its owner's node.
 type waiter struct {
+	owner      uint64
 	lock       *Lock
-	due        int64  // when the next probe starts
-	round      uint32 // probes started so far
+	bytes      *byterange.Request // not nil: a byte range is wanted, through the handle lock
+	due        int64              // when the next probe starts
+	round      uint32             // probes started so far
 	prev, next *waiter
 	mate       *waiter // of the same owner
 }
@@ -83,7 +86,8 @@ type waiter struct {
 // request with an owner waits here.
 type deadlocks struct {
 	owners     map[uint64]*waiter // by Request.Owner
-	head, tail *waiter            // next due first
+	bytes      map[*byterange.Request]*waiter
+	head, tail *waiter // next due first
 	n          int
 	work       int // what may be spent before restedAt + probeRest
 	restedAt   int64
@@ -95,7 +99,7 @@ type deadlocks struct {
 type passed struct {
 	instance, lock uint64 // of the request that started it
 	op, round      uint32
-	at             uint64 // lock id of the one passed
+	at, req        uint64 // the one passed: lock id, and number of a request for a byte range
 }
 
 func (d *deadlocks) push(w *waiter) {
@@ -129,14 +133,38 @@ func (s *Shard) startWait(l *Lock) {
 	if l.res == nil || l.wanted == NoMode || l.more != nil && l.more.waiter != nil {
 		return
 	}
+	w := &waiter{owner: l.xid, lock: l}
+	s.addWaiter(w)
+	l.rare().waiter = w
+}
+
+// startByteWait notes that a request for a byte range waits.
+func (s *Shard) startByteWait(l *Lock, q *byterange.Request) {
+	d := &s.deadlocks
+	if d.bytes == nil {
+		d.bytes = map[*byterange.Request]*waiter{}
+	}
+	w := &waiter{owner: q.Owner.Number, lock: l, bytes: q}
+	d.bytes[q] = w
+	s.addWaiter(w)
+}
+
+// endByteWait forgets it, if it was noted.
+func (s *Shard) endByteWait(q *byterange.Request) {
+	if w := s.deadlocks.bytes[q]; w != nil {
+		delete(s.deadlocks.bytes, q)
+		s.dropWaiter(w)
+	}
+}
+
+func (s *Shard) addWaiter(w *waiter) {
 	d := &s.deadlocks
 	if d.owners == nil {
 		d.owners = map[uint64]*waiter{}
 	}
-	w := &waiter{lock: l, due: s.now + probeEvery, mate: d.owners[l.xid]}
-	d.owners[l.xid] = w
+	w.due, w.mate = s.now+probeEvery, d.owners[w.owner]
+	d.owners[w.owner] = w
 	d.push(w)
-	l.rare().waiter = w
 }
 
 // endWait forgets l's waiter; its operation has ended.
@@ -146,17 +174,21 @@ func (s *Shard) endWait(l *Lock) {
 		return
 	}
 	l.more.waiter = nil
+	s.dropWaiter(w)
+}
+
+func (s *Shard) dropWaiter(w *waiter) {
 	d := &s.deadlocks
 	d.unlink(w)
 	if d.n == 0 {
 		d.seen = nil
 	}
-	first := d.owners[l.xid]
+	first := d.owners[w.owner]
 	if first == w {
 		if w.mate == nil {
-			delete(d.owners, l.xid)
+			delete(d.owners, w.owner)
 		} else {
-			d.owners[l.xid] = w.mate
+			d.owners[w.owner] = w.mate
 		}
 		return
 	}
@@ -179,12 +211,23 @@ func (s *Shard) startProbes() {
 		if s.errs(ProbeOnce) && w.round > 0 {
 			continue
 		}
-		if l := w.lock; l.flags&NoDlckWt == 0 && !l.cancel && !l.dying {
+		if !w.stubborn() && w.waits() {
 			w.round++
 			s.stats.ProbesStarted++
-			s.chase(l, w.round, nil)
+			s.chase(w, w.round, nil)
 		}
 	}
+}
+
+// stubborn says that w does not give up in a deadlock.
+func (w *waiter) stubborn() bool { return w.bytes == nil && w.lock.flags&NoDlckWt != 0 }
+
+// waits says that w is not being withdrawn.
+func (w *waiter) waits() bool {
+	if w.bytes != nil {
+		return w.bytes.Flags&byteWithdrawn == 0
+	}
+	return !w.lock.cancel && !w.lock.dying
 }
 
 // replenish lets a shard spend work on probes again.
@@ -216,6 +259,10 @@ func (s *Shard) conversionCycle(r *resource, l *Lock) wire.Path {
 // verified, with the cycle for an explanation.
 func (s *Shard) endDeadlocked(path wire.Path) {
 	e := path.At(0)
+	if e.Bytes {
+		s.endDeadlockedBytes(path)
+		return
+	}
 	l := s.locks.find(e.Waiter.Instance, e.Waiter.Lock)
 	if l == nil || l.op != e.Waiter.Op || l.wanted == NoMode || !l.res.mastered() {
 		s.stats.Ignored++

@@ -41,8 +41,11 @@ func cycleText(p wire.Path) string {
 	var out []string
 	for _, e := range p.Edges() {
 		arrow := "<"
-		if e.Ahead {
+		switch {
+		case e.Ahead:
 			arrow = "<<"
+		case e.Bytes:
+			arrow = " bytes < "
 		}
 		out = append(out, fmt.Sprintf("%d/%d %s %v%s%v %d/%d", wire.NodeOf(e.Waiter.Instance), e.Waiter.Owner, e.Name,
 			Mode(e.Waiter.Mode), arrow, Mode(e.Blocker.Mode), wire.NodeOf(e.Blocker.Instance), e.Blocker.Owner))

@@ -12,17 +12,22 @@ type blocker struct {
 	via   *Lock // not nil: the path leads through this request, which stands ahead
 }
 
-// chase takes a probe on to the master of what l, a lock of this node, waits
-// for.
-func (s *Shard) chase(l *Lock, round uint32, path wire.Path) {
-	r := l.res
+// chase takes a probe on to the master of what w waits for.
+func (s *Shard) chase(w *waiter, round uint32, path wire.Path) {
+	l, r := w.lock, w.lock.res
 	switch {
+	case r.mastered() && w.bytes != nil:
+		s.extendBytes(r, w.bytes, round, path)
 	case r.mastered():
 		s.extend(r, l, round, path)
 	case r.state == remote && r.held == nil:
-		s.probe(r.life.Node(), &wire.Msg{
+		m := wire.Msg{
 			Type: wire.Probe, Name: r.name(), Life: r.life, Lock: l.id, Op: l.op, Num: round, Path: path,
-		})
+		}
+		if w.bytes != nil {
+			m.Req = w.bytes.ID
+		}
+		s.probe(r.life.Node(), &m)
 	}
 }
 
@@ -43,11 +48,15 @@ func (s *Shard) onProbe(from, hash uint64, m *wire.Msg) {
 	s.replenish()
 	r := s.names.find(hash, m.Name)
 	l := s.locks.find(from, m.Lock)
-	if r == nil || l == nil || l.res != r || !r.mastered() || r.life != m.Life || l.op != m.Op {
+	if r == nil || l == nil || l.res != r || !r.mastered() || r.life != m.Life || m.Req == 0 && l.op != m.Op {
 		s.stats.Ignored++
 		return
 	}
-	s.extend(r, l, m.Num, m.Path)
+	if m.Req == 0 {
+		s.extend(r, l, m.Num, m.Path)
+	} else if w := r.byteRequest(from, m.Lock, uint32(m.Req)); w != nil {
+		s.extendBytes(r, w, m.Num, m.Path)
+	}
 }
 
 // extend makes the path longer by each blocker of l, and takes it there.
@@ -70,13 +79,22 @@ func (s *Shard) extend(r *resource, l *Lock, round uint32, path wire.Path) {
 		if b.via != nil {
 			long, last = s.edge(r, long, l, b.via, true), b.via
 		}
-		long = s.edge(r, long, last, b.lock, b.ahead)
-		if b.lock.xid == origin.Owner && b.lock.owner == origin.Instance {
-			s.verify(long, long.Len()-2)
+		if s.follow(&origin, round, s.edge(r, long, last, b.lock, b.ahead)) {
 			return
 		}
-		s.probe(wire.NodeOf(b.lock.owner), &wire.Msg{Type: wire.Chase, Num: round, Path: long})
 	}
+}
+
+// follow takes a path to the node of its last blocker, or back over its edges, if
+// that is with whom it began.
+func (s *Shard) follow(origin *wire.Party, round uint32, path wire.Path) (closed bool) {
+	n := path.Len()
+	if last := path.At(n - 1).Blocker; last.Owner != origin.Owner || last.Instance != origin.Instance {
+		s.probe(wire.NodeOf(last.Instance), &wire.Msg{Type: wire.Chase, Num: round, Path: path})
+		return false
+	}
+	s.verify(path, n-2)
+	return true
 }
 
 // ownerIn says whether the path goes to l's owner already.
@@ -217,19 +235,21 @@ func (s *Shard) onChase(m *wire.Msg) {
 		if next = w.mate; s.errs(ForgetWait) { // w may end with this step
 			next = nil
 		}
-		l := w.lock
-		stops := l.flags&NoDlckWt == 0 && younger(&last, &origin) && !s.off(NoPrune)
-		if !stops && !l.cancel && !l.dying && s.firstPass(&origin, m.Num, l) {
-			s.chase(l, m.Num, m.Path)
+		stops := !w.stubborn() && younger(&last, &origin) && !s.off(NoPrune)
+		if !stops && w.waits() && s.firstPass(&origin, m.Num, w) {
+			s.chase(w, m.Num, m.Path)
 		}
 	}
 }
 
-// firstPass says whether a probe comes by l for the first time in its round,
+// firstPass says whether a probe comes by w for the first time in its round,
 // and notes it.
-func (s *Shard) firstPass(origin *wire.Party, round uint32, l *Lock) bool {
+func (s *Shard) firstPass(origin *wire.Party, round uint32, w *waiter) bool {
 	d := &s.deadlocks
-	p := passed{origin.Instance, origin.Lock, origin.Op, round, l.id}
+	p := passed{origin.Instance, origin.Lock, origin.Op, round, w.lock.id, 0}
+	if w.bytes != nil {
+		p.req = w.bytes.ID
+	}
 	if _, again := d.seen[p]; again {
 		return false
 	}
@@ -283,6 +303,9 @@ func (s *Shard) verify(path wire.Path, i int) {
 
 // stands says whether an edge that was seen before is still there.
 func (s *Shard) stands(r *resource, e *wire.Edge) bool {
+	if e.Bytes {
+		return s.bytesStand(r, e)
+	}
 	l := s.locks.find(e.Waiter.Instance, e.Waiter.Lock)
 	o := s.locks.find(e.Blocker.Instance, e.Blocker.Lock)
 	if l == nil || o == nil || l.res != r || o.res != r || l.op != e.Waiter.Op || o.op != e.Blocker.Op {

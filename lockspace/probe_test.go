@@ -343,7 +343,7 @@ func TestProbeShare(t *testing.T) {
 	c.probe(250)
 	for _, n := range c.nodes {
 		for i := range uint64(probeSeen) {
-			n.shards[0].firstPass(&wire.Party{Lock: i}, 0, n.shards[0].deadlocks.head.lock)
+			n.shards[0].firstPass(&wire.Party{Lock: i}, 0, n.shards[0].deadlocks.head)
 		}
 	}
 	before := c.dropped()

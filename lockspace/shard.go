@@ -65,6 +65,7 @@ type Shard struct {
 	lives   uint64
 
 	lastByteReq uint64 // number of the last RANGE that this shard has sent
+	byteGives   uint64 // above what tables that have gone have counted, see byterange.From
 	keptBytes   int    // ranges in all resources' recoveries
 	clock       uint64 // highest token this shard has issued or seen
 	starved     bool   // something waits for a token only

@@ -132,7 +132,7 @@
 // An edge of a wait-for graph, which says that the waiter waits for the blocker:
 //
 //	offset size field
-//	     0    1 ahead    1: the blocker stands ahead in the queue, 0: it holds; else refused
+//	     0    1 kind     1: the blocker stands ahead in the queue, 0: it holds, 2: it holds byte ranges; else refused
 //	     1   16 life     of the name at its master
 //	    17   29 waiter   instance, lock, op (4), owner, mode (1) wanted
 //	    46   29 blocker  instance, lock, op (4), owner, mode (1) held, or wanted if it is ahead
@@ -203,8 +203,8 @@
 //	    master -> directory: this life has ended; tell its deleter (instance). To the master: end it.
 //	 27 RETIRED: name life lock status
 //	    -> deleter: how the retirement that the UNLOCK of that lock has asked for ended.
-//	 28 PROBE: name life lock op num path
-//	    requester -> master: does what my waiting request waits for wait for me? num: round; path: so far.
+//	 28 PROBE: name life lock op num req path
+//	    requester -> master: does what my waiting request waits for wait for me? num: round; path: so far; req: of a byte range, 0: the lock's.
 //	 29 CHASE: num path
 //	    master -> node of the last edge's blocker: go on with all that its owner waits for.
 //	 30 VERIFY: num path
@@ -226,8 +226,8 @@
 //	    owner -> master: one byte range for the handle lock: to lock, to unlock (type 0) or to test.
 //	 46 RANGE_CANCEL: name life lock req
 //	    owner -> master: withdraw the waiting request req.
-//	 47 RANGE_DONE: name life instance lock status hops req text ranges
-//	    master -> owner: outcome of req; instance, ranges: who is in the way, and with what.
+//	 47 RANGE_DONE: name life instance lock status hops req text ranges path
+//	    master -> owner: outcome of req; instance, ranges: who is in the way, and with what; path: the deadlock.
 //	 48 RANGE_REG: name life lock ranges
 //	    owner -> new master: byte ranges of an orphaned handle, to rebuild; behind its REG.
 //
@@ -294,8 +294,8 @@
 //
 //	158 RANGE_REQ: lock flags req ranges
 //	    client: one byte range for the handle lock: to lock, to unlock (type 0) or to test.
-//	159 RANGE_AST: instance lock status hops req text ranges
-//	    node: outcome of RANGE_REQ req; instance, ranges: who is in the way, and with what.
+//	159 RANGE_AST: instance lock status hops req text ranges path
+//	    node: outcome of RANGE_REQ req; instance, ranges: who is in the way, and with what; path: the deadlock.
 //	160 RANGE_CANCEL_REQ: lock req
 //	    client: withdraw the RANGE_REQ req.
 //	163 DELEGATE_REQ: name req

@@ -169,7 +169,7 @@ func badMessages() map[string]badBytes {
 		"path_name_65":     {patched(chase, pathAt+edgeSize-1, 65), ErrTooLarge},
 		"path_name_empty":  {patched(chase, pathAt+edgeSize-1, 0), ErrField},
 		"path_name_over":   {patched(chase, pathAt+edgeSize-1, 64, 0), ErrTruncated},
-		"path_ahead_2":     {patched(chase, pathAt, 2), ErrField},
+		"path_kind_3":      {patched(chase, pathAt, 3), ErrField},
 		"path_wanted_6":    {patched(chase, pathAt+16+partySize, 6), ErrField},
 		"path_blocker_255": {patched(chase, pathAt+16+2*partySize, 255), ErrField},
 		"path_half_edge":   {withLength(shortPath), ErrTruncated},

@@ -119,13 +119,13 @@ var fields = [256]field{
 		fOwner, // all that LOOKUP, NOTIFY, REMOVE and RETIRE carry
 	Purge: fInstance,
 
-	Probe:  fName | fLife | fLock | fOp | fNum | fPath,
+	Probe:  fName | fLife | fLock | fOp | fNum | fReq | fPath,
 	Chase:  fNum | fPath,
 	Verify: fNum | fPath,
 
 	RangeOp:     fName | fLife | fLock | fFlags | fBits | fHops | fReq | fRanges,
 	RangeCancel: fName | fLife | fLock | fReq,
-	RangeDone:   fName | fLife | fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
+	RangeDone:   fName | fLife | fInstance | fLock | fStatus | fHops | fReq | fText | fRanges | fPath,
 	RangeReg:    fName | fLife | fLock | fRanges,
 
 	LinkHello:   fInstance | fNum | fSeq | fFeatures | fText,
@@ -161,7 +161,7 @@ var fields = [256]field{
 	DeadlockAst: fLock | fMode | fStatus | fBits | fHops | fReq | fPath | fNoMode,
 
 	RangeReq:       fLock | fFlags | fReq | fRanges,
-	RangeAst:       fInstance | fLock | fStatus | fHops | fReq | fText | fRanges,
+	RangeAst:       fInstance | fLock | fStatus | fHops | fReq | fText | fRanges | fPath,
 	RangeCancelReq: fLock | fReq,
 
 	DelegateReq: fName | fReq,

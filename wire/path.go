@@ -31,6 +31,7 @@ type Edge struct {
 	Waiter  Party // Mode: wanted
 	Blocker Party // Mode: held, or, if Ahead, wanted
 	Ahead   bool  // Blocker stands before Waiter in the queue; else it holds a mode that excludes Waiter's
+	Bytes   bool  // of byte ranges: Lock is the handle, Mode PR to read, EX to write; not with Ahead
 }
 
 // Path is a list of edges in encoded form; it is read in place.
@@ -42,8 +43,11 @@ func (p Path) Append(e *Edge) Path {
 	mustFit("name", len(e.Name), MaxName)
 	le := binary.LittleEndian
 	bits := byte(0)
-	if e.Ahead {
+	switch {
+	case e.Ahead:
 		bits = 1
+	case e.Bytes:
+		bits = 2
 	}
 	p = append(p, bits)
 	p = le.AppendUint64(le.AppendUint64(p, e.Life.Instance), e.Life.Counter)
@@ -57,7 +61,7 @@ func (p Path) Append(e *Edge) Path {
 // next decodes the first edge of a path that check has accepted.
 func (p Path) next() (e Edge, rest Path) {
 	le := binary.LittleEndian
-	e.Ahead = p[0] == 1
+	e.Ahead, e.Bytes = p[0] == 1, p[0] == 2
 	e.Life = Life{le.Uint64(p[1:]), le.Uint64(p[9:])}
 	e.Waiter, e.Blocker = party(p[17:]), party(p[17+partySize:])
 	end := edgeSize + int(p[edgeSize-1])
@@ -116,7 +120,7 @@ func (p Path) check() error {
 		switch {
 		case size > MaxName:
 			return fmt.Errorf("%w: name of %d bytes in edge %d of a path", ErrTooLarge, size, n)
-		case size == 0, p[0] > 1, p[16+partySize] > maxMode, p[16+2*partySize] > maxMode:
+		case size == 0, p[0] > 2, p[16+partySize] > maxMode, p[16+2*partySize] > maxMode:
 			return fmt.Errorf("%w: bits %d, modes %d and %d, name of %d bytes in edge %d of a path",
 				ErrField, p[0], p[16+partySize], p[16+2*partySize], size, n)
 		case len(p) < edgeSize+size:

@@ -145,6 +145,8 @@ func samplePath() Path {
 	}).Append(&Edge{
 		Name: []byte("the other"), Life: Life{0x8f8e8d8c8b8a8988, 0x9f9e9d9c9b9a9998},
 		Waiter: Party{1, 2, 3, 4, 0}, Blocker: Party{5, 6, 7, 8, 1},
+	}).Append(&Edge{
+		Name: []byte("bytes"), Life: Life{2, 3}, Waiter: Party{1, 2, 3, 4, 3}, Blocker: Party{5, 6, 7, 8, 5}, Bytes: true,
 	})
 }
 
@@ -156,8 +158,9 @@ func appendRandomEdge(r *rand.Rand, p Path) Path {
 	for i := range name {
 		name[i] = byte(r.Uint32())
 	}
+	kind := r.IntN(3)
 	return p.Append(&Edge{
-		Name: name, Life: Life{r.Uint64(), r.Uint64()}, Waiter: party(), Blocker: party(), Ahead: r.IntN(2) == 1,
+		Name: name, Life: Life{r.Uint64(), r.Uint64()}, Waiter: party(), Blocker: party(), Ahead: kind == 1, Bytes: kind == 2,
 	})
 }
 

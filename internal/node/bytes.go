@@ -74,7 +74,7 @@ func (s *session) failBytes(space uint32, m *wire.Msg, st wire.Status) {
 
 // Bytes answers a request for a byte range (Owner).
 func (sp *sessionSpace) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {
-	m := wire.Msg{Type: wire.RangeAst, Lock: id, Req: tag, Status: o.Status, Hops: o.Hops}
+	m := wire.Msg{Type: wire.RangeAst, Lock: id, Req: tag, Status: o.Status, Hops: o.Hops, Path: o.Cycle}
 	if b := &o.Blocker; b.Type != byterange.None {
 		m.Instance = b.Owner.Node
 		m.Ranges = m.Ranges.Append(wire.RangeRec{

@@ -17,6 +17,26 @@ func (t *Table) Deadlock(q *Request) []Held {
 	return s.path
 }
 
+// Block is that a lock is in the way of a request. Since counts what its owner
+// has given up: as long as it stays the same, nothing of that, so that what was in
+// the way of a request is still.
+type Block struct {
+	Held
+	Since uint64
+}
+
+// Blocks calls f for each owner that is in the way of q, with one of his locks.
+func (t *Table) Blocks(q *Request, f func(Block)) {
+	for _, p := range t.owners {
+		if p.Owner == q.Owner {
+			continue
+		}
+		if l, ok := p.set.conflict(q.Type, q.Range); ok {
+			f(Block{Held{p.Owner, l}, p.gave})
+		}
+	}
+}
+
 type search struct {
 	t     *Table
 	goal  Owner

@@ -34,7 +34,8 @@ type Request struct {
 	Owner Owner
 	Lock
 	ID     uint64 // unique among the requests of a handle
-	Parked bool   // nobody has been asked yet: it keeps its place, no more, and is neither granted nor waited for
+	queued bool
+	Parked bool // nobody has been asked yet: it keeps its place, no more, and is neither granted nor waited for
 
 	// The caller's own; not looked at here.
 	Tag   uint64
@@ -48,13 +49,23 @@ type Table struct {
 	owners []*party   // sorted; those without locks and requests are dropped
 	queue  []*Request // in the order in which they came
 	n      int        // locks
+	gives  uint64     // how often somebody has given something up; From begins it
 }
+
+// From makes an empty table that counts what is given up from n on: for a
+// resource that has had a table before, from its Gives.
+func From(n uint64) Table { return Table{gives: n} }
+
+// Gives counts how often somebody has given something up, and is above all
+// that Block has given.
+func (t *Table) Gives() uint64 { return t.gives + 1 }
 
 // party is an owner with its locks and the requests of it that wait.
 type party struct {
 	Owner
 	set   set
 	waits []*Request
+	gave  uint64 // what Table.gives was when it last gave something up, or came
 }
 
 // find gives the place of an owner, and itself or nil.
@@ -69,7 +80,7 @@ func (t *Table) find(o Owner) (int, *party) {
 func (t *Table) party(o Owner) *party {
 	i, p := t.find(o)
 	if p == nil {
-		p = &party{Owner: o}
+		p = &party{Owner: o, gave: t.gives}
 		t.owners = slices.Insert(t.owners, i, p)
 	}
 	return p
@@ -109,6 +120,10 @@ func (t *Table) Grows(o Owner, typ Type, r Range) int {
 // an unlock. It may split what o had, and joins neighbours.
 func (t *Table) Set(o Owner, typ Type, r Range) {
 	p := t.party(o)
+	if t.GivesUp(o, typ, r) {
+		t.gives++
+		p.gave = t.gives
+	}
 	t.n -= len(p.set)
 	p.set = p.set.put(typ, r)
 	t.n += len(p.set)
@@ -155,10 +170,15 @@ func (t *Table) Push(q *Request) {
 	p := t.party(q.Owner)
 	p.waits = append(p.waits, q)
 	t.queue = append(t.queue, q)
+	q.queued = true
 }
+
+// Queued says that q waits in a table.
+func (q *Request) Queued() bool { return q.queued }
 
 // Remove ends the wait of q.
 func (t *Table) Remove(q *Request) {
+	q.queued = false
 	i := slices.Index(t.queue, q)
 	t.queue = slices.Delete(t.queue, i, i+1)
 	_, p := t.find(q.Owner)
@@ -254,6 +274,7 @@ func (t *Table) DropHandle(node, handle uint64) (waited []*Request) {
 	t.queue = slices.DeleteFunc(t.queue, func(q *Request) bool {
 		mine := q.Owner.Node == node && q.Owner.Handle == handle
 		if mine {
+			q.queued = false
 			waited = append(waited, q)
 		}
 		return mine

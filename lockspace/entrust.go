@@ -12,14 +12,12 @@ import "github.com/lockify-dlm/lockify/wire"
 func (s *Shard) orphaned(r *resource, dir uint16) {
 	s.idle.remove(r)
 	before := s.heldFor(r)
-	for _, q := range []*queue{&r.convert, &r.waiting} {
-		for l := q.head; l != nil; {
-			next := l.next
-			if l.cancel && before[l.id] == nil { // its CANCEL went to the dead
-				s.denied(l, wire.Cancelled)
-			}
-			l = next
+	for l := r.waiting.head; l != nil; {
+		next := l.next
+		if l.cancel && before[l.id] == nil { // its CANCEL went to the dead
+			s.denied(l, wire.Cancelled)
 		}
+		l = next
 	}
 	if dir == s.self {
 		s.settleHeld(r)
@@ -38,8 +36,20 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 		s.reportBytes(r, life)
 		s.redirect(r, life)
 		r.life = life
+		s.cancelAgain(r, before)
 		s.resumeBytes(r)
 		s.maybeIdle(r)
+	}
+}
+
+// cancelAgain withdraws conversions whose CANCEL went to the dead. The new master
+// must say what they have come to: the dead one may have demoted them, or granted
+// what others have seen.
+func (s *Shard) cancelAgain(r *resource, before map[uint64]*wire.Msg) {
+	for l := r.convert.head; l != nil; l = l.next {
+		if l.cancel && before[l.id] == nil {
+			s.sendCancel(r, l, r.life)
+		}
 	}
 }
 

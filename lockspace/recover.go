@@ -164,12 +164,13 @@ func (s *Shard) rebuild(r *resource) {
 		r.settleMode(l)
 	}
 	for _, l := range pending {
-		if l.cancel { // of this node: its CANCEL was held back still
-			s.denied(l, wire.Cancelled)
-			continue
-		}
 		l.loseValue()
 		s.convertHere(r, l, nil)
+	}
+	for _, l := range pending { // those of this node; the dead master has not answered
+		if l.cancel && l.wanted != NoMode {
+			s.cancelHere(r, l)
+		}
 	}
 	for _, l := range requests {
 		if l.cancel {

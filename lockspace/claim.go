@@ -13,6 +13,7 @@ type claim struct {
 	prev, next *claim
 	num        uint64 // node-wide number
 	start      int64  // when the claim was made
+	epoch      uint64 // and in which view
 	sentAt     int64  // when NOTIFY or ADOPT was last sent
 	token      uint64 // the claim's own
 	gone       wire.Life
@@ -79,7 +80,7 @@ func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 		c = &claim{}
 	}
 	s.becomeMaster(r, s.newLife())
-	c.res, c.num, c.start, c.token = r, num, s.now, s.nextToken(r)
+	c.res, c.num, c.start, c.epoch, c.token = r, num, s.now, s.view.Epoch, s.nextToken(r)
 	r.state, r.claim = claimed, c
 	s.stats.ClaimsMade++
 	s.claims.push(c)

@@ -99,15 +99,15 @@ func (s *Shard) serves(r *resource, life wire.Life) bool {
 // notYet keeps a message that names a life which this node does not serve yet.
 // That is the life proposed in a LOOKUP that is not answered: we may be master
 // already without knowing (finding 4). It is the life under which this node
-// rebuilds an orphaned name. And it is that of an open claim, if the message is
-// of an earlier view: the directory node of that view had recorded the claim;
-// the present one may decide otherwise.
+// rebuilds an orphaned name. And it is that of an open claim, if the claim or the
+// message is of an earlier view: the directory node of a view before may have
+// recorded the claim; the present one may decide otherwise.
 func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
 	if r == nil {
 		return false
 	}
 	proposed := r.life == m.Life && (r.state == lookup || r.state == adopting) && !s.off(NoNotYet)
-	claim := r.life == m.Life && r.state == claimed && s.late
+	claim := r.life == m.Life && r.state == claimed && (s.late || r.claim.epoch != s.view.Epoch && !s.off(TrustOldEntry))
 	rebuilt := r.rec != nil && r.rec.life == m.Life
 	if !proposed && !claim && !rebuilt {
 		return false

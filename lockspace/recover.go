@@ -129,8 +129,8 @@ func (s *Shard) rebuild(r *resource) {
 	s.kept -= len(reports)
 	slices.SortStableFunc(reports, func(a, b earlyMsg) int { return cmp.Compare(a.from, b.from) })
 	switch {
-	case len(reports) == 0 && r.granted.n+r.convert.n == 0: // they have died, too
-		if s.dirOf(r) != s.self {
+	case len(reports) == 0 && (r.state != rebuilding || r.granted.n+r.convert.n == 0): // they have died, too
+		if r.state == rebuilding && s.dirOf(r) != s.self {
 			s.startOver(r)
 		}
 		return

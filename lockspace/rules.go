@@ -42,6 +42,7 @@ const (
 	NoBarrier       // 10: and waits for nobody's DONE
 	NoRegister      // 10: a master does not register with a new directory node
 	TakeOldAnswers  // 11: answers of the old directory node count after DONE
+	TrustOldEntry   // 11: who knows of a claim from the directory node of an older view confirms it
 	NoResend        // 11: an unanswered LOOKUP or NOTIFY is not sent again
 	TakeOldForwards // 12: forwarded requests of an older view are served
 	ReportReleased  // 1e: recovery reports leave out what is released, but held back

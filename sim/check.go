@@ -78,7 +78,7 @@ func newCheckers(r *run) []checker {
 	w := watcher{r}
 	r.circles = &deadlocks{watcher: w, of: map[*name][]*edge{}, all: map[edgeKey]*edge{}}
 	return []checker{
-		&exclusion{watcher: w, overlaps: map[*name]int64{}},
+		&exclusion{watcher: w, overlaps: map[*name][]*overlap{}},
 		&values{w}, &tokens{watcher: w, last: map[*name]uint64{}},
 		&answers{w}, &agreement{watcher: w}, &work{w}, &leaks{w}, &byteRanges{watcher: w}, r.circles,
 	}

@@ -29,7 +29,8 @@ func (c *order) message(from uint64, m *wire.Msg, ordinary bool) {
 	n, nm := c.node, c.name
 	n.shardOf(nm).State(&c.after, nm.hash, nm.bytes)
 	known := false
-	if !ordinary || c.before.Early != 0 && m.Type != wire.You { // it may be kept, or not count, or let others in
+	kept := c.before.Role == "claimed" && c.after.Early > c.before.Early
+	if !ordinary || kept || c.before.Early != 0 && m.Type != wire.You { // it may be kept, or not count, or let others in
 		c.end(false)
 		return
 	}

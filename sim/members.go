@@ -102,6 +102,7 @@ func (r *run) leaseEnds(n *node) bool {
 // unless lose says so.
 func (r *run) die(n *node, lose bool) {
 	n.down, n.fenceAt, n.due = true, 0, nil
+	defer r.excl.died(n)
 	for _, l := range n.live {
 		if !l.gone {
 			r.touch(l.name)
@@ -171,6 +172,7 @@ func (r *run) decide() {
 		return
 	}
 	r.view = v
+	r.excl.decided()
 	r.stats.Views++
 	r.tracef(nil, "view %d of %d nodes", v.Epoch, len(members))
 	for i, n := range r.nodes {

@@ -128,7 +128,7 @@ var profiles = []Profile{
 		Weights: map[string]int{"create": 8, "convert": 0, "unlock": 4},
 	},
 	{
-		Name: "squat", About: "New is also used for names that exist, and nodes die and come back",
+		Name: "usurp", About: "New is also used for names that exist, and nodes die and come back",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 10, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
 		Think: 150 * us, Tick: 2 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 3, Locks: 5, Modes: manyModes, Reuse: true,
 	},

@@ -289,6 +289,7 @@ func (r *run) stepped() {
 		}
 	}
 	r.touched = r.touched[:0]
+	r.excl.look()
 }
 
 // mixIn makes x part of the hash of the run.

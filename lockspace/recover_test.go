@@ -2,6 +2,7 @@ package lockspace
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -208,6 +209,51 @@ func TestRecoverHeldAlternate(t *testing.T) {
 	c.settle()
 	if !a.holds(EX) || a.last.Value != nil {
 		t.Errorf("%v, value %x", a.mode, a.last.Value)
+	}
+	c.windDown()
+}
+
+// The master that is asked to adopt a claim dies: whether it held the name while the
+// claim was open nobody can tell any more, so it counts as a conflict.
+func TestRecoverAdopting(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.oldMaster("x", 2, 3)
+	l := c.node(1).lock(x, EX, NewName)
+	c.one(1, 3, x, wire.Notify)
+	c.one(3, 1, x, wire.Reject) // ADOPT is on its way
+	c.node(2).crash(true)
+	c.change()
+	if !l.lost || !slices.Equal(c.node(1).conflicts, []string{x}) {
+		t.Errorf("lost %v, conflicts %q", l.lost, c.node(1).conflicts)
+	}
+	c.settle()
+	f := c.node(4).lock(x, EX, 0)
+	c.settle()
+	if !f.holds(EX) {
+		t.Errorf("the name hangs: %v", f.mode)
+	}
+	c.windDown()
+}
+
+// An ADOPT has overtaken the YOU of a directory node that dies with it. The life that
+// it names never was: the claim goes on.
+func TestRecoverAdoptOfAProposal(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.name("x", 3, 0)
+	l := c.node(2).lock(x, PR, 0)
+	c.one(2, 3, x, wire.Lookup) // YOU is on its way
+	n := c.node(1).lock(x, EX, NewName)
+	c.one(1, 3, x, wire.Notify)
+	c.one(3, 1, x, wire.Reject)
+	c.one(1, 2, x, wire.Adopt) // kept
+	c.node(3).crash(true)
+	c.change()
+	if !c.on(2, 1, x, wire.NotMaster) {
+		t.Errorf("node 2 answers %v", c.pending(2, 1, x))
+	}
+	c.settle()
+	if n.lost == n.holds(EX) || n.holds(EX) == l.holds(PR) {
+		t.Errorf("creator %v, lost %v; the other one %v", n.mode, n.lost, l.mode)
 	}
 	c.windDown()
 }

@@ -93,8 +93,8 @@ func (r *ByteRanges) Name() string { return r.lock.name }
 // grant has crossed that, the range is unlocked again, also where owner had it
 // before; until that is decided, owner's next request waits.
 //
-// Errors: ErrDeadlock, ErrInvalid, ErrLimit, ErrNotHeld (closed before), ErrLost,
-// ErrClosed.
+// Errors: ErrDeadlock (a DeadlockError, which names the circle), ErrInvalid, ErrLimit,
+// ErrNotHeld (closed before), ErrLost, ErrClosed.
 func (r *ByteRanges) Lock(ctx context.Context, owner OwnerID, t RangeType, start, length int64) error {
 	_, err := r.do(ctx, "lock", owner, t, start, length, 0)
 	return err
@@ -141,13 +141,17 @@ func (r *ByteRanges) Close(ctx context.Context) error {
 }
 
 func rangeLock(h *byterange.Held) RangeLock {
-	l := RangeLock{
-		Node: wire.NodeOf(h.Owner.Node), Owner: OwnerID(h.Owner.Number), Type: h.Type, Start: h.Start,
-	}
-	if h.End != byterange.Last {
-		l.Length = h.End - h.Start + 1
-	}
+	l := RangeLock{Node: wire.NodeOf(h.Owner.Node), Owner: OwnerID(h.Owner.Number), Type: h.Type}
+	l.Start, l.Length = startLength(h.Start, h.End)
 	return l
+}
+
+// startLength gives a range as struct flock has it.
+func startLength(start, end int64) (int64, int64) {
+	if end == byterange.Last {
+		return start, 0
+	}
+	return start, end - start + 1
 }
 
 // check finds what no request may have.

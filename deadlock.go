@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
 // DeadlockError is why a request or conversion was ended that waited in a
-// circle: the error of Lock, Convert and their kin. errors.Is(err, ErrDeadlock)
+// circle: the error of Lock, Convert and their kin, and of ByteRanges.Lock. errors.Is(err, ErrDeadlock)
 // holds for it; errors.As finds it.
 type DeadlockError struct {
 	// Cycle says who waits for whom. The first edge is of the request that was
 	// ended; who holds what it wants is the owner that waits in the next one, and
 	// the last leads back to the first. (Where a request waits because another is
-	// ahead of it in the queue, the next edge is that one's.) At most 32 edges.
+	// ahead of it in the queue, the next edge is that one's.) At most 32 edges: of
+	// a longer circle within the byte ranges of one name the first ones.
 	Cycle []DeadlockEdge
 }
 
@@ -33,6 +35,8 @@ type DeadlockParty struct {
 	Session uint64  // the client's session at that node; 0: a program that embeds the node
 	Owner   OwnerID // its number there; 0: a lock without an owner
 	Mode    Mode
+
+	Start, Length int64 // with Bytes: what is wanted, or held in the way of it; length 0: to the end
 }
 
 func (e *DeadlockError) Error() string {
@@ -55,9 +59,8 @@ func (e *DeadlockError) Unwrap() error { return ErrDeadlock }
 // node 1 holds in EX.
 func (e DeadlockEdge) String() string {
 	if e.Bytes {
-		kinds := map[Mode]RangeType{PR: ReadRange, EX: WriteRange}
-		return fmt.Sprintf("%v wants a %v lock on bytes of %q, where %v has a %v lock",
-			e.Waiter, kinds[e.Waiter.Mode], e.Name, e.Holder, kinds[e.Holder.Mode])
+		return fmt.Sprintf("%v wants %s of %q, where %v has %s",
+			e.Waiter, e.Waiter.bytes(), e.Name, e.Holder, e.Holder.bytes())
 	}
 	if e.Ahead {
 		return fmt.Sprintf("%v wants %q in %v, behind %v, who wants it in %v", e.Waiter, e.Name, e.Waiter.Mode, e.Holder, e.Holder.Mode)
@@ -77,14 +80,32 @@ func (p DeadlockParty) String() string {
 	return fmt.Sprintf("%s on node %d", who, p.Node)
 }
 
+// bytes gives "a write lock on bytes 10-19".
+func (p *DeadlockParty) bytes() string {
+	t := ReadRange
+	if p.Mode == EX {
+		t = WriteRange
+	}
+	end := byterange.Last
+	if p.Length != 0 {
+		end = p.Start + p.Length - 1
+	}
+	return fmt.Sprintf("a %v lock on bytes %v", t, byterange.Range{Start: p.Start, End: end})
+}
+
 // deadlockError makes the error of a path of wire edges.
 func deadlockError(path wire.Path) *DeadlockError {
 	err := &DeadlockError{}
 	for _, e := range path.Edges() {
-		err.Cycle = append(err.Cycle, DeadlockEdge{
-			Name: string(e.Name), Waiter: deadlockParty(&e.Waiter), Holder: deadlockParty(&e.Blocker), Ahead: e.Ahead,
-			Bytes: e.Bytes,
-		})
+		edge := DeadlockEdge{
+			Name: string(e.Name), Waiter: deadlockParty(&e.Waiter), Holder: deadlockParty(&e.Blocker),
+			Ahead: e.Ahead, Bytes: e.Bytes,
+		}
+		if e.Bytes {
+			edge.Waiter.Start, edge.Waiter.Length = startLength(e.Waiter.Start, e.Waiter.End)
+			edge.Holder.Start, edge.Holder.Length = startLength(e.Blocker.Start, e.Blocker.End)
+		}
+		err.Cycle = append(err.Cycle, edge)
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package lockify
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,6 +50,89 @@ func testCycle(t *testing.T, e *env) {
 	expect(t, "the older owner's request", got.err, nil)
 	e.unlock(t, got.l)
 	e.unlock(t, a)
+}
+
+// checkCycle: err names these edges. All parties are of sessions, or none.
+func checkCycle(t *testing.T, err error, want []DeadlockEdge, sessions bool) {
+	t.Helper()
+	var d *DeadlockError
+	if !errors.As(err, &d) || !errors.Is(err, ErrDeadlock) {
+		t.Fatalf("error %v", err)
+	}
+	var got []DeadlockEdge
+	for _, e := range d.Cycle {
+		for _, p := range []*DeadlockParty{&e.Waiter, &e.Holder} {
+			if (p.Session != 0) != sessions {
+				t.Errorf("%v", p)
+			}
+			p.Session = 0
+		}
+		got = append(got, e)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("cycle %v\nwant  %v", got, want)
+	}
+}
+
+// Circles of byte ranges of two names, and of byte ranges and a lock.
+func TestDeadlockByteRanges(t *testing.T) {
+	eachWay(t, func(t *testing.T, e *env) {
+		for range 4 { // so that either node is master of some
+			testByteCycle(t, e)
+			testMixedCycle(t, e)
+		}
+	})
+}
+
+func testByteCycle(t *testing.T, e *env) {
+	x, y := e.name(), e.name()
+	older := e.a.NewOwner()
+	e.b.NewOwner()
+	younger := e.b.NewOwner()
+	ax, ay, bx, by := e.openBytes(t, e.a, x), e.openBytes(t, e.a, y), e.openBytes(t, e.b, x), e.openBytes(t, e.b, y)
+	expect(t, "Lock", ax.Lock(e.ctx, older, ReadRange, 100, 0), nil)
+	expect(t, "Lock", by.Lock(e.ctx, younger, WriteRange, 0, 10), nil)
+	first := beginBytes(e.ctx, ay, older, ReadRange, 5, 20)
+	start := time.Now()
+	err := bx.Lock(e.ctx, younger, WriteRange, 200, 100)
+	t.Logf("found after %v: %v", time.Since(start), err)
+	checkCycle(t, err, []DeadlockEdge{{
+		Name: x, Bytes: true,
+		Waiter: DeadlockParty{Node: 2, Owner: younger, Mode: EX, Start: 200, Length: 100},
+		Holder: DeadlockParty{Node: 1, Owner: older, Mode: PR, Start: 100},
+	}, {
+		Name: y, Bytes: true,
+		Waiter: DeadlockParty{Node: 1, Owner: older, Mode: PR, Start: 5, Length: 20},
+		Holder: DeadlockParty{Node: 2, Owner: younger, Mode: EX, Length: 10},
+	}}, e.dial != nil)
+	expect(t, "Unlock", by.Unlock(e.ctx, younger, 0, 0), nil)
+	expect(t, "the older owner's request", wait(t, e.ctx, "the grant", first), nil)
+	for _, r := range []*ByteRanges{ax, ay, bx, by} {
+		expect(t, "Close", r.Close(e.ctx), nil)
+	}
+}
+
+func testMixedCycle(t *testing.T, e *env) {
+	x, y := e.name(), e.name()
+	older := e.a.NewOwner()
+	e.b.NewOwner()
+	younger := e.b.NewOwner()
+	l := e.must(t, e.a, x, CW, Owner(older))
+	ay, by := e.openBytes(t, e.a, y), e.openBytes(t, e.b, y)
+	expect(t, "Lock", by.Lock(e.ctx, younger, ReadRange, 0, 10), nil)
+	first := beginBytes(e.ctx, ay, older, WriteRange, 9, 0)
+	_, err := e.b.Lock(e.ctx, x, PR, Owner(younger))
+	checkCycle(t, err, []DeadlockEdge{{
+		Name: x, Waiter: DeadlockParty{Node: 2, Owner: younger, Mode: PR}, Holder: DeadlockParty{Node: 1, Owner: older, Mode: CW},
+	}, {
+		Name: y, Bytes: true,
+		Waiter: DeadlockParty{Node: 1, Owner: older, Mode: EX, Start: 9},
+		Holder: DeadlockParty{Node: 2, Owner: younger, Mode: PR, Length: 10},
+	}}, e.dial != nil)
+	expect(t, "Close", by.Close(e.ctx), nil)
+	expect(t, "the older owner's request", wait(t, e.ctx, "the grant", first), nil)
+	expect(t, "Close", ay.Close(e.ctx), nil)
+	e.unlock(t, l)
 }
 
 // A conversion that is ended keeps its mode; LockAsync is told the same.
@@ -126,11 +210,19 @@ func TestDeadlockSessions(t *testing.T) {
 
 func TestDeadlockErrorText(t *testing.T) {
 	err := &DeadlockError{Cycle: []DeadlockEdge{
-		{Name: "x", Waiter: DeadlockParty{2, 0, 2, PR}, Holder: DeadlockParty{1, 9, 1, EX}},
-		{Name: "y\x00", Waiter: DeadlockParty{1, 9, 1, EX}, Holder: DeadlockParty{3, 0, 0, CW}, Ahead: true},
+		{Name: "x", Waiter: DeadlockParty{Node: 2, Owner: 2, Mode: PR}, Holder: DeadlockParty{Node: 1, Session: 9, Owner: 1, Mode: EX}},
+		{
+			Name: "y\x00", Waiter: DeadlockParty{Node: 1, Session: 9, Owner: 1, Mode: EX},
+			Holder: DeadlockParty{Node: 3, Mode: CW}, Ahead: true,
+		},
+		{
+			Name: "z", Waiter: DeadlockParty{Node: 1, Owner: 3, Mode: PR, Start: 10, Length: 5},
+			Holder: DeadlockParty{Node: 2, Owner: 2, Mode: EX, Start: 7}, Bytes: true,
+		},
 	}}
 	want := `lockify: deadlock: owner 2 on node 2 wants "x" in PR, which owner 1 of session 9 on node 1 holds in EX; ` +
-		`owner 1 of session 9 on node 1 wants "y\x00" in EX, behind somebody on node 3, who wants it in CW`
+		`owner 1 of session 9 on node 1 wants "y\x00" in EX, behind somebody on node 3, who wants it in CW; ` +
+		`owner 3 on node 1 wants a read lock on bytes 10-14 of "z", where owner 2 on node 2 has a write lock on bytes 7-end`
 	if err.Error() != want {
 		t.Errorf("%s\nwant\n%s", err, want)
 	}

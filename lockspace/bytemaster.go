@@ -91,7 +91,7 @@ func (s *Shard) bytesHere(r *resource, w *byterange.Request) {
 // waitBytes lets w wait, unless it would wait for itself.
 func (s *Shard) waitBytes(r *resource, w *byterange.Request) {
 	if path := r.bytes.Deadlock(w); path != nil {
-		s.bytesDone(r, w, &ByteOutcome{Status: wire.Deadlock, Blocker: path[0]}, ungated)
+		s.refuseBytes(r, w, path)
 		return
 	}
 	if w.Owner.Node == s.cfg.Self {
@@ -154,9 +154,19 @@ func (s *Shard) recheckBytes(r *resource, o byterange.Owner) {
 	for _, w := range b.Waits(o) {
 		if path := b.Deadlock(w); path != nil {
 			b.Remove(w)
-			s.bytesDone(r, w, &ByteOutcome{Status: wire.Deadlock, Blocker: path[0]}, ungated)
+			s.refuseBytes(r, w, path)
 		}
 	}
+}
+
+// refuseBytes ends w, which waits for itself.
+func (s *Shard) refuseBytes(r *resource, w *byterange.Request, circle []byterange.Wait) {
+	o := ByteOutcome{Status: wire.Deadlock, Blocker: circle[0].Blocker.Held}
+	for i := range circle[:min(len(circle), wire.MaxEdges)] {
+		e := byteEdge(r, circle[i].Waiter, &circle[i].Blocker)
+		o.Cycle = o.Cycle.Append(&e)
+	}
+	s.bytesDone(r, w, &o, ungated)
 }
 
 // bytesDone tells the owner of w that it has ended.

@@ -52,17 +52,19 @@ func (s *Shard) byteBlockers(r *resource, w *byterange.Request, round uint32) (f
 func byteEdge(r *resource, w *byterange.Request, b *byterange.Block) wire.Edge {
 	return wire.Edge{
 		Name: r.name(), Life: r.life, Bytes: true,
-		Waiter:  byteParty(&w.Owner, uint32(w.ID), w.Type),
-		Blocker: byteParty(&b.Owner, uint32(b.Since), b.Type),
+		Waiter:  byteParty(&w.Owner, uint32(w.ID), w.Lock),
+		Blocker: byteParty(&b.Owner, uint32(b.Since), b.Lock),
 	}
 }
 
-func byteParty(o *byterange.Owner, op uint32, t byterange.Type) wire.Party {
+func byteParty(o *byterange.Owner, op uint32, l byterange.Lock) wire.Party {
 	mode := EX
-	if t == byterange.Read {
+	if l.Type == byterange.Read {
 		mode = PR
 	}
-	return wire.Party{Instance: o.Node, Lock: o.Handle, Op: op, Owner: o.Number, Mode: uint8(mode)}
+	return wire.Party{
+		Instance: o.Node, Lock: o.Handle, Op: op, Owner: o.Number, Mode: uint8(mode), Start: l.Start, End: l.End,
+	}
 }
 
 // byteRequest finds a request that waits at its master, by the lower half of its

@@ -1,6 +1,7 @@
 package lockspace
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/lockspace/byterange"
@@ -48,8 +49,8 @@ func TestByteCircle(t *testing.T) {
 			}
 			if tc.ends {
 				types := func(i int) Mode { return map[byterange.Type]Mode{rd: PR, wr: EX}[tc.types[i]] }
-				want := "2/2 " + at[0][1].name + " " + types(3).String() + " bytes < " + types(0).String() + " 1/1, " +
-					"1/1 " + at[1][1].name + " " + types(2).String() + " bytes < " + types(1).String() + " 2/2"
+				want := fmt.Sprintf("2/2 %s %v 9-9<%v 0-9 1/1, 1/1 %s %v 5-14<%v 0-9 2/2",
+					at[0][1].name, types(3), types(0), at[1][1].name, types(2), types(1))
 				if got := cycleText(second.out.Cycle); got != want {
 					t.Errorf("cycle %s\nwant  %s", got, want)
 				}

@@ -45,7 +45,7 @@ type ByteOutcome struct {
 	Status  Status
 	Hops    uint8          // one-way messages between nodes that the request waited for
 	Blocker byterange.Held // WouldBlock, Deadlock, test: a lock that is in the way; type None: there is none
-	Cycle   wire.Path      // Deadlock: who waits for whom, valid during the call; nil: within the name
+	Cycle   wire.Path      // Deadlock: who waits for whom, valid during the call; of a long circle the first MaxEdges
 }
 
 const byteFlags = NoQueue | TestRange

@@ -249,6 +249,11 @@ func TestBytesDeadlock(t *testing.T) {
 		if bad.out.Blocker.Owner.Number != 10 || wire.NodeOf(bad.out.Blocker.Owner.Node) != uint16(nodes[0]) {
 			t.Errorf("in the way is %+v", bad.out.Blocker)
 		}
+		want := fmt.Sprintf("%d/12 %[4]s PR 0-0<EX 0-0 %[2]d/10, %[2]d/10 %[4]s PR 1-1<EX 1-1 %[3]d/11, %[3]d/11 %[4]s EX 2-2<EX 2-2 %[1]d/12",
+			nodes[2], nodes[0], nodes[1], x)
+		if got := cycleText(bad.out.Cycle); got != want {
+			t.Errorf("cycle %s\nwant  %s", got, want)
+		}
 		h[2].bytes(12, off, 2, 2, 0)
 		c.settle()
 		if !w1.is(wire.OK) || !w0.is(running) {

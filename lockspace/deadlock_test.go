@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -36,19 +37,21 @@ func (c *cluster) pass(ms int) {
 
 // cycleText gives a cycle in one line: "1/3 a EX<PR 2/4, ..." is owner 3 of
 // node 1, which wants a in EX, held in PR by owner 4 of node 2; "<<" says that
-// that one is ahead in the queue.
+// that one is ahead in the queue. Of byte ranges: "1/3 a EX 0-9<PR 4-4 2/4".
 func cycleText(p wire.Path) string {
 	var out []string
 	for _, e := range p.Edges() {
 		arrow := "<"
-		switch {
-		case e.Ahead:
+		if e.Ahead {
 			arrow = "<<"
-		case e.Bytes:
-			arrow = " bytes < "
 		}
-		out = append(out, fmt.Sprintf("%d/%d %s %v%s%v %d/%d", wire.NodeOf(e.Waiter.Instance), e.Waiter.Owner, e.Name,
-			Mode(e.Waiter.Mode), arrow, Mode(e.Blocker.Mode), wire.NodeOf(e.Blocker.Instance), e.Blocker.Owner))
+		wants, has := fmt.Sprint(Mode(e.Waiter.Mode)), fmt.Sprint(Mode(e.Blocker.Mode))
+		if e.Bytes {
+			wants += fmt.Sprint(" ", byterange.Range{Start: e.Waiter.Start, End: e.Waiter.End})
+			has += fmt.Sprint(" ", byterange.Range{Start: e.Blocker.Start, End: e.Blocker.End})
+		}
+		out = append(out, fmt.Sprintf("%d/%d %s %s%s%s %d/%d", wire.NodeOf(e.Waiter.Instance), e.Waiter.Owner, e.Name,
+			wants, arrow, has, wire.NodeOf(e.Blocker.Instance), e.Blocker.Owner))
 	}
 	return strings.Join(out, ", ")
 }

@@ -138,6 +138,14 @@
 //	    46   29 blocker  instance, lock, op (4), owner, mode (1) held, or wanted if it is ahead
 //	    75  1+n name     u8 n, n bytes; 1 to 64
 //
+// and, of kind 2, which bytes the waiter wants, and which the blocker has:
+//
+//	offset size field
+//	  76+n    8 start    of the waiter: the first byte, at most 1<<63 - 1
+//	  84+n    8 end      of the waiter: the last byte, from start to 1<<63 - 1; else refused
+//	  92+n    8 start    of the blocker
+//	 100+n    8 end      of the blocker
+//
 // As an example, a CONFIRM of claim 3 for the name "ab" with life 1/2:
 //
 //	05 00 1f 00 02 61 62 01 00 00 00 00 00 00 00 02

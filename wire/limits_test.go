@@ -15,7 +15,7 @@ func largest(t Type) Msg {
 		m.Locks = m.Locks.Append(LockRec{Lock: 7, Granted: 5, Wanted: NoMode})
 	}
 	for range MaxEdges {
-		m.Path = m.Path.Append(&Edge{Name: pattern(1, MaxName), Waiter: Party{Mode: 5}})
+		m.Path = m.Path.Append(&Edge{Name: pattern(1, MaxName), Waiter: Party{Mode: 5}, Bytes: true})
 	}
 	for range MaxRanges {
 		m.Ranges = m.Ranges.Append(RangeRec{Owner: 7, End: 1<<63 - 1, Type: 2})
@@ -52,7 +52,7 @@ func TestAppendOverLimit(t *testing.T) {
 		{"locks", Msg{Type: Adopt, Locks: make([]byte, (MaxLocks+1)*LockRecSize)}, "lock list of 513"},
 		{"half lock", Msg{Type: Adopt, Locks: make([]byte, LockRecSize+1)}, "piece of a lock record of 1"},
 		{"ranges", Msg{Type: RangeOp, Ranges: make([]byte, (MaxRanges+1)*RangeRecSize)}, "range list of 1025"},
-		{"path", Msg{Type: Chase, Path: make([]byte, maxPathBytes+1)}, "path of 4481"},
+		{"path", Msg{Type: Chase, Path: make([]byte, maxPathBytes+1)}, "path of 5505"},
 		{"half range", Msg{Type: RangeOp, Ranges: make([]byte, RangeRecSize+1)}, "piece of a range record of 1"},
 		{"entries", Msg{Type: Return, Entries: make([]byte, MaxEntries+1)}, "list of entries of 16385"},
 		{"type", Msg{Type: 63}, "no message type 63"},
@@ -131,6 +131,12 @@ func badMessages() map[string]badBytes {
 	hugePath := append(chase.Append(nil)[:pathAt], make([]byte, maxPathBytes+1)...)
 	binary.LittleEndian.PutUint16(hugePath[pathAt-2:], maxPathBytes+1)
 
+	bytes := Msg{Type: Chase, Path: Path(nil).Append(&Edge{Name: []byte("b"), Bytes: true, Waiter: Party{Start: 4, End: 5}})}
+	startAt := pathAt + edgeSize + 1
+	shortRanges := bytes.Append(nil)
+	shortRanges = shortRanges[:len(shortRanges)-1]
+	binary.LittleEndian.PutUint16(shortRanges[pathAt-2:], uint16(edgeSize+edgeRanges))
+
 	return map[string]badBytes{
 		"nothing":          {nil, ErrTruncated},
 		"half_header":      {[]byte{4, 0, 4}, ErrTruncated},
@@ -175,7 +181,11 @@ func badMessages() map[string]badBytes {
 		"path_half_edge":   {withLength(shortPath), ErrTruncated},
 		"path_33":          {withLength(longPath), ErrTooLarge},
 		"path_over":        {patched(chase, pathAt-2, 255, 0), ErrTruncated},
-		"path_4481":        {withLength(hugePath), ErrTooLarge},
+		"path_start_neg":   {patched(bytes, startAt+7, 0x80), ErrField},
+		"path_end_before":  {patched(bytes, startAt+8, 3), ErrField},
+		"path_end_neg":     {patched(bytes, startAt+31, 0x80), ErrField},
+		"path_half_ranges": {withLength(shortRanges), ErrTruncated},
+		"path_5505":        {withLength(hugePath), ErrTooLarge},
 		"ranges_1025":      {withLength(longRanges), ErrTooLarge},
 		"ranges_over":      {patched(rangeReq, rangesAt, 3, 0), ErrTruncated},
 		"range_start_neg":  {patched(rangeReq, rangeAt+15, 0x80), ErrField},

@@ -12,7 +12,15 @@ const MaxEdges = 32
 const (
 	partySize    = 29
 	edgeSize     = 1 + 16 + 2*partySize + 1 // without the name's bytes
-	maxPathBytes = MaxEdges * (edgeSize + MaxName)
+	edgeRanges   = 4 * 8                    // behind the name: start and end for each party, if Bytes
+	maxPathBytes = MaxEdges * (edgeSize + MaxName + edgeRanges)
+)
+
+// Kinds of edges.
+const (
+	edgeHolds = iota
+	edgeAhead
+	edgeBytes
 )
 
 // Party is one end of an Edge: a lock, and for whom it is.
@@ -22,6 +30,8 @@ type Party struct {
 	Op       uint32
 	Owner    uint64 // unique at Instance; 0: nobody
 	Mode     uint8
+
+	Start, End int64 // if the edge is of byte ranges: the first and the last one, 0 <= Start <= End
 }
 
 // Edge says that one lock waits for another on the same name.
@@ -42,31 +52,44 @@ type Path []byte
 func (p Path) Append(e *Edge) Path {
 	mustFit("name", len(e.Name), MaxName)
 	le := binary.LittleEndian
-	bits := byte(0)
+	kind := byte(edgeHolds)
 	switch {
 	case e.Ahead:
-		bits = 1
+		kind = edgeAhead
 	case e.Bytes:
-		bits = 2
+		kind = edgeBytes
 	}
-	p = append(p, bits)
+	p = append(p, kind)
 	p = le.AppendUint64(le.AppendUint64(p, e.Life.Instance), e.Life.Counter)
 	for _, q := range []*Party{&e.Waiter, &e.Blocker} {
 		p = le.AppendUint64(le.AppendUint64(p, q.Instance), q.Lock)
 		p = append(le.AppendUint64(le.AppendUint32(p, q.Op), q.Owner), q.Mode)
 	}
-	return append(append(p, byte(len(e.Name))), e.Name...)
+	p = append(append(p, byte(len(e.Name))), e.Name...)
+	if e.Bytes {
+		for _, q := range []*Party{&e.Waiter, &e.Blocker} {
+			p = le.AppendUint64(le.AppendUint64(p, uint64(q.Start)), uint64(q.End))
+		}
+	}
+	return p
 }
 
 // next decodes the first edge of a path that check has accepted.
 func (p Path) next() (e Edge, rest Path) {
 	le := binary.LittleEndian
-	e.Ahead, e.Bytes = p[0] == 1, p[0] == 2
+	e.Ahead, e.Bytes = p[0] == edgeAhead, p[0] == edgeBytes
 	e.Life = Life{le.Uint64(p[1:]), le.Uint64(p[9:])}
 	e.Waiter, e.Blocker = party(p[17:]), party(p[17+partySize:])
 	end := edgeSize + int(p[edgeSize-1])
 	e.Name = p[edgeSize:end:end]
-	return e, p[end:]
+	p = p[end:]
+	if e.Bytes {
+		for i, q := range []*Party{&e.Waiter, &e.Blocker} {
+			q.Start, q.End = int64(le.Uint64(p[16*i:])), int64(le.Uint64(p[16*i+8:]))
+		}
+		p = p[edgeRanges:]
+	}
+	return e, p
 }
 
 func party(b []byte) Party {
@@ -116,17 +139,26 @@ func (p Path) check() error {
 		case len(p) < edgeSize:
 			return fmt.Errorf("%w: edge %d of a path", ErrTruncated, n)
 		}
-		size := int(p[edgeSize-1])
+		size, rest := int(p[edgeSize-1]), 0
+		if p[0] == edgeBytes {
+			rest = edgeRanges
+		}
 		switch {
 		case size > MaxName:
 			return fmt.Errorf("%w: name of %d bytes in edge %d of a path", ErrTooLarge, size, n)
-		case size == 0, p[0] > 2, p[16+partySize] > maxMode, p[16+2*partySize] > maxMode:
-			return fmt.Errorf("%w: bits %d, modes %d and %d, name of %d bytes in edge %d of a path",
+		case size == 0, p[0] > edgeBytes, p[16+partySize] > maxMode, p[16+2*partySize] > maxMode:
+			return fmt.Errorf("%w: kind %d, modes %d and %d, name of %d bytes in edge %d of a path",
 				ErrField, p[0], p[16+partySize], p[16+2*partySize], size, n)
-		case len(p) < edgeSize+size:
-			return fmt.Errorf("%w: name in edge %d of a path", ErrTruncated, n)
+		case len(p) < edgeSize+size+rest:
+			return fmt.Errorf("%w: name or bytes in edge %d of a path", ErrTruncated, n)
 		}
-		p = p[edgeSize+size:]
+		e, next := p.next()
+		for _, q := range []*Party{&e.Waiter, &e.Blocker} {
+			if q.Start < 0 || q.End < q.Start {
+				return fmt.Errorf("%w: bytes %d to %d in edge %d of a path", ErrField, q.Start, q.End, n)
+			}
+		}
+		p = next
 	}
 	return nil
 }

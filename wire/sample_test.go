@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"flag"
+	"math"
 	"math/rand/v2"
 	"testing"
 )
@@ -140,27 +141,34 @@ func random(r *rand.Rand, t Type) Msg {
 func samplePath() Path {
 	return Path(nil).Append(&Edge{
 		Name: []byte("one"), Life: Life{0x0f0e0d0c0b0a0908, 0x1f1e1d1c1b1a1918},
-		Waiter:  Party{0x2f2e2d2c2b2a2928, 0x3f3e3d3c3b3a3938, 0x43424140, 0x4f4e4d4c4b4a4948, 5},
-		Blocker: Party{0x5f5e5d5c5b5a5958, 0x6f6e6d6c6b6a6968, 0x73727170, 0x7f7e7d7c7b7a7978, 3}, Ahead: true,
+		Waiter:  Party{0x2f2e2d2c2b2a2928, 0x3f3e3d3c3b3a3938, 0x43424140, 0x4f4e4d4c4b4a4948, 5, 0, 0},
+		Blocker: Party{0x5f5e5d5c5b5a5958, 0x6f6e6d6c6b6a6968, 0x73727170, 0x7f7e7d7c7b7a7978, 3, 0, 0}, Ahead: true,
 	}).Append(&Edge{
 		Name: []byte("the other"), Life: Life{0x8f8e8d8c8b8a8988, 0x9f9e9d9c9b9a9998},
-		Waiter: Party{1, 2, 3, 4, 0}, Blocker: Party{5, 6, 7, 8, 1},
+		Waiter: Party{1, 2, 3, 4, 0, 0, 0}, Blocker: Party{5, 6, 7, 8, 1, 0, 0},
 	}).Append(&Edge{
-		Name: []byte("bytes"), Life: Life{2, 3}, Waiter: Party{1, 2, 3, 4, 3}, Blocker: Party{5, 6, 7, 8, 5}, Bytes: true,
+		Name: []byte("bytes"), Life: Life{2, 3}, Bytes: true,
+		Waiter: Party{1, 2, 3, 4, 3, 0, math.MaxInt64}, Blocker: Party{5, 6, 7, 8, 5, 0x102030405, 0x102030406},
 	})
 }
 
 func appendRandomEdge(r *rand.Rand, p Path) Path {
+	kind := r.IntN(3)
 	party := func() Party {
-		return Party{r.Uint64(), r.Uint64(), r.Uint32(), r.Uint64(), uint8(r.IntN(maxMode + 1))}
+		p := Party{r.Uint64(), r.Uint64(), r.Uint32(), r.Uint64(), uint8(r.IntN(maxMode + 1)), 0, 0}
+		if kind == edgeBytes {
+			p.Start = r.Int64()
+			p.End = p.Start | r.Int64()
+		}
+		return p
 	}
 	name := make([]byte, 1+r.IntN(MaxName))
 	for i := range name {
 		name[i] = byte(r.Uint32())
 	}
-	kind := r.IntN(3)
 	return p.Append(&Edge{
-		Name: name, Life: Life{r.Uint64(), r.Uint64()}, Waiter: party(), Blocker: party(), Ahead: kind == 1, Bytes: kind == 2,
+		Name: name, Life: Life{r.Uint64(), r.Uint64()}, Waiter: party(), Blocker: party(),
+		Ahead: kind == edgeAhead, Bytes: kind == edgeBytes,
 	})
 }
 

@@ -4,12 +4,18 @@ package byterange
 // one request looks at. A cycle that is longer to find stays.
 const maxEdges = 1 << 14
 
+// Wait is that a request waits for the owner of a lock in its way.
+type Wait struct {
+	Waiter  *Request
+	Blocker Block
+}
+
 // Deadlock says whether q, which does not wait yet, would wait for itself: a
 // lock in its way belongs to an owner that waits, for an owner that waits, ...
-// for q's owner. An owner is the same here through whatever handle of its node. It gives the locks on the way, the one that blocks q first,
-// and the one of q's owner last; nil: there is no such way. (The kernel's
-// posix_locks_deadlock, for requests that wait for several owners.)
-func (t *Table) Deadlock(q *Request) []Held {
+// for q's owner. An owner is the same here through whatever handle of its node.
+// It gives who waits for whom, from q to q's owner; nil: there is no such way.
+// (The kernel's posix_locks_deadlock, for requests that wait for several owners.)
+func (t *Table) Deadlock(q *Request) []Wait {
 	s := search{t: t, goal: q.Owner.anyHandle(), seen: map[Owner]bool{}, edges: maxEdges}
 	if !s.from(q) {
 		return nil
@@ -41,7 +47,7 @@ type search struct {
 	t     *Table
 	goal  Owner
 	seen  map[Owner]bool
-	path  []Held
+	path  []Wait
 	edges int
 }
 
@@ -62,7 +68,7 @@ func (s *search) from(q *Request) bool {
 		if !ok {
 			continue
 		}
-		s.path = append(s.path, Held{p.Owner, l})
+		s.path = append(s.path, Wait{q, Block{Held{p.Owner, l}, p.gave}})
 		who := p.anyHandle()
 		if who == s.goal {
 			return true

@@ -355,9 +355,7 @@ func TestRandom(t *testing.T) {
 						break
 					}
 					deadlocks++
-					if path[len(path)-1].Owner.anyHandle() != q.Owner.anyHandle() {
-						t.Fatalf("the way %v does not end at %v", path, q.Owner)
-					}
+					checkWay(t, path, q)
 				case p < 8:
 					put(q.Owner, None, q.Range)
 				case p < 9 && len(tb.queue) > 0:
@@ -425,6 +423,23 @@ func TestDeadlockBound(t *testing.T) {
 		if (path != nil) != c.want || c.want && len(path) != c.owners {
 			t.Errorf("%d owners: a way of %d", c.owners, len(path))
 		}
+	}
+}
+
+// checkWay: each of a way's locks is in the way of its request, and its owner's is
+// the next one, the last one's the first.
+func checkWay(t *testing.T, way []Wait, q *Request) {
+	t.Helper()
+	for i, w := range way {
+		if w.Blocker.Owner == w.Waiter.Owner || !w.Blocker.overlaps(w.Waiter.Range) || !w.Blocker.Type.excludes(w.Waiter.Type) {
+			t.Fatalf("%v is not in the way of %+v", w.Blocker, w.Waiter)
+		}
+		if next := way[(i+1)%len(way)].Waiter; next.Owner.anyHandle() != w.Blocker.Owner.anyHandle() {
+			t.Fatalf("%v is followed by a request of %v", w.Blocker, next.Owner)
+		}
+	}
+	if way[0].Waiter != q {
+		t.Fatalf("the way begins at %+v, not %+v", way[0].Waiter, q)
 	}
 }
 

@@ -67,6 +67,15 @@ func byteParty(o *byterange.Owner, op uint32, l byterange.Lock) wire.Party {
 	}
 }
 
+// byteHolder is byteParty undone.
+func byteHolder(p *wire.Party) (byterange.Owner, byterange.Type, byterange.Range) {
+	t := byterange.Write
+	if Mode(p.Mode) == PR {
+		t = byterange.Read
+	}
+	return byterange.Owner{Node: p.Instance, Handle: p.Lock, Number: p.Owner}, t, byterange.Range{Start: p.Start, End: p.End}
+}
+
 // byteRequest finds a request that waits at its master, by the lower half of its
 // number.
 func (r *resource) byteRequest(node, handle uint64, id uint32) *byterange.Request {

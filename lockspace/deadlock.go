@@ -25,6 +25,9 @@ import (
 //     owner would be a false one: it may wait elsewhere for us, and yet we are
 //     granted as soon as its request here is.
 //
+// A request for a byte range is a waiting request, too; byteprobe.go says for whom
+// it waits.
+//
 // A cycle is a deadlock. A holder without an owner ends every path: nobody
 // knows for what it waits.
 //
@@ -46,18 +49,19 @@ import (
 //
 // No phantom. A path is put together from edges that were seen at different
 // times, so the first of them may be gone when the last is found. Hence the
-// path goes back over its edges, the last one excepted, to each edge's master
-// (VERIFY), and only if all stand still is the victim's request ended, by its
-// own master, in the step that finds its edge to stand. Let t be the moment at
-// which the last edge was found. Each edge was seen before t and again after
-// t. It is of one waiting operation and one lock with the mode that it holds
-// or waits for (lock ids are never used again, each operation of a lock has
-// its own number, and a granted mode does not come back within one operation),
-// so it stood all the time between, and at t. The last edge stood at t, too.
-// So at t the cycle was there, whole; and a cycle does not end by itself. It
-// may have been broken since by a cancel, a timeout or another victim; then
-// that lets the request be granted, or takes it away, and whatever reaches its
-// master first decides.
+// path goes back over its edges, the last one first, to the node of each edge's
+// blocker and to its master (VERIFY), and only if all stand still is the victim's
+// request ended, by its own master, in the step that finds its edge to stand. Let t
+// be the moment at which the last edge was found. Each edge was seen before t, or at
+// t, and again after t. It is of one waiting operation and one lock with the mode
+// that it holds or waits for (lock ids are never used again, each operation of a
+// lock has its own number, and a granted mode does not come back within one
+// operation), so it stood all the time between, and at t. The blocker's node is
+// asked because an unlock or a down-conversion is done there before the master hears
+// of it: what that sees may have been given up long ago. So at t the cycle was
+// there, whole; and a cycle does not end by itself. It may have been broken since by
+// a cancel, a timeout or another victim; then that lets the request be granted, or
+// takes it away, and whatever reaches its master first decides.
 //
 // Nothing depends on messages arriving: a probe that meets a name whose master
 // is being looked for, or another life, or a limit, is dropped.

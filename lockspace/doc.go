@@ -53,7 +53,7 @@
 //	orphan.go     locks whose program has gone
 //	bytes.go bytemaster.go byterecover.go  byte-range locks: the owner's node,
 //	              the master, new views; package byterange is the table
-//	deadlock.go probe.go  deadlocks across names and nodes
+//	deadlock.go probe.go byteprobe.go  deadlocks across names, byte ranges and nodes
 //	timeout.go    deadlines of requests
 //	known.go      what a node knows of a value, should the master be lost
 //	mode.go flags.go  the kernel's tables and numbers

@@ -93,7 +93,7 @@ func (s *Shard) follow(origin *wire.Party, round uint32, path wire.Path) (closed
 		s.probe(wire.NodeOf(last.Instance), &wire.Msg{Type: wire.Chase, Num: round, Path: path})
 		return false
 	}
-	s.verify(path, n-2)
+	s.verify(path, 2*n-1)
 	return true
 }
 
@@ -264,41 +264,74 @@ func (s *Shard) firstPass(origin *wire.Party, round uint32, w *waiter) bool {
 	return true
 }
 
-// onVerify goes on with verify if edge Num is of a name that is kept here.
+// onVerify goes on with verify if step Num is of a name that is kept here.
 func (s *Shard) onVerify(m *wire.Msg) {
 	s.replenish()
-	if int(m.Num) < m.Path.Len() && s.ofEdge(m.Path.At(int(m.Num))) != nil {
+	if int(m.Num) >= 2*m.Path.Len() {
+		return
+	}
+	e := m.Path.At(int(m.Num / 2))
+	if m.Num%2 == 0 && s.ofEdge(e) != nil || m.Num%2 == 1 && e.Blocker.Instance == s.cfg.Self && s.ofName(&e) != nil {
 		s.verify(m.Path, int(m.Num))
 	}
 }
 
+func (s *Shard) ofName(e *wire.Edge) *resource { return s.names.find(Hash(e.Name), e.Name) }
+
 // ofEdge gives the resource that e is of, if it is mastered by this shard and
 // in the same life.
 func (s *Shard) ofEdge(e wire.Edge) *resource {
-	r := s.names.find(Hash(e.Name), e.Name)
+	r := s.ofName(&e)
 	if r == nil || !r.mastered() || r.life != e.Life {
 		return nil
 	}
 	return r
 }
 
-// verify looks at edges i to 0 of a closed path, those it can here, and sends
-// the path on to the master of the next. Behind the first edge the cycle is
-// proven.
-func (s *Shard) verify(path wire.Path, i int) {
-	for ; i >= 0; i-- {
-		e := path.At(i)
-		r := s.ofEdge(e)
-		if r == nil {
-			s.probe(e.Life.Node(), &wire.Msg{Type: wire.Verify, Num: uint32(i), Path: path})
+// verify looks at a closed path again, step by step down from step k: 2i+1 is
+// whether the blocker of edge i has at its own node what it has at the master, and
+// 2i whether the edge stands there. It takes the steps that it can take here, and
+// sends the path on to the node of the next one. Behind step 0 the cycle is proven.
+func (s *Shard) verify(path wire.Path, k int) {
+	for ; k >= 0; k-- {
+		e := path.At(k / 2)
+		to, here, own := e.Life.Node(), s.ofEdge(e), k%2 == 1
+		switch {
+		case own && (wire.NodeOf(e.Blocker.Instance) == to || s.off(NoAskHolder)):
+			continue
+		case own:
+			to, here = wire.NodeOf(e.Blocker.Instance), nil
+			if e.Blocker.Instance == s.cfg.Self {
+				here = s.ofName(&e)
+			}
+		}
+		if here == nil {
+			s.probe(to, &wire.Msg{Type: wire.Verify, Num: uint32(k), Path: path})
 			return
 		}
-		if !s.stands(r, &e) && !s.off(NoVerify) {
+		if !s.off(NoVerify) && (own && !s.has(here, &e) || !own && !s.stands(here, &e)) {
 			s.stats.Phantoms++
 			return
 		}
 	}
 	s.endDeadlocked(path)
+}
+
+// has says whether the blocker of an edge, a lock of this node, has what it blocks
+// with. It may have given that up, and the master not know it yet.
+func (s *Shard) has(r *resource, e *wire.Edge) bool {
+	b := &e.Blocker
+	if e.Bytes {
+		return r.bytes != nil && r.bytes.Covers(byteHolder(b))
+	}
+	l := s.locks.find(b.Instance, b.Lock)
+	if l == nil || l.res != r || l.dying {
+		return false
+	}
+	if e.Ahead {
+		return uint8(l.wanted) == b.Mode
+	}
+	return uint8(l.granted) == b.Mode
 }
 
 // stands says whether an edge that was seen before is still there.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -112,6 +113,81 @@ func TestPhantom(t *testing.T) {
 		}
 		c.release(c.locks)
 	}
+}
+
+// Who holds what another one waits for has given it up, and then asks for what that
+// one holds: no circle, though the master does not know it yet when all the rest is
+// known. What is given up may be on a slow link, or wait for a fence, as none of the
+// probe's messages does.
+func TestReleaseOnTheWay(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		bytes bool
+		first bool // else the one who looks gives up what he holds, while he waits
+		gives func(held *tlock)
+	}{
+		{"unlock", false, true, func(l *tlock) { l.unlock(0, nil) }},
+		{"conversion", false, true, func(l *tlock) { l.convert(CR, 0, nil) }},
+		{"unlock, last edge", false, false, func(l *tlock) { l.unlock(0, nil) }},
+		{"bytes unlocked", true, true, func(l *tlock) { l.bytes(1, off, 9, 9, 0) }},
+		{"bytes downgraded", true, true, func(l *tlock) { l.bytes(1, rd, 9, 9, 0) }},
+		{"bytes unlocked, last edge", true, false, func(l *tlock) { l.bytes(2, off, 9, 9, 0) }},
+		{"handle closed", true, true, func(l *tlock) { l.unlock(0, nil) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			withAndWithout(t, NoAskHolder, func(c *cluster) string { return releaseOnTheWay(c, tc.bytes, tc.first, tc.gives) })
+		})
+	}
+}
+
+func releaseOnTheWay(c *cluster, bytes, first bool, gives func(held *tlock)) string {
+	x, y := c.mastered("x", 3, 0), c.mastered("y", 4, 0)
+	held := []*tlock{1: nil, 2: nil}
+	ask := func(owner int, name string, mode Mode, typ byterange.Type) func() Status {
+		if bytes {
+			h := c.handle(owner, name)
+			if mode == EX {
+				held[owner] = h
+			}
+			b := h.bytes(uint64(owner), typ, 9*int64(owner&1), 9, 0)
+			return func() Status { return b.out.Status }
+		}
+		l := c.node(owner).newTlock(name, mode, 0)
+		l.owner = uint64(owner)
+		l.ask()
+		if mode == EX {
+			held[owner] = l
+		}
+		return func() Status { return l.last.Status }
+	}
+	ask(1, x, EX, wr)
+	ask(2, y, EX, wr)
+	c.settle()
+	victim := ask(2, x, PR, rd)
+	c.settle()
+	gone, from, to := x, 1, 3
+	if !first {
+		gone, from, to = y, 2, 4
+		ask(1, y, PR, rd)
+		c.settle()
+	}
+	gives(held[from])
+	late := func(l *link) bool { return int(l.from) == from && int(l.to) == to && l.name == gone }
+	if first {
+		ask(1, y, PR, rd)
+	}
+	for range 3 {
+		c.settleBut(late)
+		c.probe(300)
+	}
+	c.settleBut(late)
+	if victim() == wire.Deadlock {
+		return "refused for a circle that never was"
+	}
+	if c.phantoms() == 0 {
+		c.fatalf("nobody has looked")
+	}
+	return ""
 }
 
 // A circle that is broken between the probe and the second look. Whatever breaks
@@ -382,6 +458,8 @@ func TestStrayProbes(t *testing.T) {
 	other.Life.Counter++
 	away := e
 	away.Blocker.Instance = instanceOf(3)
+	unknown := e
+	unknown.Blocker.Instance, unknown.Name = instanceOf(2), []byte("nothing")
 	probe := wire.Msg{Type: wire.Probe, Name: []byte(x), Life: r.life, Lock: l.id, Op: l.op}
 	wrongOp, wrongLife, wrongLock, wrongName := probe, probe, probe, probe
 	wrongOp.Op++
@@ -391,7 +469,9 @@ func TestStrayProbes(t *testing.T) {
 	for i, m := range []wire.Msg{
 		wrongOp, wrongLife, wrongLock, wrongName,
 		{Type: wire.Chase}, {Type: wire.Chase, Path: wire.Path(nil).Append(&away)},
-		{Type: wire.Verify}, {Type: wire.Verify, Num: 1, Path: path}, {Type: wire.Verify, Path: wire.Path(nil).Append(&other)},
+		{Type: wire.Verify}, {Type: wire.Verify, Num: 2, Path: path},
+		{Type: wire.Verify, Num: 1, Path: wire.Path(nil).Append(&away)}, {Type: wire.Verify, Num: 1, Path: wire.Path(nil).Append(&unknown)},
+		{Type: wire.Verify, Path: wire.Path(nil).Append(&other)},
 	} {
 		s.Deliver(c.node(2).now(), Origin{Instance: instanceOf(1), Epoch: 1}, Hash(m.Name), &m)
 		if len(c.busy) != 0 {

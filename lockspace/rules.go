@@ -57,8 +57,9 @@ const (
 	ClaimBytes      // byte ranges: granted under an open claim
 	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
 
-	NoVerify // deadlock: a cycle counts without a second look at its edges
-	NoPrune  // deadlock: a path goes on through younger owners, so that each finds the cycle
+	NoVerify    // deadlock: a cycle counts without a second look at its edges
+	NoAskHolder // deadlock: the second look does not ask whether holders have given up what their masters still see
+	NoPrune     // deadlock: a path goes on through younger owners, so that each finds the cycle
 
 	WrapTokens  // tokens: the counter runs over into the epoch
 	TrustClocks // tokens: a clock is taken over however far ahead it is

@@ -216,7 +216,7 @@
 //	 29 CHASE: num path
 //	    master -> node of the last edge's blocker: go on with all that its owner waits for.
 //	 30 VERIFY: num path
-//	    -> master of edge num: if it still stands, pass on to the edge before; behind edge 0, end its waiter.
+//	    does the path stand? num 2i+1: to edge i's blocker's node, 2i: to its master; the next step is num-1, behind 0 end edge 0's waiter.
 //	 32 OPEN: num seq
 //	    -> each member: I have what view seq owes me and answer for all my names; num as in DONE.
 //	 33 SENT: num seq

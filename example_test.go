@@ -223,6 +223,79 @@ func ExampleOwner() {
 	// the other one: <nil> EX
 }
 
+// Two programs, each with its own connection, lock two names in opposite orders.
+// The error says who waits for whom; the program whose owner is younger gives up what
+// it has, and may then try again.
+func ExampleDeadlockError() {
+	ctx := context.Background()
+	dial, end := serveExample(ctx)
+	defer end()
+
+	var held sync.WaitGroup
+	held.Add(2)
+	transfer := func(space *lockify.Lockspace, owner lockify.OwnerID, from, to string) error {
+		first, err := space.Lock(ctx, from, lockify.EX, lockify.Owner(owner))
+		if err != nil {
+			return err
+		}
+		defer first.Unlock(ctx)
+		held.Done()
+		held.Wait() // now each has what the other one wants
+		second, err := space.Lock(ctx, to, lockify.PR, lockify.Owner(owner))
+		if err != nil {
+			return err
+		}
+		return second.Unlock(ctx)
+	}
+
+	one, two := dial(), dial()
+	done := make(chan error, 1)
+	go func() { done <- transfer(one, 1, "account/a", "account/b") }()
+	err := transfer(two, 2, "account/b", "account/a")
+
+	var deadlock *lockify.DeadlockError
+	if errors.As(err, &deadlock) {
+		for _, e := range deadlock.Cycle {
+			fmt.Printf("owner %d on node %d wants %s in %v, held in %v by owner %d on node %d\n",
+				e.Waiter.Owner, e.Waiter.Node, e.Name, e.Waiter.Mode, e.Holder.Mode, e.Holder.Owner, e.Holder.Node)
+		}
+	}
+	fmt.Println("the other program:", <-done)
+	// Output:
+	// owner 2 on node 1 wants account/a in PR, held in EX by owner 1 on node 1
+	// owner 1 on node 1 wants account/b in PR, held in EX by owner 2 on node 1
+	// the other program: <nil>
+}
+
+// serveExample starts a node that clients reach through a socket; each dial is
+// another client.
+func serveExample(ctx context.Context) (dial func() *lockify.Lockspace, end func()) {
+	dir, err := os.MkdirTemp("", "lockify")
+	if err != nil {
+		log.Fatal(err)
+	}
+	addr := "unix://" + filepath.Join(dir, "node.sock")
+	node, err := lockify.StartNode(ctx, lockify.Config{ID: 1, Clients: []string{addr}, Logger: quiet})
+	if err != nil {
+		log.Fatal(err)
+	}
+	dial = func() *lockify.Lockspace {
+		client, err := lockify.Dial(ctx, addr)
+		if err != nil {
+			log.Fatal(err)
+		}
+		space, err := client.Open(ctx, "example")
+		if err != nil {
+			log.Fatal(err)
+		}
+		return space
+	}
+	return dial, func() {
+		node.Close(ctx)
+		os.RemoveAll(dir)
+	}
+}
+
 // Two owners lock parts of one file. Each has one lock on each byte, and gives up
 // what it likes of it.
 func ExampleLockspace_OpenByteRanges() {

@@ -12,8 +12,9 @@ import (
 
 // Peer is another node.
 type Peer struct {
-	ID   uint16 // 1 to 65535
-	Addr string // where it listens; needed only where ID is above our own, as the smaller id dials
+	ID       uint16 // 1 to 65535
+	Addr     string // where it listens; needed only where ID is above our own, as the smaller id dials
+	Instance uint64 // the start of it that is meant; 0: the one that is met first
 }
 
 // LinksConfig says how a node talks to the others. The zero value of a field
@@ -27,7 +28,7 @@ type LinksConfig struct {
 	Self      uint16   // this node's id, 1 to 65535
 	Instance  uint64   // this start of the node; the low 16 bits are Self
 	Cluster   string   // all nodes must agree on it; 1 to 256 bytes
-	Peers     []Peer   // without Self
+	Peers     []Peer   // without Self; SetPeers changes them
 
 	Features uint64 // feature bits to offer; default wire.Features
 	Compress bool   // compress payloads above wire.CompressAbove for peers that read it; costs processor time
@@ -84,14 +85,24 @@ func (c *LinksConfig) Validate() error {
 	case c.MaxQueuedBytes < minQueuedBytes:
 		return bad("at most %d bytes queued, want %d or more", c.MaxQueuedBytes, minQueuedBytes)
 	}
+	return c.checkPeers(c.Peers)
+}
+
+func (c *LinksConfig) checkPeers(peers []Peer) error {
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))
+	}
 	seen := map[uint16]bool{c.Self: true, 0: true}
-	for _, p := range c.Peers {
+	for _, p := range peers {
 		if seen[p.ID] {
 			return bad("peer id %d is zero, our own, or there twice", p.ID)
 		}
 		seen[p.ID] = true
 		if p.ID > c.Self && p.Addr == "" {
 			return bad("no address for peer %d", p.ID)
+		}
+		if p.Instance != 0 && wire.NodeOf(p.Instance) != p.ID {
+			return bad("instance %#x is not of peer %d", p.Instance, p.ID)
 		}
 		if d := c.Delay(p.ID); d < 0 || d > time.Second {
 			return bad("delay %v towards peer %d, want 0 to 1s", d, p.ID)

@@ -102,7 +102,7 @@ func (s *session) sendHello() {
 // onHello is called at the accepting end.
 func (s *session) onHello(m *wire.Msg) error {
 	id := wire.NodeOf(m.Instance)
-	l := s.ls.links[id]
+	l := s.ls.link(id)
 	switch {
 	case l == nil:
 		return s.refuse(id, wire.Invalid, fmt.Sprintf("node %d is not a peer of node %d", id, s.ls.cfg.Self))
@@ -140,12 +140,14 @@ func (s *session) check(l *link, m *wire.Msg) (wire.Status, string) {
 		return wire.BadVersion, err.Error()
 	}
 	l.mu.Lock()
-	known, failed := l.instance, l.failed
+	known, want, failed := l.instance, l.want, l.failed
 	resumable := l.q.canResume(m.Seq)
 	l.mu.Unlock()
 	switch {
 	case failed != nil:
 		return wire.Limit, failed.Error()
+	case want != 0 && want != m.Instance:
+		return wire.Invalid, fmt.Sprintf("instance %#x of node %d is not the member here, %#x is", m.Instance, l.id, want)
 	case known != 0 && known != m.Instance:
 		s.reportReset(l, m.Instance)
 		return refusedReset, fmt.Sprintf("instance %#x of node %d follows %#x, which was not removed", m.Instance, l.id, known)

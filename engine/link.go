@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -33,6 +34,9 @@ type link struct {
 	addr  string
 	delay int64 // ns
 
+	ctx context.Context // ends with the link
+	end context.CancelFunc
+
 	// recv is held while a callback runs: callbacks of one peer never overlap,
 	// also while one connection takes over from another. It comes before mu.
 	recv sync.Mutex
@@ -41,6 +45,7 @@ type link struct {
 	failTold bool // OnPeerDown was called for failed; under recv
 
 	mu       sync.Mutex
+	want     uint64 // instance of the peer that is meant; 0: the first
 	instance uint64 // of the peer; 0: never met
 	reset    uint64 // instance last reported by OnPeerReset
 	version  uint8
@@ -78,7 +83,8 @@ type ctlOut struct {
 }
 
 func newLink(ls *Links, p Peer) *link {
-	l := &link{ls: ls, id: p.ID, addr: p.Addr, delay: int64(ls.cfg.Delay(p.ID)), version: wire.VersionMin}
+	l := &link{ls: ls, id: p.ID, addr: p.Addr, want: p.Instance, delay: int64(ls.cfg.Delay(p.ID)), version: wire.VersionMin}
+	l.ctx, l.end = context.WithCancel(ls.ctx)
 	l.q.base = 1
 	l.idle.L = &l.mu
 	return l
@@ -109,7 +115,7 @@ func (l *link) send(frame []byte, h wire.Header) {
 	}
 	if l.delay > 0 && l.wakeAt == 0 {
 		l.wakeAt = due
-		l.ls.delayer.schedule(l, due)
+		l.ls.delayer.Load().schedule(l, due)
 	}
 	mine := l.delay == 0 && !l.writing && l.sess != nil
 	l.writing = l.writing || mine
@@ -172,20 +178,29 @@ func (l *link) relieve() {
 // caller of Send, so the callback gets a goroutine.
 func (l *link) overrun() {
 	failed := fmt.Errorf("%w: %d bytes", ErrOverrun, l.q.bytes)
-	l.failed = failed
-	l.q.drop()
-	l.resuming = false
-	l.relieve()
-	for _, s := range []*session{l.sess, l.cand} {
-		if s != nil {
-			l.ls.spawn(func() { s.fail(failed) })
-		}
+	for _, s := range l.failWith(failed) {
+		l.ls.spawn(func() { s.fail(failed) })
 	}
 	l.ls.spawn(func() {
 		l.recv.Lock()
 		defer l.recv.Unlock()
 		l.downFailed(failed)
 	})
+}
+
+// failWith makes the link useless and gives its connections, to be failed; mu is
+// held.
+func (l *link) failWith(failed error) (sessions []*session) {
+	l.failed = failed
+	l.q.drop()
+	l.resuming = false
+	l.relieve()
+	for _, s := range []*session{l.sess, l.cand} {
+		if s != nil {
+			sessions = append(sessions, s)
+		}
+	}
+	return sessions
 }
 
 // downFailed reports once that the link has failed; recv is held.
@@ -291,7 +306,7 @@ func (l *link) sleepUntilDue() {
 	}
 	if ok && (l.wakeAt == 0 || due < l.wakeAt) {
 		l.wakeAt = due
-		l.ls.delayer.schedule(l, due)
+		l.ls.delayer.Load().schedule(l, due)
 	}
 }
 

@@ -48,13 +48,16 @@ type LinkHandler interface {
 	OnPeerReset(peer uint16, oldInstance, newInstance uint64)
 }
 
+// linkMap has the links by peer. It is not changed: SetPeers makes another one.
+type linkMap map[uint16]*link
+
 // Links are the connections of one node to all others.
 type Links struct {
 	cfg     LinksConfig
 	h       LinkHandler
 	log     *slog.Logger
-	links   map[uint16]*link // never changes
-	delayer *delayer         // nil without delays
+	links   atomic.Pointer[linkMap]
+	delayer atomic.Pointer[delayer] // nil as long as there was no delay
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -78,23 +81,14 @@ func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
 	}
 	ls := &Links{
 		cfg: cfg, h: h, log: cfg.Logger.With("node", cfg.Self),
-		links:    make(map[uint16]*link),
 		sessions: make(map[*session]struct{}),
 		said:     make(map[uint16]string),
 	}
 	ls.ctx, ls.cancel = context.WithCancel(context.Background())
-	delayed := false
-	for _, p := range cfg.Peers {
-		l := newLink(ls, p)
-		ls.links[p.ID] = l
-		delayed = delayed || l.delay > 0
-	}
-	if delayed {
-		d, err := newDelayer(cfg.Transport)
-		if err != nil {
-			return nil, err
-		}
-		ls.delayer = d
+	ls.links.Store(&linkMap{})
+	_, added, err := ls.exchange(cfg.Peers)
+	if err != nil {
+		return nil, err
 	}
 	for _, addr := range cfg.Listen {
 		ln, err := cfg.Transport.Listen(cfg.Network, addr, linkSide{ls: ls})
@@ -104,14 +98,14 @@ func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
 		}
 		ls.listeners = append(ls.listeners, ln)
 	}
-	for _, l := range ls.links {
-		if l.id > cfg.Self {
-			ls.wg.Go(l.dial)
-		}
-	}
+	ls.dialAll(added)
 	ls.wg.Go(ls.keepAlive)
 	return ls, nil
 }
+
+func (ls *Links) all() linkMap { return *ls.links.Load() }
+
+func (ls *Links) link(peer uint16) *link { return ls.all()[peer] }
 
 // Addrs gives the addresses that are listened on, in the order of
 // LinksConfig.Listen.
@@ -131,7 +125,7 @@ func (ls *Links) Addrs() []string {
 // fails with ErrOverrun, the peer is reset, or Close comes in between. A frame
 // to an unknown or failed peer is dropped.
 func (ls *Links) Send(peer uint16, frame []byte, h wire.Header) {
-	l := ls.links[peer]
+	l := ls.link(peer)
 	if l == nil {
 		PutBuf(frame)
 		return
@@ -141,7 +135,7 @@ func (ls *Links) Send(peer uint16, frame []byte, h wire.Header) {
 
 // Queued is how many bytes a peer has not acknowledged.
 func (ls *Links) Queued(peer uint16) int {
-	l := ls.links[peer]
+	l := ls.link(peer)
 	if l == nil {
 		return 0
 	}
@@ -163,7 +157,7 @@ func (ls *Links) WaitUncongested(ctx context.Context) error {
 // Ready waits until all peers are connected.
 func (ls *Links) Ready(ctx context.Context) error {
 	return ls.await(ctx, func() bool {
-		for _, l := range ls.links {
+		for _, l := range ls.all() {
 			if !l.connected() {
 				return false
 			}
@@ -194,11 +188,11 @@ func (ls *Links) await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// dial keeps a link connected, for as long as there are Links.
+// dial keeps a link connected until it ends.
 func (l *link) dial() {
 	failures := 0
 	for l.alive() {
-		ctx, cancel := context.WithTimeout(l.ls.ctx, dialTimeout)
+		ctx, cancel := context.WithTimeout(l.ctx, dialTimeout)
 		c, err := l.ls.cfg.Transport.Dial(ctx, l.ls.cfg.Network, l.addr, linkSide{l.ls, l})
 		cancel()
 		if err != nil {
@@ -214,7 +208,7 @@ func (l *link) dial() {
 		failures++
 		select {
 		case <-t.C:
-		case <-l.ls.ctx.Done():
+		case <-l.ctx.Done():
 			t.Stop()
 		}
 	}
@@ -223,7 +217,7 @@ func (l *link) dial() {
 func (l *link) alive() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.failed == nil && l.ls.ctx.Err() == nil
+	return l.failed == nil && l.ctx.Err() == nil
 }
 
 func (ls *Links) keepAlive() {
@@ -236,7 +230,7 @@ func (ls *Links) keepAlive() {
 			return
 		}
 		now := nanos()
-		for _, l := range ls.links {
+		for _, l := range ls.all() {
 			l.tick(now)
 		}
 	}
@@ -246,7 +240,7 @@ func (ls *Links) keepAlive() {
 func (ls *Links) complain(peer uint16, what, reason string) {
 	ls.mu.Lock()
 	level := slog.LevelWarn
-	if _, known := ls.links[peer]; known {
+	if _, known := ls.all()[peer]; known {
 		if ls.said[peer] == reason {
 			level = slog.LevelDebug
 		}
@@ -259,7 +253,7 @@ func (ls *Links) complain(peer uint16, what, reason string) {
 func (ls *Links) addSession(s *session) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.closed || s.l == nil && len(ls.sessions) >= maxStrangers+2*len(ls.links) {
+	if ls.closed || s.l == nil && len(ls.sessions) >= maxStrangers+2*len(ls.all()) {
 		return false
 	}
 	ls.sessions[s] = struct{}{}
@@ -292,7 +286,7 @@ func (ls *Links) Close(ctx context.Context) error {
 	ls.draining.Store(true)
 	// An error says that ctx has ended; what is left is counted below.
 	_ = ls.await(ctx, func() bool {
-		for _, l := range ls.links {
+		for _, l := range ls.all() {
 			if !l.drained() {
 				return false
 			}
@@ -301,7 +295,7 @@ func (ls *Links) Close(ctx context.Context) error {
 	})
 	ls.goodbye(ctx)
 	var left []uint16
-	for id := range ls.links {
+	for id := range ls.all() {
 		if ls.Queued(id) > 0 {
 			left = append(left, id)
 		}
@@ -324,7 +318,7 @@ func (l *link) drained() bool {
 // goodbye tells the peers and waits, until ctx ends, for them to hang up.
 func (ls *Links) goodbye(ctx context.Context) {
 	var up []*session
-	for _, l := range ls.links {
+	for _, l := range ls.all() {
 		l.mu.Lock()
 		if l.sess != nil {
 			up = append(up, l.sess)
@@ -361,10 +355,10 @@ func (ls *Links) stop() {
 		<-s.done
 	}
 	ls.wg.Wait()
-	if ls.delayer != nil {
-		ls.delayer.stop()
+	if d := ls.delayer.Load(); d != nil {
+		d.stop()
 	}
-	for _, l := range ls.links {
+	for _, l := range ls.all() {
 		l.stop()
 	}
 }

@@ -191,7 +191,7 @@ func (l *link) install(s *session) error {
 	l.recv.Lock()
 	defer l.recv.Unlock()
 	l.mu.Lock()
-	if l.cand != s || l.failed != nil {
+	if l.cand != s || l.failed != nil || l.want != 0 && l.want != s.hello.Instance {
 		failed := l.failed
 		l.mu.Unlock()
 		if failed != nil {

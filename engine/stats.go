@@ -33,8 +33,8 @@ type PeerStats struct {
 
 // Stats gives the state of each peer.
 func (ls *Links) Stats() map[uint16]PeerStats {
-	all := make(map[uint16]PeerStats, len(ls.links))
-	for id, l := range ls.links {
+	all := make(map[uint16]PeerStats, len(ls.all()))
+	for id, l := range ls.all() {
 		all[id] = l.stats()
 	}
 	return all
@@ -42,7 +42,7 @@ func (ls *Links) Stats() map[uint16]PeerStats {
 
 // RTT is the smoothed round trip time of a peer; 0: not yet known.
 func (ls *Links) RTT(peer uint16) time.Duration {
-	l := ls.links[peer]
+	l := ls.link(peer)
 	if l == nil {
 		return 0
 	}

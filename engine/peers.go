@@ -1,0 +1,114 @@
+package engine
+
+import (
+	"errors"
+	"maps"
+)
+
+// ErrRemoved is what OnPeerDown says of a link that SetPeers has ended.
+var ErrRemoved = errors.New("engine: peer removed")
+
+// SetPeers makes links for exactly these peers, without Self. The link of a peer
+// that stays, with the same address and for the same instance, goes on as it is
+// (one that has met its peer goes on if that is the instance meant). The others
+// end: what is queued for them is dropped, OnPeerDown is called if they were up,
+// and no callback runs for them after SetPeers has returned. It waits for callbacks,
+// so it must not be called from one. Calls must not overlap. An error, ErrConfig or
+// that the links are closed, changes nothing.
+func (ls *Links) SetPeers(peers []Peer) error {
+	if err := ls.cfg.checkPeers(peers); err != nil {
+		return err
+	}
+	if ls.draining.Load() {
+		return ErrClosed
+	}
+	removed, added, err := ls.exchange(peers)
+	if err != nil {
+		return err
+	}
+	for _, l := range removed {
+		l.remove()
+	}
+	ls.dialAll(added)
+	ls.changed.open()
+	return nil
+}
+
+// exchange makes the map for these peers and gives the links that are no more and
+// that are new.
+func (ls *Links) exchange(peers []Peer) (removed, added []*link, err error) {
+	old := ls.all()
+	gone := maps.Clone(old)
+	links := make(linkMap, len(peers))
+	for _, p := range peers {
+		if l := old[p.ID]; l != nil && l.keeps(p) {
+			links[p.ID] = l
+			delete(gone, p.ID)
+			continue
+		}
+		l := newLink(ls, p)
+		if l.delay > 0 && ls.delayer.Load() == nil {
+			d, err := newDelayer(ls.cfg.Transport)
+			if err != nil {
+				return nil, nil, err
+			}
+			ls.delayer.Store(d)
+		}
+		links[p.ID] = l
+		added = append(added, l)
+	}
+	ls.links.Store(&links)
+	for _, l := range gone {
+		removed = append(removed, l)
+	}
+	return removed, added, nil
+}
+
+// keeps says whether the link serves p as well. From now on it knows which instance
+// is meant.
+func (l *link) keeps(p Peer) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	met := l.want
+	if met == 0 {
+		met = l.instance
+	}
+	if l.failed != nil || l.addr != p.Addr || p.Instance != 0 && met != 0 && p.Instance != met {
+		return false
+	}
+	if p.Instance != 0 {
+		l.want = p.Instance
+	}
+	return true
+}
+
+func (ls *Links) dialAll(links []*link) {
+	for _, l := range links {
+		if l.id > ls.cfg.Self {
+			ls.spawn(l.dial)
+		}
+	}
+}
+
+// remove ends the link and waits for all that uses it.
+func (l *link) remove() {
+	l.end()
+	l.mu.Lock()
+	sessions := l.failWith(ErrRemoved)
+	l.mu.Unlock()
+	for _, s := range sessions {
+		s.fail(ErrRemoved)
+	}
+	l.recv.Lock()
+	if up := l.upOn; up != nil {
+		l.failTold, l.upOn = true, nil
+		l.ls.log.Info("link removed", "peer", l.id)
+		l.ls.h.OnPeerDown(l.id, ErrRemoved)
+	}
+	l.failTold = true
+	l.recv.Unlock()
+	for _, s := range sessions {
+		<-s.done
+	}
+	l.stop()
+}

@@ -86,10 +86,11 @@ func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
 	}
 	ls.ctx, ls.cancel = context.WithCancel(context.Background())
 	ls.links.Store(&linkMap{})
-	_, added, err := ls.exchange(cfg.Peers)
+	links, added, err := ls.linksFor(cfg.Peers)
 	if err != nil {
 		return nil, err
 	}
+	ls.links.Store(&links)
 	for _, addr := range cfg.Listen {
 		ln, err := cfg.Transport.Listen(cfg.Network, addr, linkSide{ls: ls})
 		if err != nil {

@@ -22,28 +22,24 @@ func (ls *Links) SetPeers(peers []Peer) error {
 	if ls.draining.Load() {
 		return ErrClosed
 	}
-	removed, added, err := ls.exchange(peers)
+	links, added, err := ls.linksFor(peers)
 	if err != nil {
 		return err
 	}
-	for _, l := range removed {
-		l.remove()
-	}
+	ls.removeAllBut(links)
+	ls.links.Store(&links)
 	ls.dialAll(added)
 	ls.changed.open()
 	return nil
 }
 
-// exchange makes the map for these peers and gives the links that are no more and
-// that are new.
-func (ls *Links) exchange(peers []Peer) (removed, added []*link, err error) {
+// linksFor makes the map for these peers, of links that are kept and new ones.
+func (ls *Links) linksFor(peers []Peer) (links linkMap, added []*link, err error) {
 	old := ls.all()
-	gone := maps.Clone(old)
-	links := make(linkMap, len(peers))
+	links = make(linkMap, len(peers))
 	for _, p := range peers {
 		if l := old[p.ID]; l != nil && l.keeps(p) {
 			links[p.ID] = l
-			delete(gone, p.ID)
 			continue
 		}
 		l := newLink(ls, p)
@@ -57,11 +53,21 @@ func (ls *Links) exchange(peers []Peer) (removed, added []*link, err error) {
 		links[p.ID] = l
 		added = append(added, l)
 	}
-	ls.links.Store(&links)
-	for _, l := range gone {
-		removed = append(removed, l)
+	return links, added, nil
+}
+
+// removeAllBut ends all links that are not kept, before a new one to the same peer
+// can come up.
+func (ls *Links) removeAllBut(kept linkMap) {
+	old := ls.all()
+	rest := maps.Clone(old)
+	maps.DeleteFunc(rest, func(id uint16, l *link) bool { return kept[id] != l })
+	ls.links.Store(&rest)
+	for id, l := range old {
+		if kept[id] != l {
+			l.remove()
+		}
 	}
-	return removed, added, nil
 }
 
 // keeps says whether the link serves p as well. From now on it knows which instance

@@ -122,7 +122,7 @@ func TestOtherInstanceIsRefused(t *testing.T) {
 		for receive(t, tries) < 3 {
 		}
 		one.setPeers(Peer{ID: 2, Addr: two.addr(), Instance: restarted}) // one takes two, two does not take one
-		for receive(t, tries) != 0 { // of the link before
+		for receive(t, tries) != 0 {                                     // of the link before
 		}
 		for receive(t, tries) < 3 {
 		}

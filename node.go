@@ -57,7 +57,7 @@ func StartNode(ctx context.Context, cfg Config) (*Node, error) {
 	peers := make([]node.Peer, len(cfg.Peers))
 	for i, p := range cfg.Peers {
 		ids = append(ids, p.ID)
-		peers[i] = node.Peer(p)
+		peers[i] = node.Peer{ID: p.ID, Addr: p.Addr, Delay: p.Delay}
 	}
 	members, err := cluster.Static(ids...)
 	if err != nil {

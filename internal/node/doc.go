@@ -19,5 +19,9 @@
 // flusher comes round (flusher.go). The release fence and the token clock are
 // shared by all shards of the node, lock-free (common.go).
 //
+// A view of the cluster is installed in steps (view.go): what shards have said in
+// the old one leaves with its number, links end and begin, and only then do the
+// shards go on in the new one. Between views a lease lets the node act (lease.go).
+//
 // This is the only package that knows all others.
 package node

@@ -89,7 +89,7 @@ func (f *flusher) round() bool {
 			r.do((*runner).flushAll)
 		}
 		if fence {
-			r.do(func(r *runner) { r.shard.Release(r.node.now()) })
+			r.do(func(r *runner) { r.shard.Release(r.now()) })
 		}
 	}
 	f.node.checkBarriers()
@@ -98,6 +98,6 @@ func (f *flusher) round() bool {
 
 func (r *runner) tick() {
 	if !r.shard.Quiet() {
-		r.shard.Tick(r.node.now())
+		r.shard.Tick(r.now())
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 // openFrame is the frame to one peer that is being filled.
 type openFrame struct {
+	muted  bool // nothing leaves any more: the peer goes with the next view
 	buf    []byte
 	count  uint16
 	urgent bool // more than NOTIFYs
@@ -26,8 +27,17 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 		r.sendHome(m)
 		return
 	}
-	peer := r.node.peerIndex[to]
+	peer := r.node.peers.slot(to)
+	if peer < 0 {
+		return // never was a member
+	}
+	if peer >= len(r.open) {
+		r.open = append(r.open, make([]openFrame, peer+1-len(r.open))...)
+	}
 	f := &r.open[peer]
+	if f.muted {
+		return
+	}
 	if f.buf == nil {
 		f.buf = engine.GetBuf()
 	}
@@ -67,7 +77,7 @@ func (r *runner) sendFrame(peer int) {
 		Kind: wire.KindNode, Count: f.count, Shard: uint16(r.number), Lockspace: r.space.id,
 		Epoch: r.shard.Epoch(), Instance: r.node.cfg.Instance, Clock: r.node.common.clock(),
 	}
-	r.node.links.Send(r.node.peers[peer].ID, f.buf, h)
+	r.node.links.Send(r.node.peers.at(peer).id, f.buf, h)
 	*f = openFrame{}
 }
 
@@ -145,6 +155,4 @@ func (r *runner) heard(user any) {
 
 // MayClaim says whether a self-grant towards directory is allowed now: its
 // link is up and it understands claims.
-func (r *runner) MayClaim(directory uint16) bool {
-	return r.node.peers[r.node.peerIndex[directory]].claims.Load()
-}
+func (r *runner) MayClaim(directory uint16) bool { return r.node.peers.of(directory).claims.Load() }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -27,33 +26,37 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 	if space.broken.Load() {
 		return
 	}
-	d := dispatch{space: space, head: h, batch: &n.peers[n.peerIndex[id]].batch}
+	d := dispatch{space: space, head: h, batch: &n.peers.of(id).batch}
 	if err := d.run(payload); err != nil {
 		n.cfg.Logger.Error("bad frame dropped", "peer", id, "lockspace", space.name, "err", err)
 	}
 }
 
 // OnIdle: no complete frame is left to read from this peer.
-func (l *linkSide) OnIdle(id uint16) { l.peers[l.peerIndex[id]].batch.flush() }
+func (l *linkSide) OnIdle(id uint16) { l.peers.of(id).batch.flush() }
 
 // OnPeerUp: the link works. It may come before NewLinks has returned; no
 // frame of the peer comes before it.
 func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
-	l.peers[l.peerIndex[id]].claims.Store(features&wire.FeatureClaims != 0)
+	l.peers.of(id).claims.Store(features&wire.FeatureClaims != 0)
 	l.cfg.Logger.Info("peer connected", "peer", id, "instance", instance)
 }
 
 // OnPeerDown: the link does not work; it tries again by itself.
 func (l *linkSide) OnPeerDown(id uint16, err error) {
-	l.peers[l.peerIndex[id]].claims.Store(false)
+	l.peers.of(id).claims.Store(false)
 	l.cfg.Logger.Warn("peer disconnected", "peer", id, "err", err)
 }
 
-// OnPeerReset: the peer has started anew. With fixed membership nobody can
-// agree on what it held, so it stays out.
+// OnPeerReset: the peer has started anew. It gets in with the view that has its new
+// start. With fixed membership nobody can agree on what it held, so it stays out.
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
-	l.peers[l.peerIndex[id]].claims.Store(false)
+	l.peers.of(id).claims.Store(false)
+	if !l.fixed {
+		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
+		return
+	}
 	l.cfg.Logger.Error("peer has restarted and is refused: with fixed membership the whole cluster must restart",
 		"peer", id, "instance", was, "now", is)
 }
@@ -138,17 +141,17 @@ func (d *dispatch) end(messages []byte) {
 	d.cur = nil
 }
 
-// announce tells all peers of a lockspace, before any of its frames.
-func (n *Node) announce(s *Space) {
-	for _, p := range n.peers {
+// announce tells peers of a lockspace, before any of its frames.
+func (n *Node) announce(s *Space, peers []*peer) {
+	for _, p := range peers {
 		m := wire.Msg{
 			Type: wire.LinkSpace, Flags: uint32(s.props.Range), Num: uint32(s.props.ValueLen), Text: []byte(s.name),
 		}
 		h := wire.Header{
 			Kind: wire.KindLink, Count: 1, Lockspace: s.id,
-			Epoch: n.view.Epoch, Instance: n.cfg.Instance, Clock: n.common.clock(),
+			Epoch: n.epoch(), Instance: n.cfg.Instance, Clock: n.common.clock(),
 		}
-		n.links.Send(p.ID, m.Append(engine.GetBuf()), h)
+		n.links.Send(p.id, m.Append(engine.GetBuf()), h)
 	}
 }
 
@@ -171,15 +174,11 @@ func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
 		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
 		Compress: n.cfg.Compress, Logger: n.cfg.Logger,
-		Delay: func(peer uint16) time.Duration { return n.peers[n.peerIndex[peer]].Delay },
+		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay,
 	}
 	if n.cfg.Listen != "" {
 		network, addr := splitAddr(n.cfg.Listen)
 		c.Network, c.Listen = network, []string{addr}
-	}
-	for _, p := range n.cfg.Peers {
-		_, addr := splitAddr(p.Addr)
-		c.Peers = append(c.Peers, engine.Peer{ID: p.ID, Addr: addr})
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"runtime"
 	"sync"
@@ -19,9 +20,10 @@ import (
 
 // Peer is another node of the cluster.
 type Peer struct {
-	ID    uint16 // 1 to 65535
-	Addr  string // "host:port" or "unix:///path"
-	Delay time.Duration
+	ID       uint16 // 1 to 65535
+	Addr     string // "host:port" or "unix:///path"
+	Instance uint64 // the start of it that is a member; 0 only where the membership is fixed
+	Delay    time.Duration
 }
 
 // Config fixes a node. Zero values get the defaults that are given.
@@ -44,18 +46,23 @@ type Config struct {
 // Node is a member of the cluster: its shards, its links, its clients.
 type Node struct {
 	cfg       Config
-	view      *lockspace.View
+	fixed     bool // the view never changes
 	common    *common
 	links     *engine.Links
 	linked    chan struct{} // closed when links is set
-	peers     []*peer
-	peerIndex [1 << 16]int // node id -> index in peers; -1: not a peer
+	peers     peerTable
+	lease     atomic.Int64 // when this node must stop, on its clock; see lease.go
 	flusher   *flusher
 	base      time.Time
 	listeners []engine.Listener
 	spins     int // tries to enter a busy shard before the work goes to its inbox
 
-	mu       sync.Mutex // guards what follows; never taken on the grant path
+	installs sync.Mutex // held while a view is installed; before mu
+
+	mu       sync.Mutex                     // guards what follows; never taken on the grant path
+	view     atomic.Pointer[lockspace.View] // nil: none yet
+	leaving  map[uint16]bool                // peers that a view under way ends; see view.go
+	fenced   error                          // why this node takes no part any more
 	spaces   map[uint32]*Space
 	runners  atomic.Pointer[[]*runner]
 	byID     atomic.Pointer[map[uint32]*Space]
@@ -66,13 +73,6 @@ type Node struct {
 	closed   bool
 }
 
-// peer is what the node knows of another one.
-type peer struct {
-	Peer
-	claims atomic.Bool // connected, and understands claims
-	batch  batch       // of the link's reading goroutine
-}
-
 type barrier struct {
 	claim uint64
 	done  func(error)
@@ -81,13 +81,15 @@ type barrier struct {
 // ErrClosed: the node is closed.
 var ErrClosed = errors.New("node: closed")
 
-// Start makes a node run. ctx bounds the start only.
+// Start makes a node run. ctx bounds the start only. With nil members the node takes
+// part when Install is called, which brings its peers as well; else it keeps their
+// view, and cfg.Peers, for ever.
 func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, view: members.View(), base: time.Now(),
+		cfg: cfg, base: time.Now(),
 		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile
@@ -95,12 +97,12 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	}
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
-	for i := range n.peerIndex {
-		n.peerIndex[i] = -1
-	}
-	for i, p := range cfg.Peers {
-		n.peers = append(n.peers, &peer{Peer: p})
-		n.peerIndex[p.ID] = i
+	n.lease.Store(math.MaxInt64)
+	n.peers.init()
+	if members != nil {
+		n.fixed = true
+		n.view.Store(members.View())
+		n.peers.set(cfg.Peers)
 	}
 	n.common = newCommon(n.fenceMoved)
 	n.flusher = newFlusher(n)
@@ -193,8 +195,11 @@ var (
 )
 
 func (n *Node) openLocked(name string, props Props) (*Space, error) {
-	if n.closed {
+	switch {
+	case n.closed:
 		return nil, ErrClosed
+	case n.fenced != nil:
+		return nil, n.fenced
 	}
 	id := wire.SpaceID(name)
 	if s := n.spaces[id]; s != nil {
@@ -213,10 +218,11 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 	}
 	s := &Space{node: n, name: name, id: id, props: props}
 	for i := range n.cfg.Shards {
-		r := &runner{node: n, space: s, number: i, open: make([]openFrame, len(n.peers))}
+		r := &runner{node: n, space: s, number: i}
+		r.mute(n.leaving)
 		shard, err := lockspace.New(lockspace.Config{
 			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: props.ValueLen, Range: props.Range,
-			View: n.view, Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
+			View: n.fixedView(), Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
 		})
 		if err != nil {
 			return nil, err
@@ -224,8 +230,11 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		r.shard = shard
 		s.runners = append(s.runners, r)
 	}
-	n.announce(s)
+	n.announce(s, n.peers.members())
 	n.publish(s)
+	if v := n.view.Load(); v != nil && !n.fixed {
+		s.install(v)
+	}
 	return s, nil
 }
 
@@ -362,7 +371,7 @@ func (n *Node) drainClaims(ctx context.Context) {
 const drainPatience = 100 * time.Millisecond
 
 func (n *Node) peerDown() bool {
-	for _, p := range n.peers {
+	for _, p := range n.peers.members() {
 		if !p.claims.Load() {
 			return true
 		}

@@ -12,14 +12,14 @@ import (
 // to do it, which does not answer. Status OK, or NoNode.
 func (s *Space) Purge(node uint16, session uint64, done func(lockspace.Status)) {
 	if node != s.node.cfg.ID {
-		s.runners[0].do(func(r *runner) { done(r.shard.SendPurge(r.node.now(), node, session)) })
+		s.runners[0].do(func(r *runner) { done(r.shard.SendPurge(r.now(), node, session)) })
 		return
 	}
 	var left atomic.Int32
 	left.Store(int32(len(s.runners)))
 	for _, r := range s.runners {
 		r.do(func(r *runner) {
-			r.shard.Purge(r.node.now(), session)
+			r.shard.Purge(r.now(), session)
 			if left.Add(-1) == 0 {
 				done(wire.OK)
 			}
@@ -44,6 +44,6 @@ func (sp *sessionSpace) purge(m *wire.Msg) {
 // purgeAll unlocks all orphans here: the node ends.
 func (n *Node) purgeAll() {
 	for _, r := range n.allRunners() {
-		r.wait(func(r *runner) { r.shard.Purge(r.node.now(), 0) })
+		r.wait(func(r *runner) { r.shard.Purge(r.now(), 0) })
 	}
 }

@@ -116,7 +116,7 @@ func (r *runner) checkFence() {
 		}
 	}
 	if h {
-		r.shard.Release(r.node.now())
+		r.shard.Release(r.now())
 	}
 }
 
@@ -204,7 +204,7 @@ func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
 
 func (r *runner) message(from uint64, h *wire.Header, hash uint64, m *wire.Msg) {
 	r.received[m.Type]++
-	r.shard.Deliver(r.node.now(), lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}, hash, m)
+	r.shard.Deliver(r.now(), lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}, hash, m)
 }
 
 // batch collects the runners that a network reader has used, so that what

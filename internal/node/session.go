@@ -395,7 +395,7 @@ func (s *session) sendFrame() {
 	frame := s.out
 	wire.SealFrame(frame, &wire.Header{
 		Version: max(s.version, wire.HelloVersion), Kind: wire.KindClient, Count: s.count,
-		Lockspace: s.space, Instance: s.id, Epoch: s.node.view.Epoch,
+		Lockspace: s.space, Instance: s.id, Epoch: s.node.epoch(),
 	})
 	s.out, s.count = nil, 0
 	s.conn.Send(frame) // a failure closes the connection, and OnClose the session

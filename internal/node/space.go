@@ -180,7 +180,7 @@ func (r *runner) submit(op *Op, b *batch) {
 
 // exec runs an operation inside the shard.
 func (r *runner) exec(op *Op) {
-	now := r.node.now()
+	now := r.now()
 	var st lockspace.Status
 	switch op.kind {
 	case opLock:

@@ -93,8 +93,9 @@ func (r *ByteRanges) Name() string { return r.lock.name }
 // grant has crossed that, the range is unlocked again, also where owner had it
 // before; until that is decided, owner's next request waits.
 //
-// Errors: ErrDeadlock (a DeadlockError, which names the circle), ErrInvalid, ErrLimit,
-// ErrNotHeld (closed before), ErrLost, ErrClosed.
+// Errors: ErrDeadlock (a DeadlockError, which names the circle), ErrBytes, ErrMode and
+// ErrOwner (all three ErrInvalid), ErrLimit, ErrNotHeld (closed before), ErrLost,
+// ErrClosed.
 func (r *ByteRanges) Lock(ctx context.Context, owner OwnerID, t RangeType, start, length int64) error {
 	_, err := r.do(ctx, "lock", owner, t, start, length, 0)
 	return err
@@ -159,14 +160,15 @@ func (r *ByteRanges) check(what string, owner OwnerID, t RangeType, start, lengt
 	rg, err := byterange.New(start, length)
 	switch {
 	case err != nil:
+		err = fmt.Errorf("%w: %w", ErrBytes, err)
 	case owner == 0:
-		err = fmt.Errorf("owner 0, must be 1 to %d", ^OwnerID(0))
+		err = fmt.Errorf("%w 0, must be 1 to %d", ErrOwner, ^OwnerID(0))
 	case what == "unlock":
 	case t != ReadRange && t != WriteRange:
-		err = fmt.Errorf("type %d, must be ReadRange or WriteRange", uint8(t))
+		err = fmt.Errorf("%w: type %d, must be ReadRange or WriteRange", ErrMode, uint8(t))
 	}
 	if err != nil {
-		return wire.RangeRec{}, fmt.Errorf("%w: %s bytes of %q: %w", ErrInvalid, what, r.Name(), err)
+		return wire.RangeRec{}, fmt.Errorf("%s bytes of %q: %w", what, r.Name(), err)
 	}
 	return wire.RangeRec{Owner: uint64(owner), Start: rg.Start, End: rg.End, Type: uint8(t)}, nil
 }
@@ -260,7 +262,7 @@ func (r *ByteRanges) settle(ctx context.Context, owner OwnerID) error {
 func (r *ByteRanges) failure(what string, res *byteResult) error {
 	err := res.err
 	if err == nil {
-		err = outcomeError(res.o.Status, "", res.o.Cycle)
+		err = outcomeError(res.o.Status, res.o.Text, res.o.Cycle)
 	}
 	if err == nil {
 		return nil
@@ -324,7 +326,7 @@ func byteResultOf(m *wire.Msg, err error) byteResult {
 	if err != nil {
 		return byteResult{err: err}
 	}
-	res := byteResult{o: lockspace.ByteOutcome{Status: m.Status, Hops: m.Hops, Cycle: slices.Clone(m.Path)}}
+	res := byteResult{o: lockspace.ByteOutcome{Status: m.Status, Hops: m.Hops, Text: string(m.Text), Cycle: slices.Clone(m.Path)}}
 	if m.Ranges.Len() > 0 {
 		rec := m.Ranges.At(0)
 		res.o.Blocker = byterange.Held{

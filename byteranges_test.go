@@ -94,26 +94,28 @@ func testByteArguments(t *testing.T, e *env) {
 		return r.Lock(e.ctx, owner, typ, start, length)
 	}
 	for _, c := range []struct {
+		want error
 		says string
 		err  error
 	}{
-		{"starts before byte 0: start -1, length 1", lock(1, WriteRange, -1, 1)},
-		{"starts before byte 0: start 5, length -6", lock(1, WriteRange, 5, -6)},
-		{"ends behind the last byte: start 9223372036854775807, length 2", lock(1, ReadRange, math.MaxInt64, 2)},
-		{"owner 0, must be 1 to 4294967295", lock(0, WriteRange, 0, 1)},
-		{"type 0, must be", lock(1, 0, 0, 1)},
-		{"type 3, must be", r.TryLock(e.ctx, 1, 3, 0, 1)},
-		{"owner 0", r.Unlock(e.ctx, 0, 0, 1)},
-		{"unlock bytes", r.Unlock(e.ctx, 1, -1, 1)},
-		{"test bytes", func() error { _, _, err := r.Test(e.ctx, 1, 7, 0, 1); return err }()},
+		{ErrBytes, "starts before byte 0: start -1, length 1", lock(1, WriteRange, -1, 1)},
+		{ErrBytes, "starts before byte 0: start 5, length -6", lock(1, WriteRange, 5, -6)},
+		{ErrBytes, "ends behind the last byte: start 9223372036854775807, length 2", lock(1, ReadRange, math.MaxInt64, 2)},
+		{ErrOwner, "owner 0, must be 1 to 4294967295", lock(0, WriteRange, 0, 1)},
+		{ErrMode, "type 0, must be", lock(1, 0, 0, 1)},
+		{ErrMode, "type 3, must be", r.TryLock(e.ctx, 1, 3, 0, 1)},
+		{ErrOwner, "owner 0", r.Unlock(e.ctx, 0, 0, 1)},
+		{ErrBytes, "unlock bytes", r.Unlock(e.ctx, 1, -1, 1)},
+		{ErrMode, "test bytes", func() error { _, _, err := r.Test(e.ctx, 1, 7, 0, 1); return err }()},
 	} {
+		expect(t, c.says, c.err, c.want)
 		expect(t, c.says, c.err, ErrInvalid)
-		if !strings.Contains(c.err.Error(), c.says) {
-			t.Errorf("error %q does not say %q", c.err, c.says)
+		if !strings.Contains(c.err.Error(), c.says) || !strings.Contains(c.err.Error(), r.Name()) {
+			t.Errorf("error %q does not say %q, or not of which", c.err, c.says)
 		}
 	}
 	_, err := e.a.OpenByteRanges(e.ctx, "")
-	expect(t, "OpenByteRanges without a name", err, ErrInvalid)
+	expect(t, "OpenByteRanges without a name", err, ErrName)
 	ended, cancel := context.WithCancel(e.ctx)
 	cancel()
 	expect(t, "Lock with an ended context", r.Lock(ended, 1, WriteRange, 0, 1), context.Canceled)

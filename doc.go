@@ -124,7 +124,9 @@
 // # Errors
 //
 // All errors can be tested with errors.Is against the Err variables of this
-// package, and those of contexts. ErrInvalid comes with a text that says what
-// is wrong, a deadlock of owners as a DeadlockError; the other errors need none. After ErrClosed from a Client, dial
+// package, and those of contexts. What no request may have is ErrInvalid; ErrName,
+// ErrMode, ErrFlags, ErrValue and more say of which kind it is, and the text says
+// what is wrong and with which lock. It changes nothing. A deadlock of owners is a
+// DeadlockError; the other errors need no text. After ErrClosed from a Client, dial
 // again: locks do not survive their session.
 package lockify

@@ -31,11 +31,14 @@ var (
 
 // These are ErrInvalid, too.
 var (
-	ErrName  = fmt.Errorf("%w: name", ErrInvalid)         // not 1 to 64 bytes
-	ErrMode  = fmt.Errorf("%w: mode", ErrInvalid)         // not NL to EX
+	ErrName  = fmt.Errorf("%w: name", ErrInvalid)         // of a lock or lockspace, not 1 to 64 bytes
+	ErrMode  = fmt.Errorf("%w: mode", ErrInvalid)         // not NL to EX; of bytes, not ReadRange or WriteRange
 	ErrFlags = fmt.Errorf("%w: options", ErrInvalid)      // that do not go together, or not with the operation
-	ErrValue = fmt.Errorf("%w: value", ErrInvalid)        // longer than the lockspace's
+	ErrValue = fmt.Errorf("%w: value", ErrInvalid)        // longer than the lockspace's; a size that is not 0 to 256
 	ErrNode  = fmt.Errorf("%w: no such node", ErrInvalid) // in the cluster
+	ErrBytes = fmt.Errorf("%w: byte range", ErrInvalid)   // it begins before byte 0, or ends behind the last one
+	ErrOwner = fmt.Errorf("%w: owner", ErrInvalid)        // 0, where there must be one
+	ErrKey   = fmt.Errorf("%w: range key", ErrInvalid)    // none of the lockspace's; a rule that cannot be
 )
 
 var statusErrors = map[wire.Status]error{
@@ -45,6 +48,7 @@ var statusErrors = map[wire.Status]error{
 	wire.BadVersion: ErrVersion, wire.Mismatch: ErrMismatch,
 	wire.InUse: ErrInUse, wire.RangeTaken: ErrRangeTaken, wire.NoSuchRange: ErrNoRange, wire.TimedOut: ErrTimedOut,
 	wire.BadName: ErrName, wire.BadMode: ErrMode, wire.BadFlags: ErrFlags, wire.BadValue: ErrValue,
+	wire.BadBytes: ErrBytes, wire.BadOwner: ErrOwner, wire.BadKey: ErrKey,
 	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode,
 }
 

@@ -394,6 +394,9 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if l.op != opUnlock && st != wire.LostLock && (l.isLost || l.space.closed.Load()) {
 		err, st = ErrClosed, wire.NoSpace // Close gives up what has just been granted, too
 	}
+	if err != nil && c.Text != "" { // which says what is wrong, but not with what
+		err = fmt.Errorf("%s of %q: %w", l.op, l.name, err)
+	}
 	l.pending, l.err = false, err
 	l.messages = int(c.Hops)
 	l.demoted, l.alternate = c.Bits&wire.BitDemoted != 0, c.Bits&wire.BitAltMode != 0

@@ -72,11 +72,11 @@ func spaceArgs(name string, opts []SpaceOption) (props node.Props, err error) {
 	}
 	switch {
 	case len(name) == 0 || len(name) > wire.MaxName:
-		return props, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+		return props, fmt.Errorf("%w of %d bytes for a lockspace, must be 1 to %d", ErrName, len(name), wire.MaxName)
 	case props.ValueLen < 0 || props.ValueLen > wire.MaxValue:
-		return props, fmt.Errorf("%w: value size %d of lockspace %q, must be 0 to %d bytes", ErrInvalid, props.ValueLen, name, wire.MaxValue)
+		return props, fmt.Errorf("%w size %d of lockspace %q, must be 0 to %d bytes", ErrValue, props.ValueLen, name, wire.MaxValue)
 	case !props.Range.Valid():
-		return props, fmt.Errorf("%w: range keys of lockspace %q, must be of 1 to %d bytes", ErrInvalid, name, wire.MaxName-1)
+		return props, fmt.Errorf("%ws of lockspace %q, must be of 1 to %d bytes", ErrKey, name, wire.MaxName-1)
 	}
 	return props, nil
 }
@@ -156,7 +156,11 @@ func (s *Lockspace) Purge(ctx context.Context, node uint16, session uint64) erro
 	if s.closed.Load() {
 		return fmt.Errorf("purge in %q: %w", s.name, ErrClosed)
 	}
-	return answered(ctx, func(done func(error)) { s.be.purge(node, session, done) })
+	err := answered(ctx, func(done func(error)) { s.be.purge(node, session, done) })
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("purge in %q: %w", s.name, err)
+	}
+	return err
 }
 
 // answered waits until what ask has begun is done.
@@ -199,7 +203,7 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	case s.closed.Load():
 		return nil, o, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
 	case len(name) == 0 || len(name) > wire.MaxName:
-		return nil, o, fmt.Errorf("%w: name of %d bytes, must be 1 to %d", ErrName, len(name), wire.MaxName)
+		return nil, o, fmt.Errorf("lock in %q: %w of %d bytes, must be 1 to %d", s.name, ErrName, len(name), wire.MaxName)
 	case !mode.Valid():
 		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrMode, name, mode)
 	}

@@ -221,7 +221,13 @@ func (e *embedded) purge(node uint16, session uint64, done func(error)) {
 		done(ErrClosed)
 		return
 	}
-	e.space.Purge(node, session, func(st wire.Status) { done(statusError(st, "")) })
+	e.space.Purge(node, session, func(st wire.Status) {
+		text := ""
+		if st == wire.NoNode {
+			text = fmt.Sprintf("node %d", node)
+		}
+		done(statusError(st, text))
+	})
 }
 
 // wait waits for room on the links to other nodes.

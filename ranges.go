@@ -35,11 +35,11 @@ func RangeFirstSeparator(separator byte) SpaceOption {
 
 // ParseRanges reads a rule for range keys as text: "none", "prefix:8" (RangePrefix),
 // "last:/" (RangeSeparator), "first:/" (RangeFirstSeparator); a separator may also
-// be given as "0x2f". Errors: ErrInvalid.
+// be given as "0x2f". Errors: ErrKey.
 func ParseRanges(rule string) (SpaceOption, error) {
 	r, err := lockspace.ParseRangeRule(rule)
 	if err != nil {
-		return SpaceOption{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return SpaceOption{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	return rangeOption(r), nil
 }
@@ -72,9 +72,9 @@ func (s *Lockspace) ranged(ctx context.Context, op rangeOp, key string) error {
 	case s.closed.Load():
 		return fmt.Errorf("%v of range %q: %w", op, key, ErrClosed)
 	case s.props.Range == 0:
-		return fmt.Errorf("%w: %v of range %q: lockspace %q has no ranges", ErrInvalid, op, key, s.name)
+		return fmt.Errorf("%w: %v of range %q: lockspace %q has no ranges", ErrKey, op, key, s.name)
 	case !s.props.Range.IsKey([]byte(key)):
-		return fmt.Errorf("%w: %v of range %q: not a range key of lockspace %q (%v)", ErrInvalid, op, key, s.name, s.props.Range)
+		return fmt.Errorf("%w: %v of range %q: not a range key of lockspace %q (%v)", ErrKey, op, key, s.name, s.props.Range)
 	}
 	if err := s.ready(ctx); err != nil {
 		return err

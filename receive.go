@@ -96,6 +96,7 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 	default:
 		r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
 			Status: m.Status, Mode: Mode(m.Mode), Bits: m.Bits, Hops: m.Hops, Token: m.Token, Seq: m.Seq, Value: m.Value,
+			Text: string(m.Text),
 		})
 	}
 }

@@ -18,7 +18,8 @@
 //   - A token below the highest one that was accepted for the name is refused
 //     with ErrStale. Equal tokens are accepted: shared holders carry that of the
 //     last exclusive grant, and a holder sends many requests.
-//   - Token 0 is none, and is refused with ErrNoToken.
+//   - Token 0 is none, and is refused with ErrNoToken; a name that no lock can have,
+//     with ErrName.
 //   - Check only says that no later holder has been here when it was called. What
 //     is still being done when a later holder comes is covered by Do.
 //   - A holder whose claim is open (lockify.New, until Lock.Confirmed) must not use

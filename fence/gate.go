@@ -11,9 +11,12 @@ var (
 	ErrStale = errors.New("fence: stale token")
 	// ErrNoToken refuses token 0: the request was made without a lock.
 	ErrNoToken = errors.New("fence: token 0 is no token")
-	// ErrNoName refuses the empty name, which no lock has.
-	ErrNoName = errors.New("fence: empty name")
+	// ErrName refuses a name that no lock has: locks' have 1 to MaxName bytes.
+	ErrName = errors.New("fence: no lock has this name")
 )
+
+// MaxName is the longest name of a lock, in bytes.
+const MaxName = 64
 
 // StaleError is ErrStale with what it is about.
 type StaleError struct {
@@ -57,7 +60,7 @@ type entry struct {
 	older   int // and under those before it
 }
 
-// Check accepts a token, or says why not: ErrStale, ErrNoToken, ErrNoName, or
+// Check accepts a token, or says why not: ErrStale, ErrNoToken, ErrName, or
 // what Log has returned.
 func (g *Gate) Check(name string, token uint64) error {
 	g.mu.Lock()
@@ -106,10 +109,10 @@ func (g *Gate) leave(e *entry, token uint64) {
 // admit accepts a token and gives what is known of the name.
 func (g *Gate) admit(name string, token uint64) (*entry, error) {
 	switch {
-	case name == "":
-		return nil, ErrNoName
+	case len(name) == 0 || len(name) > MaxName:
+		return nil, fmt.Errorf("%w: %d bytes, must be 1 to %d", ErrName, len(name), MaxName)
 	case token == 0:
-		return nil, ErrNoToken
+		return nil, fmt.Errorf("%w: for %q", ErrNoToken, name)
 	}
 	e := g.find(name)
 	newest := g.floor
@@ -188,11 +191,15 @@ func (g *Gate) keep(name string, e *entry) {
 	g.now[name] = e
 }
 
-// Restore takes back what a Log or Snapshot has kept, best in its order.
+// Restore takes back what a Log or Snapshot has kept, best in its order. What
+// neither has ever kept, token 0 and longer names, is ignored.
 func (g *Gate) Restore(name string, token uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if name == "" {
+	switch {
+	case token == 0, len(name) > MaxName:
+		return
+	case name == "":
 		g.floor = max(g.floor, token)
 		return
 	}

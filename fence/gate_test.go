@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 func TestCheck(t *testing.T) {
@@ -50,15 +52,49 @@ func TestErrors(t *testing.T) {
 	if want := `fence: stale token 0x4 for "a": 0x5 has been here`; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
-	if err := g.Check("a", 0); err != ErrNoToken {
-		t.Error(err)
+	long := strings.Repeat("x", wire.MaxName+1)
+	for _, c := range []struct {
+		name  string
+		token uint64
+		want  error
+		says  string
+	}{
+		{"a", 0, ErrNoToken, `for "a"`},
+		{"b", 0, ErrNoToken, `for "b"`},
+		{"", 1, ErrName, "0 bytes, must be 1 to 64"},
+		{long, 9, ErrName, "65 bytes, must be 1 to 64"},
+	} {
+		before := show(t, &g)
+		ran := false
+		for how, err := range map[string]error{
+			"Check": g.Check(c.name, c.token),
+			"Do":    g.Do(c.name, c.token, func() error { ran = true; return nil }),
+		} {
+			if !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) || ran {
+				t.Errorf("%s(%q, %d): %v, ran %v", how, c.name, c.token, err, ran)
+			}
+		}
+		g.Restore(c.name, 0)
+		g.Restore(long, 9)
+		if after := show(t, &g); after != before {
+			t.Errorf("%q, %d: %s, before %s", c.name, c.token, after, before)
+		}
 	}
-	if err := g.Check("", 1); err != ErrNoName {
-		t.Error(err)
+	if err := g.Check(long[1:], 1); err != nil {
+		t.Errorf("the longest name: %v", err)
 	}
 }
 
-// Forgotten names leave the floor; an old token never gets in again.
+// show is all that g knows.
+func show(t *testing.T, g *Gate) string {
+	t.Helper()
+	all := map[string]uint64{}
+	if err := g.Snapshot(func(name string, token uint64) error { all[name] = token; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(all)
+}
+
 func TestLimit(t *testing.T) {
 	g := Gate{Limit: 8}
 	for i := range uint64(100) {

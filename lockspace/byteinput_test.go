@@ -161,19 +161,22 @@ func TestBytesRefused(t *testing.T) {
 		want   Status
 	}{
 		"another lock":   {func(q *ByteRequest) { q.Lock += 1 << 20 }, wire.NoLock},
-		"no owner":       {func(q *ByteRequest) { q.Owner = 0 }, wire.Invalid},
-		"no type":        {func(q *ByteRequest) { q.Type = 3 }, wire.Invalid},
-		"start":          {func(q *ByteRequest) { q.Range.Start = -1 }, wire.Invalid},
-		"end":            {func(q *ByteRequest) { q.Range.End = 2 }, wire.Invalid},
-		"flags":          {func(q *ByteRequest) { q.Flags = ValBlk }, wire.Invalid},
-		"test an unlock": {func(q *ByteRequest) { q.Type, q.Flags = off, TestRange }, wire.Invalid},
-		"try an unlock":  {func(q *ByteRequest) { q.Type, q.Flags = off, NoQueue }, wire.Invalid},
+		"no owner":       {func(q *ByteRequest) { q.Owner = 0 }, wire.BadOwner},
+		"no type":        {func(q *ByteRequest) { q.Type = 3 }, wire.BadMode},
+		"start":          {func(q *ByteRequest) { q.Range.Start = -1 }, wire.BadBytes},
+		"end":            {func(q *ByteRequest) { q.Range.End = 2 }, wire.BadBytes},
+		"flags":          {func(q *ByteRequest) { q.Flags = ValBlk }, wire.BadFlags},
+		"test an unlock": {func(q *ByteRequest) { q.Type, q.Flags = off, TestRange }, wire.BadFlags},
+		"try an unlock":  {func(q *ByteRequest) { q.Type, q.Flags = off, NoQueue }, wire.BadFlags},
 		"not granted":    {func(q *ByteRequest) { q.Lock = asking.id }, wire.Busy},
 	} {
 		q := good
 		tc.change(&q)
 		if st := s.Bytes(c.now, &q); st != tc.want {
 			t.Errorf("%s: %v, want %v", name, st, tc.want)
+		}
+		if says := q.Explain(tc.want); (says == "") != (tc.want == wire.Busy) {
+			t.Errorf("%s: refused with the words %q", name, says)
 		}
 	}
 	if s.CancelBytes(c.now, h.id+1<<20, 1) != wire.NoLock || s.CancelBytes(c.now, h.id, 1) != wire.Invalid {

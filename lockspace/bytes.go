@@ -45,6 +45,7 @@ type ByteOutcome struct {
 	Status  Status
 	Hops    uint8          // one-way messages between nodes that the request waited for
 	Blocker byterange.Held // WouldBlock, Deadlock, test: a lock that is in the way; type None: there is none
+	Text    string         // of a request that was refused at once: what is wrong with it
 	Cycle   wire.Path      // Deadlock: who waits for whom, valid during the call; of a long circle the first MaxEdges
 }
 
@@ -59,8 +60,8 @@ const (
 // Bytes locks, unlocks (type None) or tests a range of bytes: fcntl(2)'s
 // F_SETLKW, F_SETLK and F_GETLK. The completion goes to Host.Bytes, perhaps
 // before Bytes returns, unless a status other than OK is returned: NoLock (no
-// such handle), Busy (it is not granted yet), Invalid, Limit. Completions:
-// OK, WouldBlock, Deadlock, Cancelled, Limit, LostLock. Nothing runs under an
+// such handle), Busy (it is not granted yet), BadOwner, BadMode (of the type),
+// BadBytes, BadFlags (ByteRequest.Explain tells more), Limit. Completions: OK, WouldBlock, Deadlock, Cancelled, Limit, LostLock. Nothing runs under an
 // open claim: requests wait until it is closed.
 func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 	s.now = now
@@ -70,9 +71,9 @@ func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 		return wire.NoLock
 	case l.granted == NoMode:
 		return wire.Busy
-	case q.Owner == 0 || q.Type > byterange.Write || !q.Range.Valid() || q.Flags&^byteFlags != 0,
-		q.Type == byterange.None && q.Flags != 0:
-		return wire.Invalid
+	}
+	if st := q.check(); st != wire.OK {
+		return st
 	}
 	r := l.res
 	s.needBytes(r)

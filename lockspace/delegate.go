@@ -94,14 +94,14 @@ func (s *Shard) newRange(key []byte, st rangeState, owner uint64) *keyRange {
 
 // Delegate asks that the range with this key be handed to this node, which is
 // then the directory of all names in it. The completion goes to Host.Complete
-// with lock id 0 unless a status other than OK is returned: Invalid (the
+// with lock id 0 unless a status other than OK is returned: BadKey (the
 // lockspace has no rule, or the key is none of its), Busy (a Return is under
 // way), Limit. It says OK, RangeTaken (Token is the owner's node id), Limit, or
 // Cancelled (by Return). The range stays with this node until Return.
 func (s *Shard) Delegate(now int64, key []byte, user any, tag uint64) Status {
 	s.now = now
 	if !s.cfg.Range.IsKey(key) {
-		return wire.Invalid
+		return wire.BadKey
 	}
 	if s.fenced || s.view.Epoch == 0 {
 		return wire.ShuttingDown

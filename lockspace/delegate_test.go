@@ -408,11 +408,11 @@ func TestAbandon(t *testing.T) {
 func TestDelegateRefused(t *testing.T) {
 	c := newRangeCluster(t, 4, 1, slash, 0)
 	for _, key := range []string{"", "abc", "a/b", strings.Repeat("x", wire.MaxName-1) + "/"} {
-		c.node(1).delegate(key).want(wire.Invalid)
+		c.node(1).delegate(key).want(wire.BadKey)
 		c.node(1).giveBack(key).want(wire.NoSuchRange)
 	}
 	plain := newCluster(t, 4, 1, 0)
-	plain.node(1).delegate("a/").want(wire.Invalid)
+	plain.node(1).delegate("a/").want(wire.BadKey)
 	n := 0
 	for ; n < maxRanges; n++ {
 		c.node(1).delegate(fmt.Sprintf("n%d/", n))

@@ -56,7 +56,8 @@
 //	deadlock.go probe.go byteprobe.go  deadlocks across names, byte ranges and nodes
 //	timeout.go    deadlines of requests
 //	known.go      what a node knows of a value, should the master be lost
-//	mode.go flags.go  the kernel's tables and numbers
+//	mode.go flags.go explain.go  the kernel's tables and numbers; what is wrong
+//	              with a request, in words
 //	shard.go host.go view.go  what a Shard is given; inspect.go what it shows
 //	lock.go resource.go table.go  the data
 //	rules.go mistakes.go  what tests and the simulation switch off or break

@@ -1,10 +1,6 @@
 package lockspace
 
-import (
-	"fmt"
-
-	"github.com/lockify-dlm/lockify/wire"
-)
+import "github.com/lockify-dlm/lockify/wire"
 
 // Request flags, with the kernel's numbers (include/uapi/linux/dlmconstants.h).
 // Numbers from 1<<24 up are lockify's own. Of the kernel's, CANCEL (0x2) and
@@ -134,47 +130,4 @@ func checkRequest(op Operation, mode Mode, flags uint32) Status {
 		return wire.BadFlags
 	}
 	return wire.OK
-}
-
-// Refused is a request that came to nothing, as Explain needs it.
-type Refused struct {
-	Op    Operation
-	Name  []byte // of a new lock
-	Mode  Mode
-	Flags uint32
-	Value int // bytes
-}
-
-// Explain says in words what was wrong with a request that failed with st at
-// once; "" where the status says all there is to say.
-func (s *Shard) Explain(st Status, q *Refused) string {
-	switch st {
-	case wire.BadName:
-		return fmt.Sprintf("name of %d bytes, must be 1 to %d", len(q.Name), wire.MaxName)
-	case wire.BadMode:
-		return fmt.Sprintf("mode %d, must be NL to EX (0 to 5)", q.Mode)
-	case wire.BadValue:
-		return fmt.Sprintf("value of %d bytes, at most %d", q.Value, s.cfg.ValueLen)
-	case wire.BadFlags:
-		return explainFlags(q)
-	}
-	return ""
-}
-
-func explainFlags(q *Refused) string {
-	if q.Op == OpUnlock && q.Flags&Retire != 0 {
-		return "RETIRE is for a lock in EX, and goes with VALBLK and IVVALBLK only"
-	}
-	if bad := q.Flags &^ q.Op.takes(); bad != 0 {
-		for _, f := range kernelNames {
-			if f.flag&bad != 0 {
-				return fmt.Sprintf("%s takes no %s", q.Op, f.name)
-			}
-		}
-		return fmt.Sprintf("unknown flags %#x", bad)
-	}
-	if f := brokenRule(q.Op, q.Mode, q.Flags); f != nil {
-		return f.why
-	}
-	return fmt.Sprintf("QUECVT to %s, which is not stronger than what is held", q.Mode)
 }

@@ -120,7 +120,10 @@ func TestExplain(t *testing.T) {
 		"CONVDEADLK waits, NOQUEUE does not":                                 {wire.BadFlags, Refused{Op: OpConvert, Flags: ConvDeadlk | NoQueue}},
 		"QUECVT to CR, which is not stronger than what is held":              {wire.BadFlags, Refused{Op: OpConvert, Mode: CR, Flags: QueCvt}},
 		"RETIRE is for a lock in EX, and goes with VALBLK and IVVALBLK only": {wire.BadFlags, Refused{Op: OpUnlock, Flags: Retire}},
-		"": {wire.Busy, Refused{}},
+		`"a"; the lockspace's range keys: none`:                              {wire.BadKey, Refused{Name: []byte("a")}},
+		"lock 0x1200":                                                        {wire.NoLock, Refused{Op: OpUnlock, Lock: 0x1200}},
+		"lock 0x1201":                                                        {wire.NotOwner, Refused{Op: OpUnlock, Lock: 0x1201}},
+		"":                                                                   {wire.Busy, Refused{}},
 	} {
 		if got := s.Explain(c.st, &c.q); got != want {
 			t.Errorf("%v: %q, want %q", c.st, got, want)

@@ -106,7 +106,7 @@ const (
 	LostLock     Status = 5  // a claim met an older master's lock
 	Invalid      Status = 6  // the request itself is wrong
 	Busy         Status = 7  // another operation on this lock is under way
-	NoLock       Status = 8  // no such lock, or not the caller's
+	NoLock       Status = 8  // no such lock
 	NoSpace      Status = 9  // no such lockspace
 	Limit        Status = 10 // a limit of the node was reached
 	ShuttingDown Status = 11
@@ -124,8 +124,11 @@ const (
 	InUse        Status = 23 // the name is in use
 	RangeTaken   Status = 24 // the range belongs to another node
 	NoSuchRange  Status = 25 // the range does not belong to this node
+	BadBytes     Status = 26 // a byte range that starts before byte 0 or ends before it starts
+	BadOwner     Status = 27 // an owner that is 0 where there must be one, or too large
+	BadKey       Status = 28 // no range key of the lockspace
 
-	lastStatus = NoSuchRange
+	lastStatus = BadKey
 )
 
 // Bits that travel with a lock value block or a completion.

@@ -129,7 +129,11 @@ func (r *lockRun) check() error {
 		return bad("--on-lost %q, want kill or ignore", r.onLost)
 	case r.value != "" && r.mode != lockify.PW && r.mode != lockify.EX:
 		return bad("--value needs --mode PW or EX, not %v", r.mode)
-	case len(r.value) > r.valueSize:
+	}
+	if err := r.spaceFlags.check(); err != nil {
+		return err
+	}
+	if len(r.value) > r.valueSize {
 		return bad("--value has %d bytes, at most %d (--value-size)", len(r.value), r.valueSize)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify"
 )
 
 // Exit statuses. Those of a command that "lockctl lock" has run pass through.
@@ -48,7 +50,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch {
 	case err == nil:
 		return 0
-	case !errors.As(err, &e):
+	case errors.As(err, &e):
+	case errors.Is(err, lockify.ErrInvalid):
+		e = &exitStatus{exitUsage, err}
+	default:
 		e = &exitStatus{exitError, err}
 	}
 	if e.err != nil {
@@ -136,6 +141,14 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 		case len(args) > len(names):
 			return &exitStatus{exitUsage, fmt.Errorf("argument %q is one too many; see %s --help", args[len(names)], cmd.CommandPath())}
 		}
+		for i, arg := range args { // all are names, or begin some
+			if len(arg) == 0 || len(arg) > maxName {
+				return &exitStatus{exitUsage, fmt.Errorf("%s of %d bytes, must be 1 to %d", names[i], len(arg), maxName)}
+			}
+		}
 		return nil
 	}
 }
+
+// maxName is the longest name, in bytes; see lockify.ErrName.
+const maxName = 64

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +32,9 @@ its answer is not waited for.`,
 			if cmd.Flags().Changed("session") && session == 0 {
 				return &exitStatus{exitUsage, errors.New("--session 0, want 1 or more; leave it out for all")}
 			}
+			if err := props.check(); err != nil {
+				return err
+			}
 			return o.purge(cmd.Context(), args[0], node, session, &props)
 		},
 	}
@@ -53,8 +55,5 @@ func (o *options) purge(ctx context.Context, space string, node uint16, session 
 	if err != nil {
 		return err
 	}
-	if err := s.Purge(ctx, node, session); err != nil {
-		return fmt.Errorf("purge of node %d: %w", node, err)
-	}
-	return nil
+	return s.Purge(ctx, node, session)
 }

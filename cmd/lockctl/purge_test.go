@@ -66,7 +66,7 @@ func TestPurge(t *testing.T) {
 	for args, want := range map[string]string{
 		"purge s":                         "--node is missing: whose orphans?",
 		"purge s --node 2 --session 0":    "--session 0, want 1 or more",
-		"purge s --node 9":                "purge of node 9: lockify: invalid argument: no such node",
+		"purge s --node 9":                `purge in "s": lockify: invalid argument: no such node: node 9`,
 		"purge":                           "LOCKSPACE is missing",
 		"purge s --node 1 --value-size 8": "value",
 	} {

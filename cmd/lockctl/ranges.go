@@ -75,6 +75,9 @@ keeps the range until it is given back, with --return.`,
 			if r.rule == "none" {
 				return &exitStatus{exitUsage, errors.New("--rule is missing: a lockspace without has no ranges")}
 			}
+			if err := r.check(); err != nil {
+				return err
+			}
 			r.space, r.key = args[0], args[1]
 			return o.delegate(cmd.Context(), &r)
 		},

@@ -27,7 +27,9 @@ func TestRanges(t *testing.T) {
 	do(0, "", "delegate", "s", "a/", "--rule", "last:/", "--return")
 	do(0, "no delegated ranges of lockspace s on this node", "ranges", "s")
 	do(0, "lockctl: --rule is missing", "delegate", "s", "a/")
-	do(0, `lockctl: lockify: invalid argument: lockspace: range rule "half"`, "delegate", "s", "a/", "--rule", "half")
+	do(0, `lockctl: --rule "half", want none, prefix:N`, "delegate", "s", "a/", "--rule", "half")
+	do(0, `lockctl: lockify: invalid argument: range key: delegate of range "a": not a range key of lockspace "s"`, "delegate", "s", "a", "--rule", "last:/")
+	do(0, `lockctl: lockify: lockspace exists with other properties in the cluster: `, "lock", "s", "a/x", "--rule", "last:/", "--value-size", "64")
 	do(0, "lockctl: admin: the node answers with an error: lockspace x is not open on node 1", "ranges", "x")
 	do(0, "lockctl: KEY is missing", "delegate", "s")
 }

@@ -234,9 +234,32 @@ func TestUsage(t *testing.T) {
 		{"lock a b --value 12345 --value-size 4", "--value has 5 bytes, at most 4 (--value-size)"},
 		{"lock a b --on-lost panic", `--on-lost "panic", want kill or ignore`},
 		{"lock a b --timeout -1s", "--timeout -1s, want more than 0"},
+		{"lock a b --value-size 257", "--value-size 257, want 0 to 256"},
+		{"lock a b --value-size -1", "--value-size -1, want 0 to 256"},
+		{"lock a b --rule prefix:0", `--rule "prefix:0", want none, prefix:N with N from 1 to 63, first:C or last:C with a byte C`},
+		{"lock a LONG", "NAME of 65 bytes, must be 1 to 64"},
+		{"lock LONG b", "LOCKSPACE of 65 bytes, must be 1 to 64"},
+		{"lock a EMPTY", "NAME of 0 bytes, must be 1 to 64"},
+		{"locks EMPTY", "LOCKSPACE of 0 bytes, must be 1 to 64"},
+		{"ranges LONG", "LOCKSPACE of 65 bytes, must be 1 to 64"},
+		{"purge LONG --node 1", "LOCKSPACE of 65 bytes, must be 1 to 64"},
+		{"purge a", "--node is missing: whose orphans?"},
+		{"purge a --node 1 --session 0", "--session 0, want 1 or more; leave it out for all"},
+		{"purge a --node 1 --value-size 999", "--value-size 999, want 0 to 256"},
+		{"delegate a LONG --rule last:/", "KEY of 65 bytes, must be 1 to 64"},
+		{"delegate a b/ --rule last:", `--rule "last:", want none, prefix:N with N from 1 to 63, first:C or last:C with a byte C`},
 	} {
 		var out, errs strings.Builder
-		status := run(strings.Fields(tc.args), &out, &errs)
+		args := strings.Fields(tc.args)
+		for i := range args {
+			switch args[i] {
+			case "LONG":
+				args[i] = strings.Repeat("x", 65)
+			case "EMPTY":
+				args[i] = ""
+			}
+		}
+		status := run(args, &out, &errs)
 		if status != exitUsage || errs.String() != "lockctl: "+tc.want+"\n" || out.Len() > 0 {
 			t.Errorf("%q: status %d, %q %q, want %q", tc.args, status, out.String(), errs.String(), tc.want)
 		}

@@ -36,6 +36,17 @@ func tooLarge(kind wire.Kind) []byte {
 	return b
 }
 
+// badLock is a request for a lock after the greeting, a byte of which is spoiled.
+func badLock(at int, v byte) []byte {
+	b := wire.ReserveHeader(nil)
+	b = goodHello().Append(b)
+	lock := len(b)
+	b = (&wire.Msg{Type: wire.LockReq, Name: []byte("x"), Req: 1}).Append(b)
+	b[lock+at] = v
+	wire.SealFrame(b, &wire.Header{Version: wire.HelloVersion, Kind: wire.KindClient, Count: 2})
+	return b
+}
+
 func badCRC(b []byte) []byte {
 	b[len(b)-1] ^= 1
 	return b
@@ -81,6 +92,9 @@ func badClients() []badInput {
 		{"no HELLO first", frame(wire.KindClient, nil, &wire.Msg{Type: wire.OpenSpace, Text: []byte("x"), Req: 1}), false, 0, []string{closed, "before HELLO"}},
 		{"fewer messages than announced", frame(wire.KindClient, func(h *wire.Header) { h.Count = 2 }, goodHello()), false, wire.Welcome, []string{gone, "truncated"}},
 		{"garbage behind HELLO", append(frame(wire.KindClient, nil, goodHello()), garbage...), false, wire.Welcome, []string{gone, "not a lockify frame"}},
+		{"empty name", badLock(4, 0), false, wire.Welcome, []string{gone, "LOCK_REQ has an empty name"}},
+		{"long name", badLock(4, 65), false, wire.Welcome, []string{gone, "LOCK_REQ has a name of 65 bytes, at most 64"}},
+		{"unknown mode", badLock(6, 9), false, wire.Welcome, []string{gone, "mode 9 in LOCK_REQ"}},
 		{"message of a node to a client", frame(wire.KindClient, nil, goodHello(), &wire.Msg{Type: wire.Welcome}), false, wire.Welcome, []string{gone, "from a client"}},
 	}
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"fmt"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
@@ -28,13 +30,18 @@ func (s *Space) CancelBytes(owner Owner, id, tag uint64) {
 // execBytes runs a request inside the shard.
 func (r *runner) execBytes(now int64, op *Op) {
 	rec := wire.RangeList(op.value).At(0)
-	st := r.shard.Bytes(now, &lockspace.ByteRequest{
+	q := lockspace.ByteRequest{
 		Lock: op.id, Owner: rec.Owner, Type: byterange.Type(rec.Type),
 		Range: byterange.Range{Start: rec.Start, End: rec.End}, Flags: op.flags, Tag: op.tag,
-	})
-	if st != wire.OK {
-		r.Bytes(op.owner, op.id, op.tag, &lockspace.ByteOutcome{Status: st})
 	}
+	if st := r.shard.Bytes(now, &q); st != wire.OK {
+		r.Bytes(op.owner, op.id, op.tag, refusedBytes(&q, st))
+	}
+}
+
+// refusedBytes is the outcome of a request that was refused at once.
+func refusedBytes(q *lockspace.ByteRequest, st lockspace.Status) *lockspace.ByteOutcome {
+	return &lockspace.ByteOutcome{Status: st, Text: q.Explain(st)}
 }
 
 // Bytes passes the outcome of a request for a byte range on.
@@ -47,17 +54,17 @@ func (r *runner) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
 func (sp *sessionSpace) bytes(m *wire.Msg) {
 	s := sp.session
 	if !sp.has(m.Lock) {
-		s.failBytes(sp.space.id, m, wire.NoLock)
+		sp.space.other(&Op{kind: opRefuseBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
 		return
 	}
-	if m.Ranges.Len() != 1 {
-		s.failBytes(sp.space.id, m, wire.Invalid)
+	if n := m.Ranges.Len(); n != 1 {
+		s.failBytes(sp.space.id, m, wire.BadBytes, fmt.Sprintf("%d ranges, must be 1", n))
 		return
 	}
 	rec := m.Ranges.At(0)
 	xid, ok := s.xid(rec.Owner)
 	if !ok {
-		s.failBytes(sp.space.id, m, wire.Invalid)
+		s.failBytes(sp.space.id, m, wire.BadOwner, badOwner(rec.Owner))
 		return
 	}
 	rec.Owner = xid
@@ -68,13 +75,13 @@ func (sp *sessionSpace) bytes(m *wire.Msg) {
 }
 
 // failBytes completes a request that never began.
-func (s *session) failBytes(space uint32, m *wire.Msg, st wire.Status) {
-	s.send(space, &wire.Msg{Type: wire.RangeAst, Lock: m.Lock, Req: m.Req, Status: st})
+func (s *session) failBytes(space uint32, m *wire.Msg, st wire.Status, text string) {
+	s.send(space, &wire.Msg{Type: wire.RangeAst, Lock: m.Lock, Req: m.Req, Status: st, Text: []byte(text)})
 }
 
 // Bytes answers a request for a byte range (Owner).
 func (sp *sessionSpace) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {
-	m := wire.Msg{Type: wire.RangeAst, Lock: id, Req: tag, Status: o.Status, Hops: o.Hops, Path: o.Cycle}
+	m := wire.Msg{Type: wire.RangeAst, Lock: id, Req: tag, Status: o.Status, Hops: o.Hops, Text: []byte(o.Text), Path: o.Cycle}
 	if b := &o.Blocker; b.Type != byterange.None {
 		m.Instance = b.Owner.Node
 		m.Ranges = m.Ranges.Append(wire.RangeRec{

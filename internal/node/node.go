@@ -174,10 +174,10 @@ func (n *Node) Wait(ctx context.Context) error {
 // same for everybody.
 func (n *Node) Open(name string, props Props) (*Space, error) {
 	if len(name) == 0 || len(name) > wire.MaxName {
-		return nil, fmt.Errorf("%w: lockspace name of %d bytes, must be 1 to %d", ErrInvalid, len(name), wire.MaxName)
+		return nil, fmt.Errorf("%w of %d bytes for a lockspace, must be 1 to %d", ErrName, len(name), wire.MaxName)
 	}
 	if err := props.check(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("lockspace %q: %w", name, err)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -192,6 +192,11 @@ var (
 	ErrInvalid  = errors.New("node: invalid argument")
 	ErrMismatch = errors.New("node: lockspace has other properties")
 	ErrLimit    = errors.New("node: limit reached")
+
+	// These are ErrInvalid, too.
+	ErrName  = fmt.Errorf("%w: name", ErrInvalid)
+	ErrValue = fmt.Errorf("%w: value size", ErrInvalid)
+	ErrKey   = fmt.Errorf("%w: range keys", ErrInvalid)
 )
 
 func (n *Node) openLocked(name string, props Props) (*Space, error) {

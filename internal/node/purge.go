@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -31,7 +32,11 @@ func (s *Space) Purge(node uint16, session uint64, done func(lockspace.Status)) 
 func (sp *sessionSpace) purge(m *wire.Msg) {
 	s, req, node := sp.session, m.Req, m.Num
 	answer := func(st lockspace.Status) {
-		s.send(sp.space.id, &wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode})
+		a := wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode}
+		if st == wire.NoNode {
+			a.Text = fmt.Appendf(nil, "node %d", node)
+		}
+		s.send(sp.space.id, &a)
 		s.flush()
 	}
 	if node == 0 || node > 1<<16-1 {

@@ -84,9 +84,9 @@ func (s *session) notOpen(space uint32, m *wire.Msg) error {
 	case wire.CloseSpace:
 		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
 	case wire.LockReq, wire.ConvertReq, wire.UnlockReq, wire.PurgeReq, wire.DelegateReq, wire.ReturnReq:
-		s.fail(space, m, wire.NoSpace)
+		s.fail(space, m, wire.NoSpace, "")
 	case wire.RangeReq:
-		s.failBytes(space, m, wire.NoSpace)
+		s.failBytes(space, m, wire.NoSpace, "")
 	case wire.CancelReq, wire.RangeCancelReq: // has no answer; what it means has been answered
 	default:
 		return fmt.Errorf("%w: type %d from a client", wire.ErrType, m.Type)
@@ -138,6 +138,12 @@ func (s *session) openSpace(m *wire.Msg) {
 		answer.Status = wire.ShuttingDown
 	case errors.Is(err, ErrLimit):
 		answer.Status = wire.Limit
+	case errors.Is(err, ErrName):
+		answer.Status = wire.BadName
+	case errors.Is(err, ErrValue):
+		answer.Status = wire.BadValue
+	case errors.Is(err, ErrKey):
+		answer.Status = wire.BadKey
 	case err != nil:
 		answer.Status = wire.Invalid
 	default:
@@ -155,8 +161,8 @@ func (s *session) openSpace(m *wire.Msg) {
 }
 
 // fail completes an operation that never began.
-func (s *session) fail(space uint32, m *wire.Msg, st wire.Status) {
-	s.send(space, &wire.Msg{Type: wire.Ast, Lock: m.Lock, Req: m.Req, Status: st, Mode: wire.NoMode})
+func (s *session) fail(space uint32, m *wire.Msg, st wire.Status, text string) {
+	s.send(space, &wire.Msg{Type: wire.Ast, Lock: m.Lock, Req: m.Req, Status: st, Mode: wire.NoMode, Text: []byte(text)})
 }
 
 // message is an operation on a lock. Until the client knows a lock's id, a
@@ -253,14 +259,14 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	s := sp.session
 	xid, ok := s.xid(m.Owner)
 	if !ok {
-		s.fail(sp.space.id, m, wire.Invalid)
+		s.fail(sp.space.id, m, wire.BadOwner, badOwner(m.Owner))
 		return
 	}
 	r, hash, id := sp.space.route(m.Name)
 	s.mu.Lock()
 	if s.locks >= s.node.cfg.MaxLocks {
 		s.mu.Unlock()
-		s.fail(sp.space.id, m, wire.Limit)
+		s.fail(sp.space.id, m, wire.Limit, fmt.Sprintf("a client has at most %d locks", s.node.cfg.MaxLocks))
 		return
 	}
 	s.locks++
@@ -286,6 +292,8 @@ func (s *session) xid(owner uint64) (xid uint64, ok bool) {
 	}
 	return s.id<<32 | owner, owner < 1<<32
 }
+
+func badOwner(owner uint64) string { return fmt.Sprintf("owner %d, must be below 1<<32", owner) }
 
 // Complete answers an operation (Owner).
 func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {

@@ -39,9 +39,9 @@ func propsOf(m *wire.Msg) Props {
 func (p Props) check() error {
 	switch {
 	case p.ValueLen < 0 || p.ValueLen > wire.MaxValue:
-		return fmt.Errorf("%w: value length %d, must be 0 to %d", ErrInvalid, p.ValueLen, wire.MaxValue)
+		return fmt.Errorf("%w: %d bytes, must be 0 to %d", ErrValue, p.ValueLen, wire.MaxValue)
 	case !p.Range.Valid():
-		return fmt.Errorf("%w: range rule %#x", ErrInvalid, uint32(p.Range))
+		return fmt.Errorf("%w: rule %#x", ErrKey, uint32(p.Range))
 	}
 	return nil
 }
@@ -77,6 +77,7 @@ const (
 	opCancelBytes
 	opAbandon // the owner is gone; xid: the session's number
 	opRefuse  // of a lock that is not the owner's: say why
+	opRefuseBytes
 	opDelegate
 	opReturn
 )
@@ -149,10 +150,12 @@ func (s *Space) other(op *Op, b *batch) {
 	if n >= len(s.runners) {
 		switch op.kind {
 		case opCancel, opCancelBytes:
-		case opBytes:
-			op.owner.Bytes(op.id, op.tag, &lockspace.ByteOutcome{Status: wire.NoLock})
+		case opBytes, opRefuseBytes:
+			op.owner.Bytes(op.id, op.tag, refusedBytes(&lockspace.ByteRequest{Lock: op.id}, wire.NoLock))
 		default:
-			op.owner.Complete(op.id, op.tag, &lockspace.Completion{Status: wire.NoLock, Mode: lockspace.NoMode})
+			op.owner.Complete(op.id, op.tag, &lockspace.Completion{
+				Status: wire.NoLock, Mode: lockspace.NoMode, Text: s.runners[0].shard.Explain(wire.NoLock, &lockspace.Refused{Lock: op.id}),
+			})
 		}
 		return
 	}
@@ -220,10 +223,9 @@ func (r *runner) exec(op *Op) {
 			st = wire.Unlocked
 		}
 	case opRefuse:
-		st = wire.NoLock
-		if _, ok := r.shard.User(op.id); ok {
-			st = wire.NotOwner
-		}
+		st = r.notTheirs(op.id)
+	case opRefuseBytes:
+		r.Bytes(op.owner, op.id, op.tag, refusedBytes(&lockspace.ByteRequest{Lock: op.id}, r.notTheirs(op.id)))
 	}
 	switch {
 	case st != wire.OK:
@@ -233,12 +235,20 @@ func (r *runner) exec(op *Op) {
 	}
 }
 
+// notTheirs says what is wrong with a lock id that is not the caller's.
+func (r *runner) notTheirs(id uint64) lockspace.Status {
+	if _, ok := r.shard.User(id); ok {
+		return wire.NotOwner
+	}
+	return wire.NoLock
+}
+
 // refuse completes an operation that has come to nothing at once.
 func (r *runner) refuse(op *Op, st lockspace.Status) {
 	c := lockspace.Completion{Status: st, Mode: lockspace.NoMode}
 	if st != wire.Unlocked {
 		c.Text = r.shard.Explain(st, &lockspace.Refused{
-			Op: op.kind.operation(), Name: op.name, Mode: op.mode, Flags: op.flags, Value: len(op.value),
+			Op: op.kind.operation(), Name: op.name, Lock: op.id, Mode: op.mode, Flags: op.flags, Value: len(op.value),
 		})
 	}
 	r.Complete(op.owner, op.id, op.tag, &c)

@@ -11,10 +11,13 @@ import (
 //
 // After each step it makes the edges of the wait-for graph anew from the masters'
 // queues, of those names that the step had to do with, and remembers of each when
-// it stood.
+// it stood. An edge ends when its blocker's own node has given up what the master
+// still sees.
 type deadlocks struct {
 	watcher
 	state ls.ResourceState
+	far   ls.ResourceState
+	own   []ls.LockState // of a name: all locks, as their own nodes have them
 	of    map[*name][]*edge
 	all   map[edgeKey]*edge
 }
@@ -58,6 +61,7 @@ func (c *deadlocks) look(nm *name, step int) {
 	}
 	for _, n := range c.r.nodes {
 		if !n.down && n.shardOf(nm).State(&c.state, nm.hash, nm.bytes) && masters(&c.state) {
+			c.owned(nm)
 			c.edges(nm, step)
 		}
 	}
@@ -71,6 +75,40 @@ func (c *deadlocks) look(nm *name, step int) {
 	}
 	clear(c.of[nm][len(kept):])
 	c.of[nm] = kept
+}
+
+// owned gathers what the nodes have of a name.
+func (c *deadlocks) owned(nm *name) {
+	c.own = c.own[:0]
+	for _, n := range c.r.nodes {
+		if n.down || !n.shardOf(nm).State(&c.far, nm.hash, nm.bytes) {
+			continue
+		}
+		for _, q := range [][]ls.LockState{c.far.Granted, c.far.Convert, c.far.Waiting} {
+			for i := range q {
+				if q[i].Owner == n.instance {
+					c.own = append(c.own, q[i])
+				}
+			}
+		}
+	}
+}
+
+// gaveUp says that the node of a lock that a master sees has given up what blocks
+// others: what it holds, or, if that is ahead of them, its request. (A grant may
+// not have come to it yet. What a dead node had stays until it is buried.)
+func (c *deadlocks) gaveUp(o *ls.LockState, ahead bool) bool {
+	for i := range c.own {
+		switch l := &c.own[i]; {
+		case l.ID != o.ID || l.Owner != o.Owner:
+		case ahead:
+			return l.Wanted == ls.NoMode
+		default:
+			return l.Granted != o.Granted && l.Op != o.Op
+		}
+	}
+	n := c.r.nodes[wire.NodeOf(o.Owner)-1]
+	return n.instance == o.Owner && !n.down
 }
 
 // edges notes all edges of a master's queues.
@@ -119,6 +157,9 @@ func stops(mode ls.Mode, w *ls.LockState) bool {
 }
 
 func (c *deadlocks) note(nm *name, step int, w, o *ls.LockState, ahead bool) {
+	if c.gaveUp(o, ahead) {
+		return
+	}
 	key := edgeKey{
 		life: c.state.Life, ahead: ahead,
 		waiter:  party{w.Owner, w.ID, w.Op, w.For, w.Wanted},

@@ -109,6 +109,7 @@ var mutants = []mutant{
 	{"keep-token", "hot", mistake(ls.KeepToken), "an up-conversion keeps the token it has"},
 	{"no-shared-token", "hot", mistake(ls.NoSharedToken), "a shared grant carries no token"},
 	{"no-verify", "owners", off(ls.NoVerify), "a deadlock counts without a second look at its edges"},
+	{"no-ask-holder", "owners", off(ls.NoAskHolder), "nor are holders asked what they have given up already"},
 	{"no-prune", "owners", off(ls.NoPrune), "each of a deadlock's owners finds it: more than one victim"},
 	{"probe-once", "owners", mistake(ls.ProbeOnce), "a request looks for a deadlock once, and not again while it waits"},
 	{"forget-wait", "owners", mistake(ls.ForgetWait), "a probe goes on with one of an owner's requests only"},

@@ -9,7 +9,7 @@
 //	        v                                          v
 //	  views of lockspaces,                    Raft log ---> State, at each voter
 //	  lease deadline                             |
-//	                                          Storage, which the caller brings
+//	                                          Storage: package cluster/store
 //
 // Three to seven nodes with a store are voters: they run a Server, which orders
 // commands by Raft (go.etcd.io/raft, RawNode). Each command that changes

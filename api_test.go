@@ -21,6 +21,7 @@ var behaviours = []struct {
 	{"demote on deadlock", testDemote},
 	{"value", testValue},
 	{"invalid value", testInvalidValue},
+	{"value sizes", testValueSizes},
 	{"tokens", testTokens},
 	{"busy", testBusy},
 	{"not held", testNotHeld},

@@ -55,6 +55,20 @@
 // name, in whatever mode, and marked not valid rather than shown when it may be
 // out of date.
 //
+// # The kernel's flags
+//
+// What the kernel's DLM calls LKF_... is an Option here, or an operation:
+//
+//	NOQUEUE     NoQueue, TryLock     ALTPR        AlternatePR
+//	NOQUEUEBAST NoQueueBlocking      ALTCW        AlternateCW
+//	QUECVT      QueueConvert         VALBLK       ReadValue, WithValue
+//	HEADQUE     HeadOfQueue          IVVALBLK     InvalidateValue
+//	NOORDER     NoOrder              PERSISTENT   Persistent
+//	EXPEDITE    Expedite             ORPHAN       AdoptOrphan
+//	CONVDEADLK  DemoteOnDeadlock     FORCEUNLOCK  Force
+//	NODLCKWT    WaitOnDeadlock       TIMEOUT      Timeout
+//	CONVERT     Lock.Convert         CANCEL       Lock.Cancel
+//
 // # Creating: New
 //
 // A program that has just created what a name stands for says so with New.

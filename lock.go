@@ -91,7 +91,8 @@ func (l *Lock) Token() uint64 {
 
 // Value gives a copy of the lock value block that came with the last grant
 // that read it (ReadValue, WithValue). ok is false if there was none, or if it
-// was not valid: never written, or its last writer is lost.
+// was not valid: never written, or its last writer is lost. (Kernel: VALBLK;
+// SBF_VALNOTVALID.)
 func (l *Lock) Value() (value []byte, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +162,7 @@ func (l *Lock) Lost() <-chan struct{} {
 // conversion is withdrawn and ctx's error returned; it may have been granted
 // just before, which Mode tells: the next Convert or Unlock waits until that
 // is decided. Errors: ErrWouldBlock, ErrTimedOut, ErrDeadlock, ErrCancelled, ErrBusy,
-// ErrNotHeld, ErrLost, ErrClosed, ErrInvalid.
+// ErrNotHeld, ErrLost, ErrClosed, ErrInvalid. (Kernel: dlm_lock with CONVERT.)
 func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -264,7 +265,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 }
 
 // Cancel withdraws the running operation, if there is one. It then ends with
-// ErrCancelled, unless its outcome came first.
+// ErrCancelled, unless its outcome came first. (Kernel: dlm_unlock with CANCEL.)
 func (l *Lock) Cancel() {
 	l.mu.Lock()
 	running, id, req := l.pending, l.id, l.req

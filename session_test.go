@@ -3,6 +3,8 @@ package lockify
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -182,7 +184,7 @@ func TestNodesDisagree(t *testing.T) {
 			short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
 			defer cancel()
 			_, err := s.Lock(short, "name", EX)
-			return errors.Is(err, ErrMismatch)
+			return errors.Is(err, ErrMismatch) && strings.Contains(err.Error(), fmt.Sprintf(`"quarrel" has values of %d bytes`, s.ValueSize()))
 		})
 	}
 }

@@ -246,7 +246,12 @@ func (r *runner) notTheirs(id uint64) lockspace.Status {
 // refuse completes an operation that has come to nothing at once.
 func (r *runner) refuse(op *Op, st lockspace.Status) {
 	c := lockspace.Completion{Status: st, Mode: lockspace.NoMode}
-	if st != wire.Unlocked {
+	switch st {
+	case wire.Unlocked:
+	case wire.Mismatch:
+		c.Text = fmt.Sprintf("%q has values of %d bytes and range keys %v here, others on another node",
+			r.space.name, r.space.props.ValueLen, r.space.props.Range)
+	default:
 		c.Text = r.shard.Explain(st, &lockspace.Refused{
 			Op: op.kind.operation(), Name: op.name, Lock: op.id, Mode: op.mode, Flags: op.flags, Value: len(op.value),
 		})

@@ -104,7 +104,9 @@ func (l *Lock) Value() (value []byte, ok bool) {
 
 // Demoted says that the last conversion was to wait in a conversion deadlock,
 // and that the lock was held in NL meanwhile (DemoteOnDeadlock): what it
-// protected may have changed. (Kernel: SBF_DEMOTED.)
+// protected may have changed. The same is said of a conversion whose master has
+// died, if that may have demoted it, or granted it in an alternate mode that
+// protects less than the one held. (Kernel: SBF_DEMOTED.)
 func (l *Lock) Demoted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

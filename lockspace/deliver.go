@@ -332,7 +332,7 @@ func (s *Shard) onYou(hash uint64, m *wire.Msg) {
 		s.requestHere(r, l)
 	}
 	s.deliverEarly(r)
-	s.maybeIdle(r)
+	s.reused(r)
 }
 
 // takeWaiting empties the wait queue, for its requests to begin anew in order.

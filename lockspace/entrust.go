@@ -1,6 +1,10 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // This file is recovery from the side of those who had locks on a name whose
 // master is gone: they entrust them to the name's directory node.
@@ -31,6 +35,7 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 	case dir == s.self:
 		s.record(r).life = life
 		r.state, r.life = rebuilding, life
+		s.dropWithdrawn(r)
 	default:
 		s.report(r, life, before)
 		s.reportBytes(r, life)
@@ -167,7 +172,8 @@ func (s *Shard) settleHeld(r *resource) {
 		for i := range h.msgs {
 			switch m := &h.msgs[i]; {
 			case m.Life != r.life, m.Type == wire.Adopt: // others may have written since
-			case m.Type == wire.Convert && m.Bits&wire.BitNoReply == 0: // it waits; an alternate mode may make it write
+			case m.Type == wire.Convert && m.Bits&wire.BitNoReply == 0:
+				s.putOff(r, m)
 			case m.Bits&wire.BitInvalidate != 0:
 				r.valueOK = false
 			case m.Bits&wire.BitValue != 0:
@@ -176,5 +182,25 @@ func (s *Shard) settleHeld(r *resource) {
 		}
 		s.outbox.n -= len(h.msgs)
 		h.msgs = nil
+	}
+}
+
+// putOff lets a conversion that the dead master has not seen wait until this node is
+// master.
+func (s *Shard) putOff(r *resource, m *wire.Msg) {
+	if l := s.locks.find(s.cfg.Self, m.Lock); l != nil && l.queue == &r.convert {
+		l.setValue(valueOf(m))
+		l.moveTo(&r.granted)
+		r.deferred = append(r.deferred, l)
+	}
+}
+
+// dropWithdrawn ends those of them that were withdrawn.
+func (s *Shard) dropWithdrawn(r *resource) {
+	for _, l := range slices.Clone(r.deferred) {
+		if l.cancel {
+			l.cancel = false
+			s.withdraw(l)
+		}
 	}
 }

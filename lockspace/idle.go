@@ -44,6 +44,13 @@ func (s *Shard) maybeIdle(r *resource) {
 	s.idle.push(r, s.now)
 }
 
+// reused is called when requests have been let in one by one: while they were in no
+// queue, the end of one may have started the idle time.
+func (s *Shard) reused(r *resource) {
+	s.idle.remove(r)
+	s.maybeIdle(r)
+}
+
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
 	for r := s.idle.head; r != nil && s.now-r.idleSince >= s.cfg.IdleAfter; r = s.idle.head {

@@ -15,13 +15,27 @@ func (s *Shard) excludesWriters(r *resource) bool {
 	}
 	for _, q := range []*queue{&r.granted, &r.convert} {
 		for l := q.head; l != nil; l = l.next {
-			demoted := l.wanted != NoMode && (l.flags&(ConvDeadlk|alternates) != 0 || middle(l.granted, l.wanted))
-			if l.granted > CR && l.granted != NoMode && !demoted {
+			if l.granted > CR && l.granted != NoMode && !l.mayLapse() {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// mayLapse says that the master may have taken l's mode away, of which its owner hears
+// when the operation that is running ends: demoted it, or granted a middle conversion,
+// or an alternate mode.
+func (l *Lock) mayLapse() bool {
+	switch {
+	case l.wanted == NoMode || l.granted == NL || l.granted == NoMode:
+		return false
+	case middle(l.granted, l.wanted):
+		return true
+	case l.wanted <= l.granted: // granted at once
+		return false
+	}
+	return l.flags&ConvDeadlk != 0 || l.flags&alternates != 0 && l.granted > CR
 }
 
 // doubtValue is called when a lock of r has given something up.

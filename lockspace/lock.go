@@ -23,7 +23,7 @@ type Lock struct {
 	wanted   Mode  // NoMode: no operation is running
 	high     Mode  // highest mode for which a BAST was sent since the grant; NoMode: none
 	hops     uint8 // messages the running operation has waited for
-	demoted  bool  // CONVDEADLK has taken the granted mode down to NL
+	demoted  bool  // CONVDEADLK has taken the granted mode down to NL, or a dead master may have taken it down
 	cancel   bool  // a cancel is under way, or waits until the master is known
 	asked    bool  // a LOOKUP of an earlier view may have brought it to a master
 	dying    bool  // unlock as soon as the running operation ends

@@ -128,8 +128,9 @@ func (s *Shard) rebuild(r *resource) {
 	defer s.dropReports(rec, func(uint64) bool { return true })
 	s.kept -= len(reports)
 	slices.SortStableFunc(reports, func(a, b earlyMsg) int { return cmp.Compare(a.from, b.from) })
+	own := r.state == rebuilding && r.life == life // perhaps let go of meanwhile; a claim may have met it
 	switch {
-	case len(reports) == 0 && (r.state != rebuilding || r.granted.n+r.convert.n == 0): // they have died, too
+	case len(reports) == 0 && !own: // they have died, too
 		if r.state == rebuilding && s.dirOf(r) != s.self {
 			s.startOver(r)
 		}
@@ -161,7 +162,7 @@ func (s *Shard) rebuild(r *resource) {
 		s.register(r, dir)
 	}
 	for _, l := range pending {
-		r.settleMode(l)
+		s.settleMode(r, l)
 	}
 	for _, l := range pending {
 		l.loseValue()
@@ -182,7 +183,7 @@ func (s *Shard) rebuild(r *resource) {
 	s.grantPending(r)
 	s.runDeferred(r)
 	s.deliverEarly(r)
-	s.maybeIdle(r)
+	s.reused(r)
 }
 
 // place puts the locks of one report where they belong.
@@ -214,22 +215,23 @@ func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
 }
 
 // settleMode finds out what the dead master had made of a conversion of which
-// its owner has not heard. If others hold what excludes the mode held before,
-// a middle conversion was granted (recover_conversion), or one of an alternate
-// mode in that, and one with CONVDEADLK was demoted.
-func (r *resource) settleMode(l *Lock) {
-	if !conflictsWith(&r.granted, l, l.granted) {
-		return
-	}
+// its owner has not heard. One that may have lost its mode counts as demoted, whether
+// others hold anything now or not: they may have come and gone. If others hold what
+// excludes the mode held before, a middle conversion was granted
+// (recover_conversion), or one of an alternate mode in that.
+func (s *Shard) settleMode(r *resource, l *Lock) {
+	taken := conflictsWith(&r.granted, l, l.granted)
+	l.demoted = l.mayLapse() && (taken || !s.off(TrustMode))
 	switch {
-	case l.flags&ConvDeadlk != 0:
-		l.granted, l.demoted = NL, true
+	case l.demoted && l.flags&ConvDeadlk != 0:
+		l.granted = NL
+	case !taken:
 	case l.flags&AltPR != 0:
 		l.granted = PR
 	case l.flags&AltCW != 0:
 		l.granted = CW
-	case middle(l.granted, l.wanted):
-		l.granted = l.wanted
+	case middle(l.granted, l.wanted): // as its owner wants
+		l.granted, l.demoted = l.wanted, false
 	}
 }
 

@@ -159,9 +159,9 @@ func TestRecoverProposal(t *testing.T) {
 	c.windDown()
 }
 
-// What a node knows of a value ends with the life of the name, also where the
-// node stays its directory node. Found by the simulation.
-func TestRecoverValueOfOldLife(t *testing.T) {
+// What a node lets go of while it waits to be master it is master of all the same, and
+// what others write then is the value. Found by the simulation.
+func TestRecoverReleased(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)
 	x := c.moved("x", 1, 3, viewOf(t, 2, c.node(2), c.node(3), c.node(4)))
 	h := c.hold(1, x, NL, 0)
@@ -188,7 +188,7 @@ func TestRecoverValueOfOldLife(t *testing.T) {
 	c.change()
 	c.settle()
 	got := c.hold(4, x, PR, ValBlk)
-	if got.last.Bits&wire.BitNotValid == 0 {
+	if got.last.Bits&wire.BitValue == 0 || got.last.Value[0] != 2 {
 		t.Errorf("value %x, bits %#x", got.last.Value, got.last.Bits)
 	}
 	c.windDown()

@@ -374,7 +374,7 @@ func (s *Shard) withdraw(l *Lock) {
 		s.denied(l, wire.Cancelled)
 		return
 	case rebuilding:
-		if l.asked {
+		if l.asked || l.granted != NoMode { // only the rebuild tells what that has come to
 			l.cancel = true
 			return
 		}

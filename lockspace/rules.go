@@ -49,6 +49,7 @@ const (
 	KeepDead        // recovery: locks of nodes that are gone stay
 	KeepDeadValue   // recovery: a value stays valid when its writer dies
 	TrustOldValue   // recovery: a value seen once is reported, whoever may have written since
+	TrustMode       // recovery: a conversion that the dead master may have demoted counts as it was
 	TrustAnyGrant   // recovery: and one that has come with a lock that excludes no writer
 
 	NoGateBytes     // 1: unlocks and downgrades of byte ranges leave at once

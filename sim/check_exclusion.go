@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // exclusion is invariant 1: what is granted is compatible, provisional grants
@@ -18,8 +19,8 @@ type exclusion struct {
 // must be reported unless the evidence is gone before:
 //
 //   - the node that has claimed dies, and its claim with it;
-//   - the master dies, when neither the name's directory node has an entry of it, nor
-//     anybody a lock that it has granted;
+//   - the master dies, when neither the name's directory node has an entry of it that
+//     the claim will meet, nor anybody a lock that it has granted until he reports it;
 //   - the claim is confirmed so late that the master may have removed the name.
 //
 // A claim that counted as wrong whenever there might have been such evidence would be
@@ -27,13 +28,16 @@ type exclusion struct {
 type overlap struct {
 	locks  [2]*lock
 	sides  [2]side
-	keeper uint64 // one of them is dead, and this directory node had it on record
+	dead   uint64 // instance of one who has granted one of them; 0: keeper counts for nothing
+	keeper uint64 // this directory node has it on record
 }
 
 // side is who knows of one of the locks.
 type side struct {
-	node    uint64 // instance: who has granted it
-	claimed int64  // when its open claim was made, by its node's clock; 0: it was not provisional
+	node    uint64         // instance: who has granted it
+	claimed int64          // when its open claim was made, by its node's clock; 0: it was not provisional
+	orphan  bool           // node is dead, and only who has the lock knows of it
+	mode    lockspace.Mode // when they met
 }
 
 func (c *exclusion) stepped(nm *name) {
@@ -42,6 +46,7 @@ func (c *exclusion) stepped(nm *name) {
 	for i, a := range nm.locks {
 		for _, b := range nm.locks[:i] {
 			if fits(a.effective(), b.effective()) {
+				c.lapse(a, b)
 				continue
 			}
 			if c.r.p.Reuse && (a.open || b.open) {
@@ -51,6 +56,26 @@ func (c *exclusion) stepped(nm *name) {
 			c.r.fail(inExclusion, nm, "node %d holds %v (lock %d) and node %d holds %v (lock %d)",
 				a.n.id, a.mode, a.num, b.n.id, b.mode, b.num)
 		}
+	}
+}
+
+// lapse notes that one of two locks, with a conversion under way, has lost its mode to
+// the other meanwhile.
+func (c *exclusion) lapse(a, b *lock) {
+	if a.wanted == lockspace.NoMode && b.wanted == lockspace.NoMode || c.r.p.Reuse && (a.open || b.open) {
+		return
+	}
+	a.lapsed = a.lapsed || !fits(a.mode, b.effective())
+	b.lapsed = b.lapsed || !fits(b.mode, a.effective())
+}
+
+// completed: who has lost his mode for a while must be told, unless he is granted
+// what he has asked for in its place.
+func (c *exclusion) completed(l *lock, done *lockspace.Completion) {
+	told := done.Bits&(wire.BitDemoted|wire.BitAltMode) != 0 || done.Mode == lockspace.NoMode
+	asked := done.Status == wire.OK && middle(l.from, done.Mode)
+	if l.lapsed && !told && !asked && c.r.fresh(l, done) {
+		c.r.fail(inExclusion, l.name, "lock %d, %v, was excluded by another meanwhile, and is not told", l.num, l.from)
 	}
 }
 
@@ -64,22 +89,29 @@ func (c *exclusion) overlap(nm *name, a, b *lock) {
 	c.r.stats.Overlaps++
 	c.r.tracef(nm, "overlap: node %d %v (lock %d, provisional %v), node %d %v (lock %d, provisional %v)",
 		a.n.id, a.mode, a.num, a.open, b.n.id, b.mode, b.num, b.open)
-	c.overlaps[nm] = append(c.overlaps[nm], &overlap{locks: [2]*lock{a, b}, sides: [2]side{c.side(a), c.side(b)}})
+	o := &overlap{locks: [2]*lock{a, b}, sides: [2]side{c.side(a), c.side(b)}}
+	for i := range o.sides {
+		if dead := o.sides[i].node; !c.r.lives(dead) && !c.bereave(nm, o, i, dead) {
+			return
+		}
+	}
+	c.overlaps[nm] = append(c.overlaps[nm], o)
 }
 
 func (c *exclusion) side(l *lock) side {
 	l.n.shardOf(l.name).State(&c.state, l.name.hash, l.name.bytes)
 	switch {
 	case c.state.Role == "remote":
-		return side{node: c.state.Life.Instance}
+		return side{node: c.state.Life.Instance, mode: l.mode}
 	case l.open:
-		return side{l.n.instance, c.state.ClaimedAt}
+		return side{node: l.n.instance, claimed: c.state.ClaimedAt, mode: l.mode}
 	}
-	return side{node: l.n.instance}
+	return side{node: l.n.instance, mode: l.mode}
 }
 
 // look sees whether claims have just ended without a report. It forgives those that
-// were confirmed late.
+// were confirmed late, and those that have met an orphan which nobody reports, or one
+// whose master the directory node has not had on record for long enough to rely on it.
 func (c *exclusion) look() {
 	if len(c.overlaps) == 0 {
 		return
@@ -87,12 +119,34 @@ func (c *exclusion) look() {
 	for _, nm := range c.r.order {
 		keep := c.overlaps[nm][:0]
 		for _, o := range c.overlaps[nm] {
-			if !c.confirmedLate(nm, o) {
+			if !c.forgotten(nm, o) && !c.confirmedLate(nm, o) {
 				keep = append(keep, o)
 			}
 		}
 		c.forget(nm, keep)
 	}
+}
+
+// forgotten says that an orphan was let go before its node has reported it (once it
+// has, the new master knows), or that the directory node knows no more of the dead master.
+func (c *exclusion) forgotten(nm *name, o *overlap) bool {
+	if o.keeper != 0 {
+		d := c.r.nodes[wire.NodeOf(o.keeper)-1]
+		d.shardOf(nm).State(&c.state, nm.hash, nm.bytes)
+		return d.sees(o.dead) && c.state.Entry.Instance != o.dead
+	}
+	for i := range o.sides {
+		s, l := &o.sides[i], o.locks[i]
+		switch {
+		case !s.orphan:
+		case l.gone || fits(l.effective(), o.sides[1-i].mode):
+			return true
+		case !l.n.sees(s.node):
+			l.n.shardOf(nm).State(&c.state, nm.hash, nm.bytes)
+			s.orphan, s.node = false, c.state.Life.Instance
+		}
+	}
+	return false
 }
 
 func (c *exclusion) confirmedLate(nm *name, o *overlap) bool {
@@ -142,22 +196,30 @@ func (c *exclusion) survives(nm *name, o *overlap, n *node) bool {
 	if o.keeper == n.instance {
 		return false
 	}
-	for i, l := range o.locks {
-		if o.sides[i].node != n.instance {
-			continue
-		}
-		if o.sides[1-i].claimed == 0 {
-			return false // no claim of them is open any more
-		}
-		d := c.r.directoryOf(nm)
-		switch d.shardOf(nm).State(&c.state, nm.hash, nm.bytes); {
-		case d != n && !d.down && c.state.Entry.Instance == n.instance:
-			o.keeper = d.instance
-		case !l.gone && l.n != n:
-			o.sides[i].node = l.n.instance // it will report its lock
-		default:
+	for i := range o.sides {
+		if o.sides[i].node == n.instance && !c.bereave(nm, o, i, n.instance) {
 			return false
 		}
+	}
+	return true
+}
+
+// bereave finds out who knows of a side whose master is dead. The directory node that
+// has it on record does, and rejects a claim made before the view without it: that is
+// notified again. Else who has the lock does.
+func (c *exclusion) bereave(nm *name, o *overlap, i int, dead uint64) bool {
+	s, l, other := &o.sides[i], o.locks[i], o.locks[1-i]
+	if o.sides[1-i].claimed == 0 {
+		return false // no claim of them is open any more
+	}
+	d := c.r.directoryOf(nm)
+	switch d.shardOf(nm).State(&c.state, nm.hash, nm.bytes); {
+	case d.up() && d.instance != dead && c.state.Entry.Instance == dead && other.n.sees(dead):
+		o.dead, o.keeper = dead, d.instance
+	case !l.gone && l.n.up() && l.n.instance != dead:
+		s.orphan = true
+	default:
+		return false
 	}
 	return true
 }

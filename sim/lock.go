@@ -31,6 +31,7 @@ type lock struct {
 	dying     bool       // a forced unlock waits for the running operation
 	withdrawn bool       // a cancel was asked for
 	crashed   bool       // gone with its node
+	lapsed    bool       // another has held what the mode held before the running operation excludes
 	bytes     *lockBytes // its byte ranges; nil: it has had none
 }
 
@@ -47,10 +48,15 @@ func (l *lock) effective() lockspace.Mode {
 		return lockspace.NL // the master may have demoted it
 	case l.flags&(lockspace.AltPR|lockspace.AltCW) != 0 && l.mode > lockspace.CR:
 		return lockspace.CR // the master may have granted something weaker
-	case l.mode == lockspace.PR && l.wanted == lockspace.CW, l.mode == lockspace.CW && l.wanted == lockspace.PR:
+	case middle(l.mode, l.wanted):
 		return lockspace.CR // the master may have granted it: it excludes less than CW and PR both
 	}
 	return l.mode
+}
+
+// middle says that a conversion is neither up nor down.
+func middle(from, to lockspace.Mode) bool {
+	return from == lockspace.PR && to == lockspace.CW || from == lockspace.CW && to == lockspace.PR
 }
 
 // complete takes the end of an operation.
@@ -89,7 +95,7 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 		k.completed(l, c)
 	}
 	r.completions(l, c)
-	l.wanted, l.withdrawn, l.writeAt = lockspace.NoMode, false, 0
+	l.wanted, l.withdrawn, l.lapsed, l.writeAt = lockspace.NoMode, false, false, 0
 	if l.mode == lockspace.NoMode || l.dying {
 		l.gone, l.mode, l.open = true, lockspace.NoMode, false
 	}

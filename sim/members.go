@@ -2,6 +2,7 @@ package sim
 
 import (
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // This file lets nodes die, come back as other instances, and be cut off until
@@ -19,6 +20,17 @@ func (n *node) up() bool { return !n.down }
 
 // takesPart says that the node has installed a view.
 func (n *node) takesPart() bool { return !n.down && n.shards[0].Epoch() != 0 }
+
+// sees says that an instance is a member of the view that the node has installed.
+func (n *node) sees(instance uint64) bool {
+	return n.views[0] != nil && n.views[0].HasInstance(instance)
+}
+
+// lives says that an instance is running.
+func (r *run) lives(instance uint64) bool {
+	n := r.nodes[wire.NodeOf(instance)-1]
+	return n.up() && n.instance == instance
+}
 
 // change is one random event of membership.
 func (r *run) change() {

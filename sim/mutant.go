@@ -77,6 +77,7 @@ var mutants = []mutant{
 	{"keep-dead", "crash", off(ls.KeepDead), "locks of nodes that are gone stay"},
 	{"keep-dead-value", "crash", off(ls.KeepDeadValue), "a value stays valid when its writer dies"},
 	{"trust-old-value", "crash", off(ls.TrustOldValue), "a value seen once is reported, whoever may have written since"},
+	{"trust-mode", "heirs", off(ls.TrustMode), "a conversion that the dead master may have demoted counts as it was"},
 	{"no-relay", "ranges", off(ls.NoRelay), "a directory node answers for a range that it has lent"},
 	{"no-entries", "ranges", off(ls.NoEntries), "the entries stay behind when a range moves"},
 	{"old-life", "domains", off(ls.OldLife), "an older life of the same master replaces a newer one"},

@@ -129,8 +129,8 @@ var profiles = []Profile{
 	},
 	{
 		Name: "usurp", About: "New is also used for names that exist, and nodes die and come back",
-		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 10, Members: 5 * ms, Pauses: 60 * ms, Rests: 40 * ms,
-		Think: 150 * us, Tick: 2 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 3, Locks: 5, Modes: manyModes, Reuse: true,
+		MinNodes: 4, MaxNodes: 4, MaxShards: 1, Delay: 100 * us, Tail: 8, Slow: 10, Members: 3 * ms, Pauses: 60 * ms, Rests: 100 * ms,
+		Think: 150 * us, Tick: 2 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 2, Locks: 3, Modes: manyModes, Reuse: true,
 	},
 	{
 		Name: "ranges", About: "as fresh, with ranges of names that are delegated and given back",

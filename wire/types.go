@@ -135,7 +135,7 @@ const (
 const (
 	BitValue      uint8 = 1 << 0 // Value is present and valid
 	BitNotValid   uint8 = 1 << 1 // the resource's value is not valid (kernel: SBF_VALNOTVALID)
-	BitDemoted    uint8 = 1 << 2 // conversion deadlock: granted mode was demoted to NL (SBF_DEMOTED)
+	BitDemoted    uint8 = 1 << 2 // the granted mode was lower meanwhile: NL in a conversion deadlock (SBF_DEMOTED), or perhaps, in recovery
 	BitOpenClaim  uint8 = 1 << 3 // granted under a claim that is not confirmed yet
 	BitWritten    uint8 = 1 << 4 // ADOPT: the value was written since the claim
 	BitInvalidate uint8 = 1 << 5 // the value becomes not valid

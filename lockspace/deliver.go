@@ -48,6 +48,10 @@ func (s *Shard) dispatch(from uint64, hash uint64, m *wire.Msg) {
 	case wire.Request:
 		s.onRequest(from, hash, m)
 	case wire.Fwd:
+		if !s.view.HasInstance(m.Instance) && !s.off(TakeOldForwards) { // a host that flushes too late numbers it so
+			s.stats.Ignored++
+			break
+		}
 		s.onRequest(m.Instance, hash, m)
 	case wire.Convert, wire.Unlock, wire.Cancel:
 		s.onCopy(from, hash, m)

@@ -349,3 +349,21 @@ func TestFence(t *testing.T) {
 		t.Errorf("a lock of a fenced shard: %v", st)
 	}
 }
+
+// TestForwardForNobody: a FWD of the present view for a node that is no member gives it
+// nothing. (A directory node that takes a LOOKUP in one view and numbers the FWD with
+// the next would else have a lock granted that nobody holds.)
+func TestForwardForNobody(t *testing.T) {
+	c := newCluster(t, 2, 1, 0)
+	x := c.name("x", 2, 0)
+	c.node(1).lock(x, NL, 0)
+	c.settle()
+	n := c.node(1)
+	life, before := n.resource(x).life, n.shardOf(x).Stats()
+	n.shardOf(x).Deliver(n.now(), Origin{instanceOf(2), 1, 0}, Hash([]byte(x)), &wire.Msg{
+		Type: wire.Fwd, Name: []byte(x), Life: life, Instance: instanceOf(3), Lock: 5 << 8, Mode: uint8(EX),
+	})
+	if st := n.shardOf(x).Stats(); st.Ignored != before.Ignored+1 || st.Locks != before.Locks {
+		t.Errorf("%+v, before %+v", st, before)
+	}
+}

@@ -87,7 +87,7 @@ func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 		return wire.Limit
 	}
 	s.startBytes(r, w)
-	if w.Queued() && w.Flags&TestRange == 0 && w.Type != byterange.None {
+	if w.Queued() && w.Flags&TestRange == 0 && w.Type != byterange.None && !s.errs(ForgetByteWait) {
 		s.startByteWait(l, w)
 	}
 	s.tidyBytes(r)

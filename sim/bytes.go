@@ -287,6 +287,9 @@ func (l *lock) byteDone(n *node, id, tag uint64, o *ls.ByteOutcome) {
 		}
 	}
 	r.judge(c, o)
+	if p := o.Cycle; len(p) > 0 && p.At(0).Life.Instance == n.instance { // else its master has been asked
+		r.circles.reported(p, false)
+	}
 	if o.Status != wire.OK {
 		return
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	ls "github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -28,13 +29,15 @@ type edgeKey struct {
 	life            wire.Life
 	waiter, blocker party
 	ahead           bool // blocker stands ahead in the queue
+	ofBytes         bool // see byteEdges
 }
 
 type party struct {
 	node, lock uint64
 	op         uint32
 	owner      uint64
-	mode       ls.Mode // wanted; of a holder: held
+	mode       ls.Mode         // wanted; of a holder: held
+	bytes      byterange.Range // wanted, of byte ranges
 }
 
 // edge is one that has been seen. It stood at the ends of all steps from the
@@ -49,7 +52,7 @@ type edge struct {
 }
 
 func (c *deadlocks) stepped(nm *name) {
-	if c.r.p.Owners > 0 {
+	if c.r.p.Circles {
 		c.look(nm, c.r.steps)
 	}
 }
@@ -63,6 +66,9 @@ func (c *deadlocks) look(nm *name, step int) {
 		if !n.down && n.shardOf(nm).State(&c.state, nm.hash, nm.bytes) && masters(&c.state) {
 			c.owned(nm)
 			c.edges(nm, step)
+			if nm.ranged && c.state.Role == "master" {
+				c.byteEdges(n, nm, step)
+			}
 		}
 	}
 	kept := c.of[nm][:0]
@@ -162,8 +168,8 @@ func (c *deadlocks) note(nm *name, step int, w, o *ls.LockState, ahead bool) {
 	}
 	key := edgeKey{
 		life: c.state.Life, ahead: ahead,
-		waiter:  party{w.Owner, w.ID, w.Op, w.For, w.Wanted},
-		blocker: party{o.Owner, o.ID, o.Op, o.For, o.Granted},
+		waiter:  party{node: w.Owner, lock: w.ID, op: w.Op, owner: w.For, mode: w.Wanted},
+		blocker: party{node: o.Owner, lock: o.ID, op: o.Op, owner: o.For, mode: o.Granted},
 	}
 	excludes := true
 	if ahead {
@@ -172,10 +178,15 @@ func (c *deadlocks) note(nm *name, step int, w, o *ls.LockState, ahead bool) {
 			excludes = excludes && stops(m, w)
 		}
 	}
-	e := c.all[key]
+	c.stood(nm, step, &edge{edgeKey: key, excludes: excludes, hard: w.Flags&ls.NoDlckWt != 0})
+}
+
+// stood notes that an edge stands.
+func (c *deadlocks) stood(nm *name, step int, now *edge) {
+	e := c.all[now.edgeKey]
 	if e == nil || !e.stands {
-		e = &edge{edgeKey: key, first: step, stands: true, excludes: excludes, hard: w.Flags&ls.NoDlckWt != 0}
-		c.all[key] = e
+		e, now.first, now.stands = now, step, true
+		c.all[e.edgeKey] = e
 		c.of[nm] = append(c.of[nm], e)
 	}
 	e.seen = true
@@ -198,8 +209,8 @@ func (p *party) younger(o *party) bool {
 // reported judges a deadlock when its master reports it: l is converting, or asks
 // for a new lock.
 func (c *deadlocks) reported(path wire.Path, converts bool) {
-	if n := path.Len(); converts && n == 2 && string(path.At(0).Name) == string(path.At(1).Name) {
-		return // of conversions, at once: the oracle judges that
+	if !c.r.p.Circles || converts && path.Len() == 2 && string(path.At(0).Name) == string(path.At(1).Name) || withinBytes(path) {
+		return // of conversions, at once: the oracle judges that; nor of bytes of one name: byteRanges does
 	}
 	c.r.stats.Circles++
 	c.r.evals[inDeadlock]++
@@ -227,8 +238,13 @@ func (c *deadlocks) reported(path wire.Path, converts bool) {
 }
 
 func keyOf(e *wire.Edge) edgeKey {
-	of := func(p *wire.Party) party { return party{p.Instance, p.Lock, p.Op, p.Owner, ls.Mode(p.Mode)} }
-	return edgeKey{e.Life, of(&e.Waiter), of(&e.Blocker), e.Ahead}
+	if e.Bytes {
+		return byteKeyOf(e)
+	}
+	of := func(p *wire.Party) party {
+		return party{node: p.Instance, lock: p.Lock, op: p.Op, owner: p.Owner, mode: ls.Mode(p.Mode)}
+	}
+	return edgeKey{life: e.Life, waiter: of(&e.Waiter), blocker: of(&e.Blocker), ahead: e.Ahead}
 }
 
 // closed looks whether the edges lead back to where they begin, and whether the
@@ -249,7 +265,7 @@ func (c *deadlocks) closed(list []*edge) {
 
 // rested: nobody waits in a circle.
 func (c *deadlocks) rested() {
-	if c.r.p.Owners == 0 {
+	if !c.r.p.Circles {
 		return
 	}
 	from := map[party][]*edge{} // by node and lock
@@ -257,7 +273,7 @@ func (c *deadlocks) rested() {
 	for _, nm := range c.r.order {
 		c.look(nm, c.r.steps)
 		for _, e := range c.of[nm] {
-			r, o := e.waiter.request(), e.waiter.person()
+			r, o := e.request(), e.waiter.person()
 			if from[r] == nil {
 				of[o] = append(of[o], r)
 			}
@@ -270,11 +286,19 @@ func (c *deadlocks) rested() {
 				continue
 			}
 			c.r.evals[inCircle]++
-			if reaches(e.waiter.request(), e.waiter.person(), from, of, map[party]bool{}) {
+			if reaches(e.request(), e.waiter.person(), from, of, map[party]bool{}) {
 				c.r.fail(inCircle, nil, "%q: %+v waits in a circle, and nobody has noticed", nm.text, e.waiter)
 			}
 		}
 	}
+}
+
+// request is what waits with e.
+func (e *edge) request() party {
+	if e.ofBytes {
+		return e.waiter
+	}
+	return e.waiter.request()
 }
 
 func (p *party) request() party { return party{node: p.node, lock: p.lock} }

@@ -9,7 +9,7 @@ func (r *run) rest() {
 	r.settle()
 	r.heal()
 	r.deliverAll()
-	if r.p.Owners > 0 {
+	if r.p.Circles {
 		r.restOwners()
 	}
 	if r.failed != nil {

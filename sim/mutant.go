@@ -114,6 +114,7 @@ var mutants = []mutant{
 	{"no-prune", "owners", off(ls.NoPrune), "each of a deadlock's owners finds it: more than one victim"},
 	{"probe-once", "owners", mistake(ls.ProbeOnce), "a request looks for a deadlock once, and not again while it waits"},
 	{"forget-wait", "owners", mistake(ls.ForgetWait), "a probe goes on with one of an owner's requests only"},
+	{"forget-byte-wait", "plots", mistake(ls.ForgetByteWait), "an owner who waits for a byte range is not known to wait"},
 	{"forget-owner", "clans", mistake(ls.ForgetOwner), "what is reported of a lock leaves out its owner"},
 }
 

@@ -149,8 +149,8 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 		l.again = &again
 	}
 	r.queues.sent(n, dest, nm, m)
-	if m.Type == wire.Denied && m.Status == wire.Deadlock && r.p.Owners > 0 {
-		r.circles.reported(m.Path, m.Mode != wire.NoMode)
+	if (m.Type == wire.Denied || m.Type == wire.RangeDone) && m.Status == wire.Deadlock {
+		r.circles.reported(m.Path, m.Type == wire.Denied && m.Mode != wire.NoMode)
 	}
 }
 

@@ -104,6 +104,8 @@ func chooseLock(r *run, n *node, _ *lock, a *action) bool {
 	}
 	if r.p.Owners > 0 {
 		a.flags = r.soften(a.flags)
+	} else if r.p.Circles {
+		a.owner = uint64(1 + r.prog.IntN(byteOwners))
 	}
 	if r.p.Reuse && r.prog.IntN(2) == 0 {
 		a.flags |= ls.NewName

@@ -93,7 +93,7 @@ func (r *run) restOwners() {
 // touchAll makes the checkers look at all names: what the step was about has no
 // name.
 func (r *run) touchAll() {
-	if r.p.Owners > 0 {
+	if r.p.Circles {
 		for _, nm := range r.order {
 			r.touch(nm)
 		}

@@ -27,6 +27,7 @@ type Profile struct {
 	Reuse     bool  // New is also used for names that exist
 	Ranges    bool  // names lie in ranges, which are delegated and given back
 	Owners    int   // clients of a node, each of which locks for one owner after the other; 0: locks have no owners
+	Circles   bool  // time passes slowly enough for deadlocks across names, which are judged
 	Roots     int   // names that all know from the start
 	Locks     int   // of one node, or owner, at the same time
 	Release   int   // percent of held locks that are given up once they are in somebody's way, per turn
@@ -174,16 +175,28 @@ var profiles = []Profile{
 	{
 		Name: "owners", About: "owners lock several names in a random order: deadlocks across names",
 		MinNodes: 2, MaxNodes: 4, MaxShards: 2, Delay: 4 * ms, Tail: 4, Slow: 2, Rests: 3000 * ms,
-		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Roots: 6, Locks: 3,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Circles: true, Roots: 6, Locks: 3,
 		Modes:   []ls.Mode{ls.CR, ls.CW, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX},
 		Weights: map[string]int{"create": 0, "read": 0, "convert": 4, "unlock": 4},
 	},
 	{
 		Name: "clans", About: "the same, with nodes that die and come back",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 2 * ms, Tail: 4, Slow: 2, Members: 2000 * ms, Rests: 3000 * ms,
-		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Roots: 6, Locks: 3,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Owners: 3, Circles: true, Roots: 6, Locks: 3,
 		Modes:   []ls.Mode{ls.PR, ls.PR, ls.PW, ls.EX, ls.EX, ls.EX},
 		Weights: map[string]int{"create": 0, "read": 0, "convert": 3, "unlock": 4},
+	},
+	{
+		Name: "plots", About: "owners lock byte ranges of several names, and names: deadlocks across all of them",
+		MinNodes: 2, MaxNodes: 4, MaxShards: 2, Delay: 4 * ms, Tail: 4, Slow: 2, Rests: 3000 * ms,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Circles: true, Roots: 4, Locks: 6, Modes: byteModes,
+		Weights: map[string]int{"bytes": 24, "cancel bytes": 3, "bytes meanwhile": 4, "create": 0, "convert": 1, "unlock": 2},
+	},
+	{
+		Name: "parcels", About: "the same, with nodes that die and come back",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 2 * ms, Tail: 4, Slow: 2, Members: 2000 * ms, Rests: 3000 * ms,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Circles: true, Roots: 4, Locks: 6, Modes: byteModes,
+		Weights: map[string]int{"bytes": 24, "cancel bytes": 3, "bytes meanwhile": 4, "create": 0, "convert": 1, "unlock": 2},
 	},
 }
 

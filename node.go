@@ -128,8 +128,11 @@ func rootError(err error) error {
 }
 
 // Close ends the node: the locks of this program and of the node's clients are
-// lost and released. What the node still holds back is sent until ctx ends; an
-// error says that something was left, or that this was not the first Close.
+// lost and released, persistent ones and byte ranges too, delegated ranges are
+// returned. What the node still holds back, and what others must still answer, is
+// waited for until ctx ends; an error says that something was left, or that this was
+// not the first Close. After a Close without one nothing at the other nodes belongs
+// to this one.
 func (n *Node) Close(ctx context.Context) error {
 	if n.closed.Swap(true) {
 		return ErrClosed

@@ -17,7 +17,7 @@
 //
 // A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
 // It is entered by one caller at a time (Lock, Convert, Unlock, Cancel, Bytes,
-// Delegate, Return, Deliver, Tick, Release, Inspect, Stats) and answers through
+// Delegate, Return, Deliver, Tick, Release, Leave, Inspect, Stats) and answers through
 // its Host before it returns. Whoever runs it owes it:
 //
 //  1. one caller at a time, with a memory barrier between callers;
@@ -49,7 +49,7 @@
 //	entrust.go recover.go  names whose master or directory node is gone
 //	barrier.go    who has told what in a view
 //	epoch.go      messages of other views
-//	fence.go      the end of a node's part
+//	leave.go fence.go  the end of a node's part: in order, or not
 //	orphan.go     locks whose program has gone
 //	bytes.go bytemaster.go byterecover.go  byte-range locks: the owner's node,
 //	              the master, new views; package byterange is the table

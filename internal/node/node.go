@@ -319,8 +319,9 @@ func (n *Node) checkBarriers() {
 	}
 }
 
-// Close ends the node: clients are told, their locks are released, messages
-// that may leave are sent until ctx ends, links are closed.
+// Close ends the node: clients are told, their locks are released, what the node
+// has for itself is given back (lockspace.Shard.Leave), messages that may leave are
+// sent until ctx ends, links are closed.
 func (n *Node) Close(ctx context.Context) error {
 	n.mu.Lock()
 	if n.closed {
@@ -342,44 +343,10 @@ func (n *Node) Close(ctx context.Context) error {
 	for _, l := range n.listeners {
 		l.Close()
 	}
-	n.purgeAll()
-	n.drainClaims(ctx)
+	left := n.leave(ctx)
 	n.flusher.stop()
 	for _, r := range n.allRunners() {
 		r.wait((*runner).flushAll)
 	}
-	return n.links.Close(ctx)
-}
-
-// drainClaims waits until no claim is open, so that releases held behind the
-// fence have left. A claim whose directory node has gone is not waited for.
-func (n *Node) drainClaims(ctx context.Context) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	moved, closed := time.Now(), n.common.closed.Load()
-	for n.common.issued.Load() != closed {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		if c := n.common.closed.Load(); c != closed {
-			moved, closed = time.Now(), c
-		} else if n.peerDown() && time.Since(moved) > drainPatience {
-			return
-		}
-	}
-}
-
-// drainPatience is how long the end of a node waits for its claims while they
-// do not move and a peer is not connected.
-const drainPatience = 100 * time.Millisecond
-
-func (n *Node) peerDown() bool {
-	for _, p := range n.peers.members() {
-		if !p.claims.Load() {
-			return true
-		}
-	}
-	return false
+	return errors.Join(left, n.links.Close(ctx))
 }

@@ -45,10 +45,3 @@ func (sp *sessionSpace) purge(m *wire.Msg) {
 	}
 	sp.space.Purge(uint16(node), m.Instance, answer)
 }
-
-// purgeAll unlocks all orphans here: the node ends.
-func (n *Node) purgeAll() {
-	for _, r := range n.allRunners() {
-		r.wait(func(r *runner) { r.shard.Purge(r.now(), 0) })
-	}
-}

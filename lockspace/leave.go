@@ -1,0 +1,69 @@
+package lockspace
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// This file is the orderly end of a node: what it gives back before it goes, so
+// that the others need not wait for a view without it, or find anything of it
+// there.
+
+// Leave gives back what this shard has for its node alone: orphans, delegated ranges,
+// and the mastership of names that nobody uses, without waiting until they have
+// been unused for IdleAfter. It says how much of that, and of its programs' locks
+// and what is withdrawn for them, of open claims' names and of held messages, is left.
+// The host, whose programs have unlocked everything, calls it until nothing is;
+// meanwhile the shard serves the others as ever. What they hold at names that this
+// node masters stays: the next view finds it a new master.
+func (s *Shard) Leave(now int64) (left int) {
+	s.now = now
+	if s.fenced {
+		return 0
+	}
+	s.purge(0)
+	s.returnRanges()
+	for r := s.idle.head; r != nil; {
+		next := r.idleNext
+		if !s.registering(r) {
+			s.idle.remove(r)
+			s.remove(r)
+		}
+		r = next
+	}
+	s.finish()
+	for _, l := range s.locks.slots {
+		for ; l != nil; l = l.hashNext {
+			if s.local(l) {
+				left++
+			}
+		}
+	}
+	for r := s.idle.head; r != nil; r = r.idleNext {
+		left++
+	}
+	for _, k := range s.ranges {
+		if k.owner == s.cfg.Self {
+			left++
+		}
+	}
+	return left + s.outbox.n + len(s.retires)
+}
+
+// returnRanges begins to give all ranges of this node back.
+func (s *Shard) returnRanges() {
+	for _, key := range slices.Sorted(maps.Keys(s.ranges)) {
+		switch k := s.ranges[key]; {
+		case k.owner != s.cfg.Self:
+		case k.state == asking:
+			k.unwanted = true
+			s.answerCallers(k, wire.Cancelled, 0)
+		case k.state == owned && s.view.Directory(Hash([]byte(key))) == s.self:
+			delete(s.ranges, key)
+		case k.state == owned:
+			s.startHandover(k, returning)
+		}
+	}
+}

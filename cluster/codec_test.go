@@ -73,6 +73,7 @@ func commands() []*Command {
 		{Kind: Promote, ID: 3, From: 5<<16 | 2, Req: 3},
 		{Kind: Open, Instance: 5<<16 | 2, From: 5<<16 | 2, Req: 4, Space: "s", Config: []byte("c")},
 		{Kind: Close, Instance: 5<<16 | 2, From: 5<<16 | 2, Req: 5, Space: "s"},
+		{Kind: NewView, Instance: 5<<16 | 2, From: 5<<16 | 2, Req: 6, Space: "s"},
 		{Kind: Expire, Instance: 5<<16 | 2},
 		{Kind: Fenced, Instance: 5<<16 | 2},
 	}

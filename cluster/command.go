@@ -33,10 +33,13 @@ const (
 	// Fenced ends the membership of Instance: a fence agent has confirmed that it
 	// does nothing any more. The leader alone proposes it.
 	Fenced
+	// NewView gives Space a view of the same members with a new epoch, because the
+	// tokens of the present one are near their end (lockspace.Stats.TokensLeft).
+	NewView
 	kindEnd
 )
 
-var kindNames = [kindEnd]string{"", "join", "leave", "remove", "promote", "open", "close", "expire", "fenced"}
+var kindNames = [kindEnd]string{"", "join", "leave", "remove", "promote", "open", "close", "expire", "fenced", "new view"}
 
 func (k Kind) String() string {
 	if k == 0 || k >= kindEnd {
@@ -79,7 +82,7 @@ func (c *Command) Append(b []byte) []byte {
 		b = appendU64(b, c.Instance)
 		b = appendBytes(b, c.Space)
 		b = appendBytes(b, c.Config)
-	case Close:
+	case Close, NewView:
 		b = appendU64(b, c.Instance)
 		b = appendBytes(b, c.Space)
 	case Expire, Fenced:
@@ -114,7 +117,7 @@ func DecodeCommand(b []byte) (*Command, error) {
 		if c.Space == "" {
 			r.fail("lockspace without a name")
 		}
-	case Close:
+	case Close, NewView:
 		c.Instance, c.Space = r.u64(), string(r.bytes(maxName))
 	case Expire, Fenced:
 		c.Instance = r.u64()
@@ -155,6 +158,16 @@ func (s *State) apply(c *Command, off rules) (st Status, id uint16, changed bool
 		st, changed = s.open(c)
 	case Close:
 		changed = s.close(c)
+	case NewView:
+		sp := s.Space(c.Space)
+		switch {
+		case sp == nil || s.Member(c.Instance) == nil:
+			return statusMember, 0, false
+		case s.Epoch >= lastOpen:
+			return statusLimit, 0, false
+		}
+		s.Epoch++
+		sp.Epoch, changed = s.Epoch, true
 	case Expire, Fenced:
 		if changed = s.Member(c.Instance) != nil; changed {
 			s.drop(NodeOf(c.Instance))

@@ -23,6 +23,7 @@ type leadership struct {
 	asking []renewal            // those the quorum is being asked about
 	read   uint64               // number of that question
 	readAt uint64               // what must be applied before they are answered, 0: no quorum yet
+	told   bool                 // the members know where it stands
 	pushed int64                // when the members were last told what has been decided
 	conf   int                  // ticks until voters are changed again
 	lost   map[uint64]int       // voter: ticks for which a snapshot has been on its way
@@ -35,7 +36,6 @@ type sentence struct {
 }
 
 type renewal struct {
-	at   int64 // when it came
 	from uint16
 	addr string
 	m    message
@@ -84,7 +84,7 @@ func (s *Server) onRenew(from uint16, addr string, m *message) {
 	if l.doomed[m.instance] != nil && s.cfg.off&ruleCondemned == 0 {
 		return
 	}
-	r := renewal{s.now, from, addr, *m}
+	r := renewal{from, addr, *m}
 	if n := s.state.Member(m.instance); n != nil && !n.Removing {
 		l.heard[m.instance] = s.now
 		l.known[m.instance] = m.version
@@ -138,11 +138,6 @@ func (s *Server) renewed(r *renewal) {
 		}
 	}
 	if a.status == StatusOK {
-		// When it came, the join may not have been applied here: a new leader has
-		// that in its log alone (found by the simulation).
-		if s.cfg.off&ruleHeard == 0 {
-			s.led.heard[r.m.instance] = max(s.led.heard[r.m.instance], r.at)
-		}
 		s.led.known[r.m.instance] = max(s.state.Version, r.m.version)
 	}
 	s.send(r.from, r.addr, a)
@@ -152,7 +147,11 @@ func (s *Server) renewed(r *renewal) {
 // decided within a fraction of a tick travels together.
 func (s *Server) push(ticking bool) {
 	l := s.led
-	if l == nil || !l.ready || !ticking && s.now-l.pushed < s.cfg.Tick/8 {
+	if l == nil || !l.ready || l.told && !ticking && s.now-l.pushed < s.cfg.Tick/8 {
+		return
+	}
+	if !l.told {
+		s.announce()
 		return
 	}
 	for i := range s.state.Nodes {
@@ -165,6 +164,19 @@ func (s *Server) push(ticking bool) {
 			l.pushed = s.now
 			l.known[n.Instance] = s.state.Version
 			s.send(n.ID, n.Addr, &message{kind: msgEvents, instance: n.Instance, version: known, events: events})
+		}
+	}
+}
+
+// announce tells the members where a new leader stands: whoever lacks something
+// renews at once, and is told.
+func (s *Server) announce() {
+	s.led.told = true
+	for i := range s.state.Nodes {
+		n := &s.state.Nodes[i]
+		if _, ok := s.led.known[n.Instance]; !ok {
+			s.led.known[n.Instance] = s.state.Version
+			s.send(n.ID, n.Addr, &message{kind: msgEvents, instance: n.Instance, version: s.state.Version})
 		}
 	}
 }
@@ -200,7 +212,7 @@ func (c *Command) askedBy(m *message) bool {
 	switch c.Kind {
 	case Join:
 		return c.From == 0 && c.Instance == m.instance
-	case Leave, Open, Close:
+	case Leave, Open, Close, NewView:
 		return c.From == m.instance && c.Instance == m.instance && c.Req == m.seq
 	case Remove, Promote:
 		return c.From == m.instance && c.Req == m.seq
@@ -312,10 +324,19 @@ func (s *Server) seeToVoters() {
 		}
 	}
 	for _, store := range slices.Concat(learners, voters) {
-		if !wanted(store) && s.manage(store) {
-			change(pb.ConfChangeRemoveNode, store)
+		if wanted(store) || !s.manage(store) {
+			continue
+		}
+		// Who leads does not take its own vote: as its log may be longer than that
+		// of the one voter that is left, who has not heard that it is alone, neither
+		// could be elected (found by the simulation). The next leader does.
+		if store == s.cfg.Store && s.cfg.off&ruleOthersVote == 0 {
+			s.resign()
+			l.conf = 3
 			return
 		}
+		change(pb.ConfChangeRemoveNode, store)
+		return
 	}
 	ready := uint64(0)
 	s.rn.WithProgress(func(store uint64, _ raft.ProgressType, p tracker.Progress) {

@@ -43,10 +43,12 @@ const (
 	Ended
 )
 
-// SpaceView is a view to install in a lockspace.
+// SpaceView is a view to install in a lockspace. lockspace.NewView makes one of
+// it, which takes time in proportion to the members.
 type SpaceView struct {
-	Space string
-	View  *lockspace.View
+	Space   string
+	Epoch   uint64
+	Members []lockspace.Member
 }
 
 // Answer is the outcome of Ask.
@@ -150,7 +152,7 @@ func (m *Member) Answers() []Answer {
 	return a
 }
 
-// Ask asks the cluster for Open, Close, Leave, Remove or Promote; Instance, From
+// Ask asks the cluster for Open, Close, NewView, Leave, Remove or Promote; Instance, From
 // and Req are filled in. The answer bears the number returned. Commands are
 // carried out one after the other, each once, however often they travel.
 func (m *Member) Ask(now int64, c Command) (uint64, Output, error) {
@@ -435,8 +437,6 @@ func (m *Member) apply(event []byte) {
 		if _, joined := slices.BinarySearch(sp.Joined, n.ID); !joined || sp.Epoch != m.state.Epoch {
 			continue
 		}
-		if v, err := m.state.View(sp.Name); err == nil {
-			m.views = append(m.views, SpaceView{sp.Name, v})
-		}
+		m.views = append(m.views, SpaceView{sp.Name, sp.Epoch, m.state.members(sp)})
 	}
 }

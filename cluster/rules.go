@@ -15,6 +15,6 @@ const (
 	ruleCondemned                      // no renewal once the view without the member is proposed
 	ruleOnce                           // a command that comes twice counts once
 	ruleSelfFence                      // a member whose lease has ended knows it
-	ruleHeard                          // a renewal that is answered was heard, whatever was known when it came
 	ruleNoReturn                       // an instance that has gone is a member never again
+	ruleOthersVote                     // a leader does not take its own vote away
 )

@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -91,6 +92,9 @@ func NewServer(cfg ServerConfig, store Storage) (*Server, error) {
 			Logger: raftLogger{cfg.Logf},
 		})
 		s.rest()
+		if v := s.conf.GetVoters(); len(v) == 1 && v[0] == cfg.Store {
+			s.electAt = 0 // there is nobody to wait for
+		}
 		return err
 	})
 }
@@ -158,6 +162,27 @@ func (s *Server) Deliver(now int64, from uint16, addr string, payload []byte) (O
 	}, nil)
 }
 
+// Resign lets another voter lead, if one is as far as this one: whoever is about
+// to stop does this first, so that nobody has to wait for an election.
+func (s *Server) Resign(now int64) (Output, error) {
+	return s.run(now, func() error {
+		s.resign()
+		return nil
+	}, nil)
+}
+
+func (s *Server) resign() {
+	best, match := uint64(0), uint64(0)
+	s.rn.WithProgress(func(store uint64, _ raft.ProgressType, p tracker.Progress) {
+		if store != s.cfg.Store && !p.IsLearner && p.RecentActive && p.Match > match {
+			best, match = store, p.Match
+		}
+	})
+	if s.led != nil && best != 0 {
+		s.rn.TransferLeader(best)
+	}
+}
+
 // FenceDone says that a fence agent has confirmed that instance, which was named
 // by Output.Fence, does nothing any more.
 func (s *Server) FenceDone(now int64, instance uint64) (Output, error) {
@@ -207,6 +232,10 @@ func (s *Server) onRaft(from uint16, m *message) {
 	switch rm.GetType() {
 	case pb.MsgApp, pb.MsgSnap, pb.MsgHeartbeat, pb.MsgVote, pb.MsgPreVote,
 		pb.MsgAppResp, pb.MsgHeartbeatResp, pb.MsgVoteResp, pb.MsgPreVoteResp:
+	case pb.MsgTimeoutNow: // the leader resigns
+		if rm.GetFrom() != s.lead {
+			return
+		}
 	default:
 		return
 	}

@@ -29,6 +29,7 @@ type profile struct {
 	terms         Terms
 	fences        bool // a fence agent confirms
 	spaces        int
+	openers       int // 1 in so many machines opens lockspaces; 0: all
 	off           rules
 	forget        int // a store forgets what it has saved last when it crashes, 1 in n; 0: never
 }
@@ -296,7 +297,7 @@ func (m *machine) tick() {
 
 // program opens and closes lockspaces.
 func (m *machine) program() {
-	if m.busy || len(m.want) == 0 || m.member.phase != Active || m.w.rng.IntN(15) != 0 {
+	if m.busy || len(m.want) == 0 || m.w.p.openers > 0 && int(m.id)%m.w.p.openers != 0 || m.member.phase != Active || m.w.rng.IntN(15) != 0 {
 		return
 	}
 	k := m.w.rng.IntN(len(m.want))

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"slices"
@@ -39,6 +40,9 @@ func (c *checks) server(m *machine) {
 
 // state checks that all agree on each version, and what was removed in it.
 func (c *checks) state(m *machine, who string, s *State) {
+	if len(m.w.machines) > 20 && m.id%250 != 1 && s.Version <= c.last.Version {
+		return // some of a thousand will do
+	}
 	if s.Version < c.last.Version {
 		if known, ok := c.states[s.Version]; ok && known != hashState(s) {
 			m.w.fail("%s %d has another state of version %d", who, m.id, s.Version)
@@ -118,17 +122,22 @@ func (c *checks) member(m *machine, l *simLease) {
 // open, in order.
 func (c *checks) installs(m *machine, l *simLease, v *SpaceView) {
 	last, found := l.epochs[v.Space], false
-	l.epochs[v.Space] = v.View.Epoch
-	for _, e := range c.epochs[v.Space] {
+	l.epochs[v.Space] = v.Epoch
+	all := c.epochs[v.Space]
+	from, _ := slices.BinarySearchFunc(all, last, func(e simView, epoch uint64) int { return cmp.Compare(e.epoch, epoch) })
+	for _, e := range all[from:] {
+		if e.epoch > v.Epoch {
+			break
+		}
 		switch {
-		case e.epoch == v.View.Epoch:
-			found = len(e.joined) == len(v.View.Members)
-		case last != 0 && e.epoch > last && e.epoch < v.View.Epoch && slices.Contains(e.joined, m.id):
+		case e.epoch == v.Epoch:
+			found = len(e.joined) == len(v.Members)
+		case last != 0 && e.epoch > last && e.epoch < v.Epoch && slices.Contains(e.joined, m.id):
 			m.w.fail("member %d skips view %d of %s", m.id, e.epoch, v.Space)
 		}
 	}
 	if !found {
-		m.w.fail("member %d installs view %d of %s, which is none", m.id, v.View.Epoch, v.Space)
+		m.w.fail("member %d installs view %d of %s, which is none", m.id, v.Epoch, v.Space)
 	}
 }
 

@@ -12,7 +12,7 @@ func (w *world) fault() {
 	if w.rng.IntN(3) == 0 {
 		m = w.leader(m)
 	}
-	switch k := w.rng.IntN(12); {
+	switch k := w.rng.IntN(13); {
 	case !m.up || m.stopped:
 	case k < 2:
 		w.crash(m)
@@ -24,6 +24,9 @@ func (w *world) fault() {
 		w.operator(m, Command{Kind: Remove, ID: w.machines[w.rng.IntN(len(w.machines))].id})
 	case k == 10:
 		w.operator(m, Command{Kind: Promote, ID: w.machines[w.rng.IntN(len(w.machines))].id})
+	case k == 12 && m.server != nil:
+		w.tracef("machine %d resigns", m.id)
+		m.fromServer(m.server.Resign(m.clock()))
 	case k == 11:
 		w.operator(m, Command{Kind: Leave, KeepVote: w.rng.IntN(2) == 0})
 	}

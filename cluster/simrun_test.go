@@ -97,17 +97,18 @@ var mutants = []struct {
 	forget int
 	seed   uint64
 }{
-	{"the lease counts from the answer", ruleFromSending, 0, 45},
+	{"the lease counts from the answer", ruleFromSending, 0, 51},
 	{"nobody waits for the end of a lease", ruleWait, 0, 1},
 	{"drift is ignored", ruleDrift, 0, 3},
-	{"a leader that is none any more renews", ruleQuorum, 0, 35},
+	{"a leader that is none any more renews", ruleQuorum, 0, 108},
 	{"a new leader forgets its predecessor's leases", ruleElectionWait, 0, 1},
 	{"what is appended counts before it is committed", ruleCommitted, 0, 1},
 	{"a new start replaces the earlier one at once", ruleInstance, 0, 1},
-	{"a command that comes again counts again", ruleOnce, 0, 18},
+	{"a command that comes again counts again", ruleOnce, 0, 61},
 	{"a member does not look at its lease", ruleSelfFence, 0, 1},
-	{"an instance comes back", ruleNoReturn, 0, 7},
-	{"a store forgets its last vote", 0, 1, 58},
+	{"an instance comes back", ruleNoReturn, 0, 12},
+	{"a leader takes its own vote away", ruleOthersVote, 0, 85},
+	{"a store forgets its last vote", 0, 1, 117},
 }
 
 func TestSimMutants(t *testing.T) {
@@ -124,4 +125,53 @@ func TestSimMutants(t *testing.T) {
 			t.Errorf("not found from seed %d on", mu.seed)
 		})
 	}
+}
+
+// large has a thousand members, most of which have no store.
+func large() profile {
+	return profile{
+		stores: 5, plain: 995, want: 5, length: 5_000 * ms, drift: 1000,
+		terms: Terms{Lease: 4000 * ms, DriftPPM: 1000, Margin: 2 * ms}, spaces: 1, openers: 5,
+	}
+}
+
+// TestThousandMembers: a thousand nodes join, and some open a lockspace; three die, of
+// which one leads; the others have one view without them.
+func TestThousandMembers(t *testing.T) {
+	p := large()
+	if testing.Short() {
+		p.plain = 123
+	}
+	n := p.stores + p.plain
+	w := newWorld(1, p)
+	w.calm = true
+	w.settle()
+	if w.failure != "" {
+		t.Fatal(w.report(1))
+	}
+	joined, sent := w.now, w.stats.messages
+	leader := w.leader(nil)
+	dead := []*machine{leader, w.machines[p.plain/10*5], w.machines[n-1]}
+	for _, m := range dead {
+		m.crash(false)
+	}
+	w.run(w.now + 3*p.terms.Lease)
+	if w.failure != "" {
+		t.Fatal(w.report(1))
+	}
+	sp, open := w.check.last.Space("space0"), 0
+	for _, m := range w.machines {
+		if m.up && int(m.id)%p.openers == 0 {
+			open++
+		}
+	}
+	if len(w.check.last.Nodes) != n-3 || len(sp.Joined) != open {
+		t.Fatalf("%d members, %d in the lockspace, want %d and %d", len(w.check.last.Nodes), len(sp.Joined), n-3, open)
+	}
+	for _, m := range w.machines {
+		if m.up && int(m.id)%p.openers == 0 && m.lives[len(m.lives)-1].epochs["space0"] != sp.Epoch {
+			t.Fatalf("machine %d has view %d of %d", m.id, m.lives[len(m.lives)-1].epochs["space0"], sp.Epoch)
+		}
+	}
+	t.Logf("%d members: all in after %d ms, %d messages; %d messages in the 12 s behind", n, joined/ms, sent, w.stats.messages-sent)
 }

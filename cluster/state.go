@@ -114,11 +114,28 @@ func (s *State) View(space string) (*lockspace.View, error) {
 	if sp == nil {
 		return nil, fmt.Errorf("%w: lockspace %q is not open", ErrInvalid, space)
 	}
-	members := make([]lockspace.Member, len(sp.Joined))
-	for i, id := range sp.Joined {
-		members[i] = lockspace.Member{ID: id, Instance: s.Node(id).Instance}
+	return lockspace.NewView(sp.Epoch, s.members(sp))
+}
+
+// members gives those who have a lockspace open. Both lists rise.
+func (s *State) members(sp *Space) []lockspace.Member {
+	list := make([]lockspace.Member, 0, len(sp.Joined))
+	for i := range s.Nodes {
+		if k := len(list); k < len(sp.Joined) && sp.Joined[k] == s.Nodes[i].ID {
+			list = append(list, lockspace.Member{ID: s.Nodes[i].ID, Instance: s.Nodes[i].Instance})
+		}
 	}
-	return lockspace.NewView(sp.Epoch, members)
+	return list
+}
+
+// Features gives what all members understand: what is not in it must not be
+// written into anything that another node reads.
+func (s *State) Features() uint64 {
+	all := ^uint64(0)
+	for i := range s.Nodes {
+		all &= s.Nodes[i].Features
+	}
+	return all
 }
 
 // Clone gives a copy that shares nothing that changes.

@@ -6,16 +6,19 @@ import (
 	"time"
 )
 
-// leave gives back what this node has, and waits until it has left: until no claim
-// is open, so that releases held behind the fence are gone, and what its programs
-// have withdrawn is settled. What waits for a node that is gone is not waited for. The
-// error says that something is left.
+// leave releases all locks, gives back what this node has for itself, and waits until
+// it has left: until no claim is open, so that releases held behind the fence are
+// gone, and what was withdrawn is settled. What waits for a node that is gone is not
+// waited for. The error says that something is left.
 func (n *Node) leave(ctx context.Context) error {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	moved, last := time.Now(), -1
 	for {
 		left := int(n.common.issued.Load() - n.common.closed.Load())
+		for _, s := range n.Spaces() {
+			s.ReleaseAll(func(Owner) bool { return true })
+		}
 		for _, r := range n.allRunners() {
 			r.wait(func(r *runner) { left += r.shard.Leave(r.now()) })
 		}

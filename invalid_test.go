@@ -2,6 +2,7 @@ package lockify
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,30 +11,23 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// testArguments: what no request may have is refused here, with a message
-// that says what, and the session lives on.
-func testArguments(t *testing.T, e *env) {
-	name := e.name()
-	l := e.must(t, e.a, name, PR)
-	big := WithValue(make([]byte, DefaultValueSize+1))
+// badCall is a call that is refused, and what its error is and says.
+type badCall struct {
+	want error
+	says string
+	do   func() error
+}
+
+// badLocks are requests that no lock comes of.
+func (e *env) badLocks(name string) []badCall {
+	long := strings.Repeat("x", 65)
 	lock := func(name string, mode Mode, opts ...Option) func() error {
 		return func() error {
 			_, err := e.a.Lock(e.ctx, name, mode, opts...)
 			return err
 		}
 	}
-	convert := func(mode Mode, opts ...Option) func() error {
-		return func() error { return l.Convert(e.ctx, mode, opts...) }
-	}
-	unlock := func(opts ...Option) func() error {
-		return func() error { return l.Unlock(e.ctx, opts...) }
-	}
-	long := strings.Repeat("x", 65)
-	for _, c := range []struct {
-		want error
-		says string
-		do   func() error
-	}{
+	return []badCall{
 		{ErrName, "name of 0 bytes", lock("", EX)},
 		{ErrName, "name of 65 bytes", lock(long, EX)},
 		{ErrName, "name of 65 bytes", func() error { _, err := e.a.TryLock(e.ctx, long, EX); return err }},
@@ -51,6 +45,16 @@ func testArguments(t *testing.T, e *env) {
 		{ErrFlags, "Expedite never waits", lock(name, NL, Expedite(), NoQueue())},
 		{ErrFlags, "what AdoptOrphan takes over is not New", lock(name, EX, AdoptOrphan(), New())},
 		{ErrFlags, "Timeout of -1s, must be above 0", lock(name, EX, Timeout(-time.Second))},
+	}
+}
+
+// badConverts are wrong conversions of l, which is held in PR.
+func (e *env) badConverts(l *Lock) []badCall {
+	convert := func(mode Mode, opts ...Option) func() error {
+		return func() error { return l.Convert(e.ctx, mode, opts...) }
+	}
+	big := WithValue(make([]byte, DefaultValueSize+1))
+	return []badCall{
 		{ErrFlags, "Timeout of 0s, must be above 0", convert(EX, Timeout(0))},
 		{ErrMode, "mode 9", convert(9)},
 		{ErrFlags, "no option New", convert(EX, New())},
@@ -65,6 +69,16 @@ func testArguments(t *testing.T, e *env) {
 		{ErrValue, "value of 33 bytes", convert(EX, big)},
 		{ErrFlags, "exclude each other", convert(EX, WithValue(nil), InvalidateValue())},
 		{ErrFlags, "no option Retire", convert(EX, Retire())},
+	}
+}
+
+// badUnlocks are wrong ways to unlock l, which is held in PR.
+func (e *env) badUnlocks(l *Lock) []badCall {
+	unlock := func(opts ...Option) func() error {
+		return func() error { return l.Unlock(e.ctx, opts...) }
+	}
+	big := WithValue(make([]byte, DefaultValueSize+1))
+	return []badCall{
 		{ErrFlags, "no option New", unlock(New())},
 		{ErrFlags, "no option NoQueue", unlock(NoQueue())},
 		{ErrFlags, "no option NoQueueBlocking", unlock(NoQueueBlocking())},
@@ -79,11 +93,25 @@ func testArguments(t *testing.T, e *env) {
 		{ErrFlags, "Retire and Force exclude", unlock(Retire(), Force())},
 		{ErrValue, "value of 33 bytes", unlock(big)},
 		{ErrFlags, "exclude each other", unlock(WithValue(nil), InvalidateValue())},
+	}
+}
+
+// badOthers are wrong in what is about no lock.
+func (e *env) badOthers() []badCall {
+	return []badCall{
 		{ErrNode, "node 0", func() error { return e.a.Purge(e.ctx, 0, 0) }},
 		{ErrNode, "node 999", func() error { return e.a.Purge(e.ctx, 999, 0) }},
 		{ErrKey, "has no ranges", func() error { return e.a.Delegate(e.ctx, "k/") }},
 		{ErrKey, "has no ranges", func() error { return e.a.Return(e.ctx, "k/") }},
-	} {
+	}
+}
+
+// testArguments: what no request may have is refused here, with a message
+// that says what, and the session lives on.
+func testArguments(t *testing.T, e *env) {
+	name := e.name()
+	l := e.must(t, e.a, name, PR)
+	for _, c := range slices.Concat(e.badLocks(name), e.badConverts(l), e.badUnlocks(l), e.badOthers()) {
 		err := c.do()
 		expect(t, c.says, err, c.want)
 		expect(t, c.says, err, ErrInvalid)

@@ -480,6 +480,9 @@ func TestStrayProbes(t *testing.T) {
 	}
 	e.Waiter.Op++ // an operation that has ended
 	s.endDeadlocked(wire.Path(nil).Append(&e))
+	e.Bytes, unknown.Bytes = true, true // nobody waits for bytes
+	s.endDeadlocked(wire.Path(nil).Append(&e))
+	s.endDeadlocked(wire.Path(nil).Append(&unknown))
 	if len(deadlocked(asked)) != 0 || held[1].gone {
 		t.Error("a victim")
 	}

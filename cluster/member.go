@@ -86,11 +86,18 @@ type Member struct {
 	out   Output
 	views []SpaceView
 	done  []Answer
+	late  []lateAnswer // until their versions have come
 }
 
 type sentRenewal struct {
 	seq uint64
 	at  int64
+}
+
+// lateAnswer is one of a command that led to a version.
+type lateAnswer struct {
+	Answer
+	version uint64
 }
 
 type pending struct {
@@ -145,7 +152,8 @@ func (m *Member) Views() []SpaceView {
 	return v
 }
 
-// Answers gives the outcomes of Ask that have come, and forgets them.
+// Answers gives the outcomes of Ask that have come, and forgets them. The views
+// that come of a command are among Views by then.
 func (m *Member) Answers() []Answer {
 	a := m.done
 	m.done = nil
@@ -222,6 +230,7 @@ func (m *Member) checkLease() {
 // end ends the membership.
 func (m *Member) end(reason error) {
 	m.phase, m.reason = Ended, reason
+	m.answerLate()
 	for _, p := range m.asks {
 		m.done = append(m.done, Answer{p.req, reason})
 	}
@@ -290,6 +299,15 @@ func (m *Member) Deliver(now int64, payload []byte) Output {
 	return m.out
 }
 
+// answerLate gives the answers whose outcome this member has applied: whoever has
+// opened a lockspace is told so together with its view.
+func (m *Member) answerLate() {
+	for len(m.late) > 0 && (m.phase == Ended || m.late[0].version <= m.state.Version) {
+		m.done = append(m.done, m.late[0].Answer)
+		m.late = m.late[1:]
+	}
+}
+
 // hint notes who leads. It says whether there is another one to ask now.
 func (m *Member) hint(msg *message) bool {
 	c := Contact{msg.leader, msg.addr}
@@ -343,7 +361,10 @@ func (m *Member) onAnswer(msg *message) {
 			m.instance |= uint64(msg.id)
 		}
 	default:
-		m.done = append(m.done, Answer{msg.seq, msg.status.Err()})
+		m.late = append(m.late, lateAnswer{Answer{msg.seq, msg.status.Err()}, msg.version})
+		if m.answerLate(); len(m.late) > 0 {
+			m.renew() // brings what has come of it
+		}
 	}
 	m.asks = slices.Delete(m.asks, 0, 1)
 	if msg.seq == 0 {
@@ -407,16 +428,18 @@ func (m *Member) onEvents(version uint64, events [][]byte) {
 		return
 	}
 	for i, e := range events {
-		if version+uint64(i) == m.state.Version {
+		if version+uint64(i) == m.state.Version && m.phase != Ended {
 			m.apply(e)
 		}
 	}
+	m.answerLate()
 }
 
 // apply carries out a command, and notes the views that it makes.
 func (m *Member) apply(event []byte) {
 	c, err := DecodeCommand(event)
-	if err != nil {
+	if err != nil { // who cannot follow must not go on with older views
+		m.end(fmt.Errorf("a decision of a newer version of lockify: %w", err))
 		return
 	}
 	epoch := m.state.Epoch

@@ -332,7 +332,9 @@ func (s *Server) apply(e *pb.Entry) error {
 		s.conf = s.rn.ApplyConfChange(cc)
 	case pb.EntryNormal:
 		if s.cfg.off&ruleCommitted == 0 {
-			s.command(e.GetData())
+			if err := s.command(e.GetData()); err != nil {
+				return err
+			}
 		}
 	}
 	if s.led != nil && e.GetTerm() == s.led.term {
@@ -348,17 +350,21 @@ func (s *Server) applyUncommitted(entries []*pb.Entry) {
 	}
 	for _, e := range entries {
 		if e.GetType() == pb.EntryNormal {
-			s.command(e.GetData())
+			_ = s.command(e.GetData())
 		}
 	}
 }
 
-// command applies a command. All voters must come to the same, so what it is
-// made of was checked by the leader, and what cannot be read is skipped by all.
-func (s *Server) command(data []byte) {
+// command applies a command. All voters must come to the same: the leader has
+// checked that it can be read, and who cannot read it is of an older version, and
+// gives up rather than differ. A new leader begins with an entry without any.
+func (s *Server) command(data []byte) error {
+	if len(data) == 0 {
+		return nil
+	}
 	c, err := DecodeCommand(data)
 	if err != nil {
-		return
+		return fmt.Errorf("cluster: voter %#x gives up, its log has a decision of a newer version of lockify: %w", s.cfg.Store, err)
 	}
 	status, id, changed := s.state.apply(c, s.cfg.off)
 	if changed {
@@ -370,6 +376,7 @@ func (s *Server) command(data []byte) {
 	if s.led != nil {
 		s.led.decided(s, c, status, id)
 	}
+	return nil
 }
 
 // present is the store as Raft sees it: the snapshot for another voter is one of

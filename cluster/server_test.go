@@ -265,6 +265,26 @@ func TestRaftGivesUp(t *testing.T) {
 	}
 }
 
+// TestNewerVersion: who cannot read what was decided gives up, as a voter and as
+// a member.
+func TestNewerVersion(t *testing.T) {
+	newer := append([]byte{formatVersion, 99}, make([]byte, 9)...)
+	so := newSolo(t, ServerConfig{})
+	m := newTestMember(t, instance(5, 2))
+	so.pass(m, m.Tick(so.now))
+	e := message{kind: msgEvents, cluster: 7, instance: m.Instance(), version: m.state.Version, events: [][]byte{newer, newer}}
+	m.Deliver(so.now, e.append(nil))
+	if p, err := m.Phase(); p != Ended || err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Fatalf("phase %d, %v", p, err)
+	}
+	if err := so.s.rn.Propose(newer); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := so.s.Tick(so.now + simTick); err == nil || !strings.Contains(err.Error(), "newer version") {
+		t.Fatal(err)
+	}
+}
+
 var errDisk = errors.New("disk full")
 
 type fullDisk struct{ *Memory }

@@ -102,7 +102,7 @@ func TestBytesHolderDies(t *testing.T) {
 func TestBytesReportBeforeRelease(t *testing.T) {
 	for _, how := range []string{"unlock", "downgrade", "handle"} {
 		t.Run(how, func(t *testing.T) {
-			withAndWithout(t, ReportReleased, func(c *cluster) string {
+			withAndWithout(t, ReportReleased|TrustFree, func(c *cluster) string {
 				v := viewOf(t, 2, c.node(1), c.node(3), c.node(4))
 				p := c.moved("p", 2, 4, v)
 				c.hold(2, p, NL, 0)

@@ -47,9 +47,21 @@ func (s *Shard) record(r *resource) *recovery {
 // not been that long enough to know all masters, or r's master is gone.
 func (s *Shard) mustWait(r *resource) bool { return r.rec != nil || !s.trusts(r) }
 
+// mustWaitFree is mustWait for a request, which may have this node say that the name is
+// free. Not before all have told of their claims, even if this node knows all masters:
+// one who has claimed it may have let go of its parent by the mere omission to register
+// that. (Claims are notified again before DONE.)
+func (s *Shard) mustWaitFree(r *resource) bool {
+	return s.mustWait(r) || r.dirLife.IsZero() && !s.off(TrustFree)
+}
+
 // keepAsked keeps a LOOKUP or NOTIFY until this node may answer it.
 func (s *Shard) keepAsked(r *resource, from uint64, m *wire.Msg, rule Rules) bool {
-	if !s.recovering || !s.mustWait(r) || s.off(rule) {
+	wait := s.mustWait
+	if m.Type == wire.Lookup {
+		wait = s.mustWaitFree
+	}
+	if !s.recovering || !wait(r) || s.off(rule) {
 		return false
 	}
 	s.keepMsg(&s.record(r).asked, r, from, m)

@@ -286,7 +286,7 @@ func TestRecoverJoin(t *testing.T) {
 // Finding 1e: the UNLOCK of p is held back by the claim on x when p's master
 // dies. To report no lock on p would be to let it go.
 func TestFinding1e(t *testing.T) {
-	withAndWithout(t, ReportReleased, func(c *cluster) string {
+	withAndWithout(t, ReportReleased|TrustFree, func(c *cluster) string {
 		p := c.name("p", 4, 0)
 		c.hold(2, p, NL, 0)
 		pl := c.hold(1, p, EX, 0)

@@ -91,7 +91,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 func (s *Shard) startUnused(r *resource, l *Lock) {
 	dir := s.dirOf(r)
 	switch {
-	case dir == s.self && s.recovering && s.mustWait(r):
+	case dir == s.self && s.recovering && s.mustWaitFree(r):
 		s.record(r)
 		r.state = rebuilding
 		r.waiting.push(l)

@@ -39,6 +39,7 @@ const (
 
 	NoHoldNotify    // 10: a new directory node answers NOTIFY before all have registered
 	NoHoldLookup    // 10: and LOOKUP
+	TrustFree       // 10: one that goes on being it says that a name is free before all have told of their claims
 	NoBarrier       // 10: and waits for nobody's DONE
 	NoRegister      // 10: a master does not register with a new directory node
 	TakeOldAnswers  // 11: answers of the old directory node count after DONE

@@ -71,7 +71,6 @@ var mutants = []mutant{
 	{"no-barrier", "crash", off(ls.NoBarrier), "and waits for nobody's DONE (10)"},
 	{"no-register", "crash", off(ls.NoRegister), "a master does not register with a new directory node (10)"},
 	{"take-old-answers", "heirs", off(ls.TakeOldAnswers), "answers of the old directory node count after DONE (11)"},
-	{"trust-old-entry", "usurp", off(ls.TrustOldEntry), "who knows of a claim from the directory node of an older view confirms it (11)"},
 	{"no-resend", "crash", off(ls.NoResend), "an unanswered LOOKUP or NOTIFY is not sent again in a new view (11)"},
 	{"take-old-forwards", "split", off(ls.TakeOldForwards), "forwarded requests of an older view are served (12)"},
 	{"keep-dead", "crash", off(ls.KeepDead), "locks of nodes that are gone stay"},

@@ -147,11 +147,16 @@ func (s *Shard) rebuild(r *resource) {
 			s.startOver(r)
 		}
 		return
-	case !r.dirLife.IsZero(), r.state == master, r.state == adopting, r.state == remote:
+	case !r.dirLife.IsZero(), r.state == master, r.state == adopting, r.state == remote && r.granted.n+r.convert.n != 0:
 		s.refuseOrphans(r, life, reports)
 		return
 	case r.state == claimed:
 		s.loseClaim(r)
+	}
+	if r.state == remote { // it has asked one who is not master any more, and has not heard of that
+		for l := r.waiting.head; l != nil; l = l.next {
+			l.op++
+		}
 	}
 	ok, value, seq := r.valueOK, r.value, r.valueSeq
 	s.becomeMaster(r, life)

@@ -162,6 +162,9 @@ func (c *exclusion) confirmedLate(nm *name, o *overlap) bool {
 		if c.state.Role == "master" && n.now()-s.claimed+c.r.driftAllowed > c.r.p.IdleAfter {
 			return true
 		}
+		if c.state.Role == "remote" {
+			s.node = c.state.Life.Instance // adopted
+		}
 		if s.claimed = 0; o.sides[1-i].claimed == 0 {
 			c.r.fail(inConflict, nm, "locks %d and %d met, the claim has ended, and nobody was told", o.locks[0].num, o.locks[1].num)
 		}

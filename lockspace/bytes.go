@@ -61,8 +61,9 @@ const (
 // F_SETLKW, F_SETLK and F_GETLK. The completion goes to Host.Bytes, perhaps
 // before Bytes returns, unless a status other than OK is returned: NoLock (no
 // such handle), Busy (it is not granted yet), BadOwner, BadMode (of the type),
-// BadBytes, BadFlags (ByteRequest.Explain tells more), Limit. Completions: OK, WouldBlock, Deadlock, Cancelled, Limit, LostLock. Nothing runs under an
-// open claim: requests wait until it is closed.
+// BadBytes, BadFlags (ByteRequest.Explain tells more), Limit. Completions: OK,
+// WouldBlock, Deadlock, Cancelled, Limit, LostLock. Nothing runs under an open
+// claim: requests wait until it is closed.
 func (s *Shard) Bytes(now int64, q *ByteRequest) Status {
 	s.now = now
 	l := s.own(q.Lock)

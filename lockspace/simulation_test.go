@@ -9,9 +9,13 @@ import (
 // TestSimulation runs some clusters of package sim, which has the simulation
 // itself and all its tests, so that it counts for what is tested here.
 func TestSimulation(t *testing.T) {
+	last := uint64(1005)
+	if testing.Short() {
+		last = 1001
+	}
 	names, _ := sim.Profiles()
 	for _, name := range names {
-		for seed := uint64(1001); seed <= 1005; seed++ {
+		for seed := uint64(1001); seed <= last; seed++ {
 			res, err := sim.Run(sim.Config{Seed: seed, Profile: name, Steps: 4000})
 			if err != nil {
 				t.Fatal(err)

@@ -90,8 +90,12 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestMutants: each deliberate bug is found.
+// TestMutants: each deliberate bug is found. It is one goroutine and long, so that it
+// has no place under the race detector (make race).
 func TestMutants(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short")
+	}
 	for i := range mutants {
 		m := &mutants[i]
 		t.Run(m.name, func(t *testing.T) {

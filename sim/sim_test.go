@@ -10,6 +10,9 @@ var seedsFlag = flag.Int("seeds", 12, "seeds of each profile")
 // TestProfiles: no invariant fails, each is looked at, and what the runs are
 // for does happen.
 func TestProfiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("with -short TestSame runs all profiles")
+	}
 	var all Stats
 	var evals [invariants]uint64
 	for _, p := range profiles {

@@ -33,8 +33,8 @@ type LinksConfig struct {
 	Features uint64 // feature bits to offer; default wire.Features
 	Compress bool   // compress payloads above wire.CompressAbove for peers that read it; costs processor time
 
-	// Delay is an artificial one-way delay towards a peer, asked once per
-	// peer, up to a second; nil: none. It applies to lock traffic and pings.
+	// Delay is an artificial one-way delay towards a peer, up to a second, the
+	// same whenever it is asked; nil: none. It applies to lock traffic and pings.
 	Delay func(peer uint16) time.Duration
 
 	KeepAlive time.Duration // between pings; default 500 ms, from 1 ms

@@ -47,12 +47,12 @@ type alarmer interface {
 
 func newDelayer(t Transport) (*delayer, error) {
 	d := &delayer{at: make(map[*link]int64), until: math.MaxInt64}
-	make := newAlarm
+	open := newAlarm
 	if t, ok := t.(alarmer); ok {
-		make = t.newAlarm
+		open = t.newAlarm
 	}
 	var err error
-	d.alarm, err = make(d.ring)
+	d.alarm, err = open(d.ring)
 	return d, err
 }
 

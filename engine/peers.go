@@ -37,23 +37,33 @@ func (ls *Links) SetPeers(peers []Peer) error {
 func (ls *Links) linksFor(peers []Peer) (links linkMap, added []*link, err error) {
 	old := ls.all()
 	links = make(linkMap, len(peers))
+	if err := ls.needDelayer(peers); err != nil {
+		return nil, nil, err
+	}
 	for _, p := range peers {
 		if l := old[p.ID]; l != nil && l.keeps(p) {
 			links[p.ID] = l
 			continue
 		}
 		l := newLink(ls, p)
-		if l.delay > 0 && ls.delayer.Load() == nil {
-			d, err := newDelayer(ls.cfg.Transport)
-			if err != nil {
-				return nil, nil, err
-			}
-			ls.delayer.Store(d)
-		}
 		links[p.ID] = l
 		added = append(added, l)
 	}
 	return links, added, nil
+}
+
+// needDelayer makes a delayer if there is none and one of these peers has a delay.
+func (ls *Links) needDelayer(peers []Peer) error {
+	for _, p := range peers {
+		if ls.cfg.Delay(p.ID) > 0 && ls.delayer.Load() == nil {
+			d, err := newDelayer(ls.cfg.Transport)
+			if err != nil {
+				return err
+			}
+			ls.delayer.Store(d)
+		}
+	}
+	return nil
 }
 
 // removeAllBut ends all links that are not kept, before a new one to the same peer

@@ -134,7 +134,7 @@ func (s *session) openSpace(m *wire.Msg) {
 	switch {
 	case errors.Is(err, ErrMismatch):
 		answer.Status = wire.Mismatch
-	case errors.Is(err, ErrClosed):
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrFenced):
 		answer.Status = wire.ShuttingDown
 	case errors.Is(err, ErrLimit):
 		answer.Status = wire.Limit

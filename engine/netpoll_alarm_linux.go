@@ -1,5 +1,3 @@
-//go:build linux
-
 package engine
 
 import (
@@ -8,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/cloudwego/netpoll"
-	"golang.org/x/sys/unix"
 )
 
 // netpollAlarm rings on netpoll's event loop. netpoll takes its timer for one more
@@ -46,11 +43,12 @@ func (netpollTransport) newAlarm(ring func()) (alarm, error) {
 	}
 	a := &netpollAlarm{timer: t, ring: ring}
 	np, err := netpoll.NewFDConnection(int(t))
-	if err == nil {
-		err = np.SetOnRequest(a.rung)
+	if err == nil { // else t is closed
+		if err = np.SetOnRequest(a.rung); err != nil {
+			np.Close()
+		}
 	}
 	if err != nil {
-		unix.Close(int(t))
 		return nil, fmt.Errorf("engine: netpoll takes no timer: %w", err)
 	}
 	return a, nil

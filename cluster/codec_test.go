@@ -16,7 +16,7 @@ func fullState() *State {
 			{ID: 300, Instance: 2<<16 | 300, Addr: "b", Removing: true},
 		},
 		Voters: []Voter{{1, 1<<16 | 1, "a:1"}},
-		Spaces: []Space{{"s", []byte{1}, 4, []uint16{1, 300}}, {"t", nil, 2, []uint16{300}}},
+		Spaces: []Space{{"s", []byte{1}, 4, 8, []uint16{1, 300}}, {"t", nil, 2, 3, []uint16{300}}},
 		Past:   []uint64{9<<16 | 1},
 	}
 }
@@ -55,7 +55,7 @@ func TestLargestState(t *testing.T) {
 	}
 	for i := range MaxSpaces {
 		name := strings.Repeat("s", maxName-2) + string([]byte{byte(i >> 8), byte(i)})
-		s.Spaces = append(s.Spaces, Space{name, bytes.Repeat([]byte{1}, maxConfig), maxEpoch, all})
+		s.Spaces = append(s.Spaces, Space{name, bytes.Repeat([]byte{1}, maxConfig), maxEpoch, 1 << 60, all})
 	}
 	n := len(s.Append(nil)) + maxEventBytes + 3*maxEvents + MaxVoters*(maxAddr+9)
 	t.Logf("%d bytes", n)

@@ -166,8 +166,8 @@ func (s *State) apply(c *Command, off rules) (st Status, id uint16, changed bool
 		case s.Epoch >= lastOpen:
 			return statusLimit, 0, false
 		}
-		s.Epoch++
-		sp.Epoch, changed = s.Epoch, true
+		s.newView(sp)
+		changed = true
 	case Expire, Fenced:
 		if changed = s.Member(c.Instance) != nil; changed {
 			s.drop(NodeOf(c.Instance))
@@ -259,9 +259,9 @@ func (s *State) drop(id uint16) {
 	s.Past = append(s.Past, s.Node(id).Instance)
 	s.Nodes = slices.DeleteFunc(s.Nodes, func(n Node) bool { return n.ID == id })
 	for i := range s.Spaces {
-		s.Spaces[i].leave(id, s.Epoch+1)
+		s.leave(&s.Spaces[i], id)
 	}
-	s.viewsChanged()
+	s.forgetEmpty()
 }
 
 func (s *State) remove(id uint16) (Status, bool) {
@@ -309,7 +309,7 @@ func (s *State) open(c *Command) (Status, bool) {
 		return statusLimit, false
 	case sp == nil:
 		i, _ := slices.BinarySearchFunc(s.Spaces, c.Space, func(sp Space, name string) int { return cmp.Compare(sp.Name, name) })
-		s.Spaces = slices.Insert(s.Spaces, i, Space{Name: c.Space, Config: c.Config})
+		s.Spaces = slices.Insert(s.Spaces, i, Space{Name: c.Space, Config: c.Config, Epoch: s.Epoch})
 		sp = &s.Spaces[i]
 	case string(sp.Config) != string(c.Config):
 		return statusConfig, false
@@ -319,38 +319,37 @@ func (s *State) open(c *Command) (Status, bool) {
 		return StatusOK, false
 	}
 	sp.Joined = slices.Insert(sp.Joined, i, n.ID)
-	s.Epoch++
-	sp.Epoch = s.Epoch
+	s.newView(sp)
 	return StatusOK, true
 }
 
 func (s *State) close(c *Command) bool {
 	sp := s.Space(c.Space)
-	if sp == nil || s.Member(c.Instance) == nil || !sp.leave(NodeOf(c.Instance), s.Epoch+1) {
+	if sp == nil || s.Member(c.Instance) == nil || !s.leave(sp, NodeOf(c.Instance)) {
 		return false
 	}
-	s.viewsChanged()
+	s.forgetEmpty()
 	return true
 }
 
-// leave takes a node out of a lockspace, which then has the view epoch.
-func (sp *Space) leave(id uint16, epoch uint64) bool {
+// leave takes a node out of a lockspace.
+func (s *State) leave(sp *Space, id uint16) bool {
 	i, joined := slices.BinarySearch(sp.Joined, id)
 	if joined {
 		sp.Joined = slices.Delete(sp.Joined, i, i+1)
-		sp.Epoch = epoch
+		s.newView(sp)
 	}
 	return joined
 }
 
-// viewsChanged counts the epoch if a lockspace has a view of it, and forgets
-// lockspaces that nobody has open. The last epochs are kept for members that go.
-func (s *State) viewsChanged() {
-	for i := range s.Spaces {
-		if s.Spaces[i].Epoch > s.Epoch {
-			s.Epoch++
-			break
-		}
-	}
+// newView gives a lockspace its next view, in the version that is being made.
+func (s *State) newView(sp *Space) {
+	sp.Epoch++
+	sp.Since = s.Version + 1
+	s.Epoch = max(s.Epoch, sp.Epoch)
+}
+
+// forgetEmpty forgets lockspaces that nobody has open.
+func (s *State) forgetEmpty() {
 	s.Spaces = slices.DeleteFunc(s.Spaces, func(sp Space) bool { return len(sp.Joined) == 0 })
 }

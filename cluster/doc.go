@@ -49,9 +49,9 @@
 //
 // # Epochs
 //
-// The epoch counts the views of all lockspaces together, so that tokens grow
-// across them. A lockspace gets a view only when its own members change: its
-// epochs rise by one or more.
+// A lockspace gets a view when its own members change, and with each its epoch
+// rises by one. A lockspace that is opened anew begins above all epochs that there
+// were, so that tokens grow also across its end.
 //
 // # Limits
 //

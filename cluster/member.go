@@ -442,7 +442,6 @@ func (m *Member) apply(event []byte) {
 		m.end(fmt.Errorf("a decision of a newer version of lockify: %w", err))
 		return
 	}
-	epoch := m.state.Epoch
 	m.state.apply(c, m.cfg.off)
 	if m.cfg.applied != nil {
 		m.cfg.applied(m.state)
@@ -452,12 +451,9 @@ func (m *Member) apply(event []byte) {
 		m.end(fmt.Errorf("%w: %s", ErrMember, c.Kind))
 		return
 	}
-	if m.state.Epoch == epoch {
-		return
-	}
 	for i := range m.state.Spaces {
 		sp := &m.state.Spaces[i]
-		if _, joined := slices.BinarySearch(sp.Joined, n.ID); !joined || sp.Epoch != m.state.Epoch {
+		if _, joined := slices.BinarySearch(sp.Joined, n.ID); !joined || sp.Since != m.state.Version {
 			continue
 		}
 		m.views = append(m.views, SpaceView{sp.Name, sp.Epoch, m.state.members(sp)})

@@ -33,7 +33,7 @@ type State struct {
 	Terms   Terms
 	Want    int    // so many voters are made of the nodes that can be
 	Version uint64 // commands that have changed something, from 1
-	Epoch   uint64 // number of the last view of a lockspace, 0: there was none
+	Epoch   uint64 // the highest that a view of any lockspace has had, 0: there was none
 	Nodes   []Node // members, by id
 	Voters  []Voter
 	Spaces  []Space // by name
@@ -65,7 +65,8 @@ type Voter struct {
 type Space struct {
 	Name   string
 	Config []byte   // the first to open it decides; opaque here
-	Epoch  uint64   // of its present view; rises with each, by one or more
+	Epoch  uint64   // of its present view; the next one's is one higher
+	Since  uint64   // version of the state that made this view
 	Joined []uint16 // ids of the members that have it open, rising
 }
 

@@ -67,7 +67,7 @@ func TestCommands(t *testing.T) {
 			t.Fatalf("command %d, %s: %v", i, c.c.Kind, err)
 		}
 	}
-	if len(s.Spaces) != 0 || s.Epoch != 6 || len(s.Voters) != 1 || len(s.Nodes) != 2 {
+	if len(s.Spaces) != 0 || s.Epoch != 5 || len(s.Voters) != 1 || len(s.Nodes) != 2 {
 		t.Fatalf("at the end %+v", s)
 	}
 }

@@ -46,6 +46,7 @@ func (s *State) appendSpace(b []byte, sp *Space) []byte {
 	b = appendBytes(b, sp.Name)
 	b = appendBytes(b, sp.Config)
 	b = appendUint(b, sp.Epoch)
+	b = appendUint(b, sp.Since)
 	at := len(b)
 	b = append(b, make([]byte, (len(s.Nodes)+7)/8)...)
 	k := 0
@@ -94,7 +95,7 @@ func decodeState(r *reader) *State {
 	for range r.count(maxPast, 8) {
 		s.Past = append(s.Past, r.u64())
 	}
-	for range r.count(MaxSpaces, 3) {
+	for range r.count(MaxSpaces, 4) {
 		s.decodeSpace(r)
 	}
 	return s
@@ -116,7 +117,7 @@ func (s *State) decodeNode(r *reader) {
 }
 
 func (s *State) decodeSpace(r *reader) {
-	sp := Space{Name: string(r.bytes(maxName)), Config: append([]byte(nil), r.bytes(maxConfig)...), Epoch: r.uint(s.Epoch)}
+	sp := Space{Name: string(r.bytes(maxName)), Config: append([]byte(nil), r.bytes(maxConfig)...), Epoch: r.uint(s.Epoch), Since: r.uint(s.Version)}
 	for i := range s.Nodes {
 		if i%8 == 0 && len(r.b) <= i/8 {
 			r.fail("too short")

@@ -100,7 +100,7 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 	if err != nil {
 		return nil, err
 	}
-	sp, err := n.n.Open(name, props)
+	sp, err := n.n.Open(ctx, name, props)
 	if err != nil {
 		return nil, rootError(err)
 	}

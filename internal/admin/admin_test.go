@@ -64,7 +64,7 @@ func start(t *testing.T) (*node.Node, *Server, *Client) {
 func TestDocuments(t *testing.T) {
 	n, _, c := start(t)
 	strange := "a b\x00\xff/?&#"
-	sp, err := n.Open(strange, node.Props{ValueLen: 8})
+	sp, err := n.Open(t.Context(), strange, node.Props{ValueLen: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestDocuments(t *testing.T) {
 // Every error is a document with the reason.
 func TestErrors(t *testing.T) {
 	n, s, c := start(t)
-	if _, err := n.Open("x", node.Props{}); err != nil {
+	if _, err := n.Open(t.Context(), "x", node.Props{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {

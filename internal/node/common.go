@@ -9,7 +9,7 @@ import (
 const maxOpenClaims = 1 << 16
 
 // common is what all shards of the node share, lock-free: the claim sequence
-// of the release fence and the token clock.
+// of the release fence.
 //
 // A closed claim leaves its number in slot number mod maxOpenClaims. closed
 // advances over numbers found in their slots. A slot is written again only by
@@ -22,8 +22,13 @@ type common struct {
 	closed atomic.Uint64
 	_      [56]byte
 	done   [maxOpenClaims]atomic.Uint64
-	clocks atomic.Pointer[[]*clockSlot]
 	moved  func() // called after closed has advanced
+}
+
+// tokenClock is the token clock that the shards of a lockspace share, lock-free.
+// Epochs are of a lockspace, so its tokens are, too.
+type tokenClock struct {
+	slots atomic.Pointer[[]*clockSlot]
 }
 
 // clockSlot is one shard's share of the token clock, on its own cache line.
@@ -32,11 +37,7 @@ type clockSlot struct {
 	_     [56]byte
 }
 
-func newCommon(moved func()) *common {
-	c := &common{moved: moved}
-	c.clocks.Store(&[]*clockSlot{})
-	return c
-}
+func newCommon(moved func()) *common { return &common{moved: moved} }
 
 func (c *common) openClaim() (uint64, bool) {
 	for {
@@ -69,27 +70,31 @@ func (c *common) closeClaim(n uint64) {
 	}
 }
 
-func (c *common) clock() uint64 {
+func (c *tokenClock) clock() uint64 {
 	t := uint64(0)
-	for _, s := range *c.clocks.Load() {
+	for _, s := range *c.slots.Load() {
 		t = max(t, s.token.Load())
 	}
 	return t
 }
 
-// forShard gives a shard its view of the common state. Shards are made one at
-// a time.
-func (c *common) forShard() *shardCommon {
+// forShard gives a shard its view of the common state. Shards of a lockspace are
+// made one at a time.
+func (c *common) forShard(clock *tokenClock) *shardCommon {
 	slot := &clockSlot{}
-	all := append(append([]*clockSlot{}, *c.clocks.Load()...), slot)
-	c.clocks.Store(&all)
-	return &shardCommon{c, slot}
+	all := []*clockSlot{slot}
+	if old := clock.slots.Load(); old != nil {
+		all = append(all, *old...)
+	}
+	clock.slots.Store(&all)
+	return &shardCommon{c, clock, slot}
 }
 
 // shardCommon implements lockspace.Common. Advance has one caller at a time:
 // the shard's.
 type shardCommon struct {
 	*common
+	*tokenClock
 	slot *clockSlot
 }
 

@@ -93,14 +93,16 @@ func TestClaimLimit(t *testing.T) {
 	}
 }
 
-// The token clock of the node is the highest of its shards'.
+// The token clock of a lockspace is the highest of its shards'.
 func TestClock(t *testing.T) {
 	c := newCommon(func() {})
-	a, b := c.forShard(), c.forShard()
+	var one, two tokenClock
+	a, b, other := c.forShard(&one), c.forShard(&one), c.forShard(&two)
 	a.Advance(7)
 	b.Advance(9)
 	b.Advance(3)
-	if a.Clock() != 9 || b.Clock() != 9 {
-		t.Errorf("clocks %d and %d, want 9", a.Clock(), b.Clock())
+	other.Advance(1)
+	if a.Clock() != 9 || b.Clock() != 9 || other.Clock() != 1 {
+		t.Errorf("clocks %d, %d and %d, want 9, 9 and 1", a.Clock(), b.Clock(), other.Clock())
 	}
 }

@@ -11,7 +11,7 @@ import (
 
 // openFrame is the frame to one peer that is being filled.
 type openFrame struct {
-	muted  bool // nothing leaves any more: the peer goes with the next view
+	muted  bool // nothing leaves: this start of the peer is no member any more
 	buf    []byte
 	count  uint16
 	urgent bool // more than NOTIFYs
@@ -20,6 +20,14 @@ type openFrame struct {
 // frameTarget is the payload size in bytes at which a frame leaves even
 // though more may come.
 const frameTarget = 32 << 10
+
+// slot gives the open frame to a peer.
+func (r *runner) slot(peer int) *openFrame {
+	if peer >= len(r.open) {
+		r.open = append(r.open, make([]openFrame, peer+1-len(r.open))...)
+	}
+	return &r.open[peer]
+}
 
 // Send appends m to the open frame of its destination.
 func (r *runner) Send(to uint16, m *wire.Msg) {
@@ -31,10 +39,7 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	if peer < 0 {
 		return // never was a member
 	}
-	if peer >= len(r.open) {
-		r.open = append(r.open, make([]openFrame, peer+1-len(r.open))...)
-	}
-	f := &r.open[peer]
+	f := r.slot(peer)
 	if f.muted {
 		return
 	}
@@ -58,7 +63,7 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 // their inboxes; this one's is looked at before its runner leaves.
 func (r *runner) sendHome(m *wire.Msg) {
 	payload := m.Append(nil)
-	h := wire.Header{Epoch: r.shard.Epoch(), Clock: r.node.common.clock()}
+	h := wire.Header{Epoch: r.shard.Epoch(), Clock: r.space.clocks.clock()}
 	for _, to := range r.space.runners {
 		t := taskPool.Get().(*task)
 		t.from, t.head = r.node.cfg.Instance, h
@@ -75,7 +80,7 @@ func (r *runner) sendFrame(peer int) {
 	f := &r.open[peer]
 	h := wire.Header{
 		Kind: wire.KindNode, Count: f.count, Shard: uint16(r.number), Lockspace: r.space.id,
-		Epoch: r.shard.Epoch(), Instance: r.node.cfg.Instance, Clock: r.node.common.clock(),
+		Epoch: r.shard.Epoch(), Instance: r.node.cfg.Instance, Clock: r.space.clocks.clock(),
 	}
 	r.node.links.Send(r.node.peers.at(peer).id, f.buf, h)
 	*f = openFrame{}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 
 	"github.com/lockify-dlm/lockify/engine"
@@ -53,7 +54,7 @@ func (l *linkSide) OnPeerDown(id uint16, err error) {
 // start. With fixed membership nobody can agree on what it held, so it stays out.
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
 	l.peers.of(id).claims.Store(false)
-	if !l.fixed {
+	if l.fixed == nil {
 		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
 		return
 	}
@@ -141,7 +142,8 @@ func (d *dispatch) end(messages []byte) {
 	d.cur = nil
 }
 
-// announce tells peers of a lockspace, before any of its frames.
+// announce tells peers of a lockspace, before any of its frames. That is for fixed
+// membership; else who has it open is agreed.
 func (n *Node) announce(s *Space, peers []*peer) {
 	for _, p := range peers {
 		m := wire.Msg{
@@ -149,7 +151,7 @@ func (n *Node) announce(s *Space, peers []*peer) {
 		}
 		h := wire.Header{
 			Kind: wire.KindLink, Count: 1, Lockspace: s.id,
-			Epoch: n.epoch(), Instance: n.cfg.Instance, Clock: n.common.clock(),
+			Epoch: n.epoch.Load(), Instance: n.cfg.Instance,
 		}
 		n.links.Send(p.id, m.Append(engine.GetBuf()), h)
 	}
@@ -162,7 +164,11 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 		n.cfg.Logger.Error("bad link message dropped", "peer", id, "type", m.Type, "err", err)
 		return
 	}
-	if _, err := n.Open(string(m.Text), propsOf(&m)); err != nil {
+	if n.fixed == nil {
+		n.cfg.Logger.Warn("peer announces a lockspace as with fixed membership, which this node has not", "peer", id)
+		return
+	}
+	if _, err := n.Open(context.Background(), string(m.Text), propsOf(&m)); err != nil {
 		n.cfg.Logger.Error("lockspace of a peer cannot be opened here", "peer", id, "lockspace", string(m.Text), "err", err)
 		if space := (*n.byID.Load())[h.Lockspace]; space != nil && errors.Is(err, ErrMismatch) {
 			space.broken.Store(true) // its frames would mean something else to us

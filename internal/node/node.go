@@ -15,7 +15,6 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
-	"github.com/lockify-dlm/lockify/wire"
 )
 
 // Peer is another node of the cluster.
@@ -46,7 +45,7 @@ type Config struct {
 // Node is a member of the cluster: its shards, its links, its clients.
 type Node struct {
 	cfg       Config
-	fixed     bool // the view never changes
+	fixed     *lockspace.View // the view that never changes; nil: views come by Install
 	common    *common
 	links     *engine.Links
 	linked    chan struct{} // closed when links is set
@@ -57,12 +56,14 @@ type Node struct {
 	listeners []engine.Listener
 	spins     int // tries to enter a busy shard before the work goes to its inbox
 
-	installs sync.Mutex // held while a view is installed; before mu
+	installs sync.Mutex    // held while views are installed; before mu
+	epoch    atomic.Uint64 // the highest number of a view in force, 0: none yet
+	over     chan struct{} // closed when fenced is set, or the node is closed
 
-	mu       sync.Mutex                     // guards what follows; never taken on the grant path
-	view     atomic.Pointer[lockspace.View] // nil: none yet
-	leaving  map[uint16]bool                // peers that a view under way ends; see view.go
-	fenced   error                          // why this node takes no part any more
+	mu       sync.Mutex        // guards what follows; never taken on the grant path
+	members  Members           // where lockspaces are opened; nil: not known yet, or fixed
+	present  map[uint16]uint64 // instances of the members, by node id; see view.go
+	fenced   error             // why this node takes no part any more
 	spaces   map[uint32]*Space
 	runners  atomic.Pointer[[]*runner]
 	byID     atomic.Pointer[map[uint32]*Space]
@@ -82,15 +83,15 @@ type barrier struct {
 var ErrClosed = errors.New("node: closed")
 
 // Start makes a node run. ctx bounds the start only. With nil members the node takes
-// part when Install is called, which brings its peers as well; else it keeps their
-// view, and cfg.Peers, for ever.
+// part as SetMembers and Install say; else it keeps their view, and cfg.Peers, for
+// ever.
 func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
 	n := &Node{
 		cfg: cfg, base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}), over: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile
 		n.spins = maxSpins
@@ -100,8 +101,8 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	n.lease.Store(math.MaxInt64)
 	n.peers.init()
 	if members != nil {
-		n.fixed = true
-		n.view.Store(members.View())
+		n.fixed = members.View()
+		n.epoch.Store(n.fixed.Epoch)
 		n.peers.set(cfg.Peers)
 	}
 	n.common = newCommon(n.fenceMoved)
@@ -170,94 +171,8 @@ func (n *Node) Wait(ctx context.Context) error {
 	return n.links.WaitUncongested(ctx)
 }
 
-// Open opens a lockspace, making it on all nodes if it is new. props are the
-// same for everybody.
-func (n *Node) Open(name string, props Props) (*Space, error) {
-	if len(name) == 0 || len(name) > wire.MaxName {
-		return nil, fmt.Errorf("%w of %d bytes for a lockspace, must be 1 to %d", ErrName, len(name), wire.MaxName)
-	}
-	if err := props.check(); err != nil {
-		return nil, fmt.Errorf("lockspace %q: %w", name, err)
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.openLocked(name, props)
-}
-
 // maxSpins is about a microsecond of looking at a word of memory.
 const maxSpins = 1000
-
-// Errors of Open.
-var (
-	ErrInvalid  = errors.New("node: invalid argument")
-	ErrMismatch = errors.New("node: lockspace has other properties")
-	ErrLimit    = errors.New("node: limit reached")
-
-	// These are ErrInvalid, too.
-	ErrName  = fmt.Errorf("%w: name", ErrInvalid)
-	ErrValue = fmt.Errorf("%w: value size", ErrInvalid)
-	ErrKey   = fmt.Errorf("%w: range keys", ErrInvalid)
-)
-
-func (n *Node) openLocked(name string, props Props) (*Space, error) {
-	switch {
-	case n.closed:
-		return nil, ErrClosed
-	case n.fenced != nil:
-		return nil, n.fenced
-	}
-	id := wire.SpaceID(name)
-	if s := n.spaces[id]; s != nil {
-		switch {
-		case s.name != name:
-			return nil, fmt.Errorf("%w: %q and %q have the same number %#x; rename one", ErrMismatch, name, s.name, id)
-		case s.props.ValueLen != props.ValueLen:
-			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.props.ValueLen, props.ValueLen)
-		case s.props.Range != props.Range:
-			return nil, fmt.Errorf("%w: %q has range keys %v, asked for %v", ErrMismatch, name, s.props.Range, props.Range)
-		}
-		return s, nil
-	}
-	if len(n.spaces) >= maxSpaces {
-		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))
-	}
-	s := &Space{node: n, name: name, id: id, props: props}
-	for i := range n.cfg.Shards {
-		r := &runner{node: n, space: s, number: i}
-		r.mute(n.leaving)
-		shard, err := lockspace.New(lockspace.Config{
-			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: props.ValueLen, Range: props.Range,
-			View: n.fixedView(), Host: r, Common: n.common.forShard(), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
-		})
-		if err != nil {
-			return nil, err
-		}
-		r.shard = shard
-		s.runners = append(s.runners, r)
-	}
-	n.announce(s, n.peers.members())
-	n.publish(s)
-	if v := n.view.Load(); v != nil && !n.fixed {
-		s.install(v)
-	}
-	return s, nil
-}
-
-// drift is what the idle test of an adoption allows for clocks that run at
-// different speeds: 0.1 % of the longest time a claim can stay open unnoticed.
-const drift = time.Millisecond
-
-func (n *Node) publish(s *Space) {
-	n.spaces[s.id] = s
-	byID := make(map[uint32]*Space, len(n.spaces))
-	var all []*runner
-	for id, s := range n.spaces {
-		byID[id] = s
-		all = append(all, s.runners...)
-	}
-	n.byID.Store(&byID)
-	n.runners.Store(&all)
-}
 
 func (n *Node) allRunners() []*runner { return *n.runners.Load() }
 
@@ -329,6 +244,9 @@ func (n *Node) Close(ctx context.Context) error {
 		return nil
 	}
 	n.closed = true
+	if n.fenced == nil {
+		close(n.over)
+	}
 	sessions := n.sessions
 	n.sessions = map[*session]struct{}{}
 	barriers := n.barriers

@@ -22,7 +22,7 @@ func testRunner(t *testing.T) *runner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { n.Close(t.Context()) })
-	s, err := n.Open("test", Props{ValueLen: 32})
+	s, err := n.Open(t.Context(), "test", Props{ValueLen: 32})
 	if err != nil {
 		t.Fatal(err)
 	}

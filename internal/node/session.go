@@ -30,6 +30,7 @@ type session struct {
 	dirty bool // some runner will flush
 	gone  bool
 	locks int
+	ready []*sessionSpace // opened, and not yet among spaces
 }
 
 // sessionSpace is a session's part in one lockspace. It owns the locks.
@@ -71,7 +72,7 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 		s.send(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
 		return nil
 	}
-	sp := s.spaces[h.Lockspace]
+	sp := s.spaceOf(h.Lockspace)
 	if sp == nil {
 		return s.notOpen(h.Lockspace, m)
 	}
@@ -126,38 +127,6 @@ func (s *session) hello(m *wire.Msg) error {
 	})
 	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "remote", s.conn.RemoteAddr())
 	return nil
-}
-
-func (s *session) openSpace(m *wire.Msg) {
-	answer := wire.Msg{Type: wire.SpaceOpened, Req: m.Req}
-	sp, err := s.node.Open(string(m.Text), propsOf(m))
-	switch {
-	case errors.Is(err, ErrMismatch):
-		answer.Status = wire.Mismatch
-	case errors.Is(err, ErrClosed), errors.Is(err, ErrFenced):
-		answer.Status = wire.ShuttingDown
-	case errors.Is(err, ErrLimit):
-		answer.Status = wire.Limit
-	case errors.Is(err, ErrName):
-		answer.Status = wire.BadName
-	case errors.Is(err, ErrValue):
-		answer.Status = wire.BadValue
-	case errors.Is(err, ErrKey):
-		answer.Status = wire.BadKey
-	case err != nil:
-		answer.Status = wire.Invalid
-	default:
-		answer.Num = sp.id
-		if s.spaces[sp.id] == nil {
-			ss := &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
-			ss.deaf = sp.Listen(ss)
-			s.spaces[sp.id] = ss
-		}
-	}
-	if err != nil {
-		answer.Text = []byte(err.Error())
-	}
-	s.send(0, &answer)
 }
 
 // fail completes an operation that never began.
@@ -403,7 +372,7 @@ func (s *session) sendFrame() {
 	frame := s.out
 	wire.SealFrame(frame, &wire.Header{
 		Version: max(s.version, wire.HelloVersion), Kind: wire.KindClient, Count: s.count,
-		Lockspace: s.space, Instance: s.id, Epoch: s.node.epoch(),
+		Lockspace: s.space, Instance: s.id, Epoch: s.node.epoch.Load(),
 	})
 	s.out, s.count = nil, 0
 	s.conn.Send(frame) // a failure closes the connection, and OnClose the session
@@ -419,6 +388,7 @@ func (s *session) releaseAll(closing bool) {
 		s.out = nil
 	}
 	s.mu.Unlock()
+	s.takeReady()
 	for _, sp := range s.spaces {
 		sp.releaseAll(closing)
 	}

@@ -54,7 +54,10 @@ type Space struct {
 	props     Props
 	runners   []*runner
 	conflicts conflicts
-	broken    atomic.Bool // nodes disagree about its name or properties: no new locks
+	clocks    tokenClock
+	view      atomic.Pointer[lockspace.View] // nil: none yet
+	opened    chan struct{}                  // closed with the first view
+	broken    atomic.Bool                    // nodes disagree about its name or properties: no new locks
 }
 
 // Name gives the lockspace's name.

@@ -51,7 +51,7 @@ func (n *Node) Space(name string) *Space {
 
 // Stats collects the counters. It enters each shard for a moment.
 func (n *Node) Stats() Stats {
-	st := Stats{ID: n.cfg.ID, Instance: n.cfg.Instance, Epoch: n.epoch(), Links: n.links.Stats()}
+	st := Stats{ID: n.cfg.ID, Instance: n.cfg.Instance, Epoch: n.epoch.Load(), Links: n.links.Stats()}
 	n.mu.Lock()
 	st.Sessions = len(n.sessions)
 	n.mu.Unlock()

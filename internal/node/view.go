@@ -1,161 +1,192 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
-// How a view is installed
+// How views are installed
 //
 //	shards     what they have said leaves, and they are muted towards those who go
 //	links      those of who goes end, those of who comes begin
-//	peers      who comes hears of all lockspaces
-//	shards     what they have said since leaves, too; they install the view
+//	shards     what they have said since leaves, too; they install their views,
+//	           muted towards those of a view who have gone meanwhile
 //
-// So nothing of an older view reaches the next start of a node, and a peer knows a
-// lockspace before its first message.
+// So nothing of an older view reaches the next start of a node.
 
 // ErrFenced: this node takes no part any more; its locks are lost.
 var ErrFenced = errors.New("node: fenced")
 
-// Install puts a view in force. Views come with rising epochs, none skipped; one that
-// is not newer changes nothing. peers are its other members, with their addresses
-// and instances. A view without this node fences it. It must not be called from a
-// method of an Owner.
-func (n *Node) Install(v *lockspace.View, peers []Peer) error {
-	if n.fixed {
+// Members is where a node whose membership changes opens its lockspaces: what is
+// agreed then comes by Install. cluster/agent has one.
+type Members interface {
+	// Open makes the node take part in a lockspace. It returns when that is agreed.
+	Open(ctx context.Context, space string, config []byte) error
+}
+
+// SpaceView is the next view of a lockspace, which this node has open.
+type SpaceView struct {
+	Space string
+	View  *lockspace.View
+}
+
+// Install makes peers the other members, with their addresses and instances, and puts
+// views in force, in their order. Views of a lockspace come with epochs that rise by
+// one, the first one with any; one that is not newer changes nothing. peers are those
+// that have been agreed together with the last view; who is in an earlier one and not
+// among them has gone since. It must not be called from a method of an Owner.
+func (n *Node) Install(peers []Peer, views []SpaceView) error {
+	if n.fixed != nil {
 		return fmt.Errorf("%w: the membership of this node is fixed", ErrInvalid)
-	}
-	if err := n.checkView(v, peers); err != nil {
-		return err
 	}
 	n.installs.Lock()
 	defer n.installs.Unlock()
-	old := n.view.Load()
-	switch {
-	case old != nil && v.Epoch <= old.Epoch:
-		return nil
-	case old != nil && v.Epoch != old.Epoch+1:
-		return fmt.Errorf("%w: view %d follows view %d", ErrInvalid, v.Epoch, old.Epoch)
-	case !v.HasInstance(n.cfg.Instance):
-		n.Fence(fmt.Errorf("%w: removed by view %d", ErrFenced, v.Epoch))
-		return nil
+	now := instances(peers, n.cfg.Instance)
+	if err := n.checkViews(now, views); err != nil {
+		return err
 	}
-	if err := n.muteLeaving(v); err != nil {
+	if err := n.muteLeaving(now); err != nil {
 		return err
 	}
 	n.peers.add(peers)
 	if err := n.links.SetPeers(enginePeers(peers)); err != nil {
-		return fmt.Errorf("node: view %d: %w", v.Epoch, err)
+		return fmt.Errorf("node: %w", err)
 	}
-	n.enter(old, v, peers)
-	n.cfg.Logger.Info("view installed", "epoch", v.Epoch, "members", len(v.Members))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.peers.set(peers)
+	n.present = now
+	for _, v := range views {
+		n.byName(v.Space).install(v.View)
+	}
+	for _, r := range n.allRunners() {
+		r.wait(func(r *runner) { r.unmute(now) })
+	}
 	return nil
 }
 
-func (n *Node) checkView(v *lockspace.View, peers []Peer) error {
-	if v.HasInstance(n.cfg.Instance) && len(peers) != len(v.Members)-1 {
-		return fmt.Errorf("%w: view %d of %d members comes with %d peers", ErrInvalid, v.Epoch, len(v.Members), len(peers))
-	}
+// instances gives the starts that are members, by node id.
+func instances(peers []Peer, self uint64) map[uint16]uint64 {
+	all := map[uint16]uint64{cluster.NodeOf(self): self}
 	for _, p := range peers {
-		if p.Instance == 0 || v.Instance(p.ID) != p.Instance {
-			return fmt.Errorf("%w: peer %d, instance %#x, is not in view %d", ErrInvalid, p.ID, p.Instance, v.Epoch)
+		all[p.ID] = p.Instance
+	}
+	return all
+}
+
+// checkViews says what is wrong with views, before anything is changed.
+func (n *Node) checkViews(now map[uint16]uint64, views []SpaceView) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last := map[string]*lockspace.View{}
+	for _, v := range views {
+		s := n.byName(v.Space)
+		if s == nil {
+			return fmt.Errorf("%w: a view of lockspace %q, which is not open", ErrInvalid, v.Space)
+		}
+		if last[v.Space] == nil {
+			last[v.Space] = s.view.Load()
+		}
+		old := last[v.Space]
+		switch {
+		case !v.View.HasInstance(n.cfg.Instance):
+			return fmt.Errorf("%w: view %d of lockspace %q is without this node", ErrInvalid, v.View.Epoch, v.Space)
+		case old != nil && v.View.Epoch > old.Epoch+1:
+			return fmt.Errorf("%w: view %d of lockspace %q follows view %d", ErrInvalid, v.View.Epoch, v.Space, old.Epoch)
+		case old == nil || v.View.Epoch > old.Epoch:
+			last[v.Space] = v.View
+		}
+	}
+	for space, v := range last {
+		for _, m := range v.Members {
+			if now[m.ID] != m.Instance {
+				return fmt.Errorf("%w: node %d, instance %#x, of view %d of lockspace %q, is no member", ErrInvalid, m.ID, m.Instance, v.Epoch, space)
+			}
 		}
 	}
 	return nil
 }
 
-// muteLeaving lets go of what was said in the old view, and of nothing more towards
-// those whom v ends.
-func (n *Node) muteLeaving(v *lockspace.View) error {
+// byName gives a lockspace of this node, nil: it is not open.
+func (n *Node) byName(name string) *Space {
+	if s := n.spaces[wire.SpaceID(name)]; s != nil && s.name == name {
+		return s
+	}
+	return nil
+}
+
+// muteLeaving lets go of what was said in the old views, and of nothing more towards
+// those who have gone.
+func (n *Node) muteLeaving(now map[uint16]uint64) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
 		return ErrClosed
 	}
-	n.leaving = map[uint16]bool{}
-	if old := n.view.Load(); old != nil {
-		for _, m := range old.Members {
-			if !v.HasInstance(m.Instance) {
-				n.leaving[m.ID] = true
-			}
-		}
-	}
+	n.present = now
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) {
 			r.flushAll()
-			r.mute(n.leaving)
+			r.mute(r.space.view.Load(), now)
 		})
 	}
 	return nil
 }
 
-// enter makes v the view of all shards, after telling the new members of the
-// lockspaces.
-func (n *Node) enter(old, v *lockspace.View, peers []Peer) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.peers.set(peers)
-	n.leaving = nil
-	n.view.Store(v)
-	var came []*peer
-	for _, p := range peers {
-		if old == nil || !old.HasInstance(p.Instance) {
-			came = append(came, n.peers.of(p.ID))
-		}
-	}
-	for _, s := range n.spaces {
-		n.announce(s, came)
-	}
-	for _, s := range n.spaces {
-		s.install(v)
-	}
-}
-
+// install makes v the view of all shards.
 func (s *Space) install(v *lockspace.View) {
+	old := s.view.Load()
+	if old != nil && v.Epoch <= old.Epoch {
+		return
+	}
+	s.view.Store(v)
+	s.node.epoch.Store(max(s.node.epoch.Load(), v.Epoch))
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			r.flushAll() // with the old view's number: the new one would make it valid
-			for i := range r.open {
-				r.open[i].muted = false
-			}
+			r.unmute(r.node.present)
+			r.mute(v, r.node.present)
 			r.shard.Install(r.now(), v)
 		})
 	}
+	if old == nil {
+		close(s.opened)
+	}
+	s.node.cfg.Logger.Info("view installed", "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members))
 }
 
-// mute drops what is for these nodes, now and until the next view.
-func (r *runner) mute(nodes map[uint16]bool) {
-	for id := range nodes {
-		slot := r.node.peers.slot(id)
-		if slot >= len(r.open) {
-			r.open = append(r.open, make([]openFrame, slot+1-len(r.open))...)
+// mute drops what is for members of v that are not present, until they are unmuted.
+func (r *runner) mute(v *lockspace.View, present map[uint16]uint64) {
+	if v == nil {
+		return
+	}
+	for _, m := range v.Members {
+		slot := r.node.peers.slot(m.ID)
+		if present[m.ID] == m.Instance || slot < 0 {
+			continue
 		}
-		if buf := r.open[slot].buf; buf != nil {
-			engine.PutBuf(buf)
+		f := r.slot(slot)
+		if f.buf != nil {
+			engine.PutBuf(f.buf)
 		}
-		r.open[slot] = openFrame{muted: true}
+		*f = openFrame{muted: true}
 	}
 }
 
-// epoch gives the number of the view in force, 0: none yet.
-func (n *Node) epoch() uint64 {
-	if v := n.view.Load(); v != nil {
-		return v.Epoch
+// unmute lets messages leave again for whom there is a link.
+func (r *runner) unmute(present map[uint16]uint64) {
+	for id := range present {
+		if slot := r.node.peers.slot(id); slot >= 0 && slot < len(r.open) {
+			r.open[slot].muted = false
+		}
 	}
-	return 0
-}
-
-// fixedView is the view of a new shard that needs no Install.
-func (n *Node) fixedView() *lockspace.View {
-	if !n.fixed {
-		return nil
-	}
-	return n.view.Load()
 }
 
 // Fence ends this node's part in the cluster for good: all locks are lost, and their
@@ -165,6 +196,9 @@ func (n *Node) Fence(why error) {
 	n.mu.Lock()
 	if n.fenced == nil {
 		n.fenced = why
+		if !n.closed {
+			close(n.over)
+		}
 		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "err", why)
 	}
 	n.mu.Unlock()

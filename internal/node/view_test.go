@@ -62,9 +62,20 @@ func (w *world) start(id uint16) *Node {
 		w.t.Fatal(err)
 	}
 	w.nodes[id] = n
+	n.SetMembers(agreed{})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := n.openLocked("space", w.props); err != nil { // its view comes by Install
+		w.t.Fatal(err)
+	}
 	w.t.Cleanup(func() { n.links.Close(ended()) })
 	return n
 }
+
+// agreed is a Members that says yes.
+type agreed struct{}
+
+func (agreed) Open(context.Context, string, []byte) error { return nil }
 
 // ended gives a context that has ended.
 func ended() context.Context {
@@ -94,7 +105,7 @@ func (w *world) view() {
 	var wg sync.WaitGroup
 	for _, n := range w.nodes {
 		wg.Go(func() {
-			if err := n.Install(v, w.peersOf(n)); err != nil {
+			if err := n.Install(w.peersOf(n), []SpaceView{{"space", v}}); err != nil {
 				w.t.Error(err)
 			}
 		})
@@ -113,7 +124,7 @@ func (w *world) peersOf(n *Node) (peers []Peer) {
 
 func (w *world) open(id uint16) *Space {
 	w.t.Helper()
-	s, err := w.nodes[id].Open("space", w.props)
+	s, err := w.nodes[id].Open(w.t.Context(), "space", w.props)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -292,7 +303,7 @@ func TestLeaseEnds(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	one := w.open(1)
 	l, id := hold(t, one, "held", lockspace.EX, lockspace.NewName)
-	w.nodes[1].SetLease(time.Now())
+	w.nodes[1].SetLease(BootTime())
 	m := make(listener, 10)
 	one.Lock(m, []byte("held"), lockspace.EX, 0, 0, 0, 2)
 	if o := hear(t, l); !o.lost || o.id != id {
@@ -303,29 +314,9 @@ func TestLeaseEnds(t *testing.T) {
 	}
 	n := w.nodes[1]
 	n.Fence(ErrFenced)
-	if _, err := n.Open("other", w.props); !errors.Is(err, ErrFenced) {
+	if _, err := n.Open(t.Context(), "other", w.props); !errors.Is(err, ErrFenced) {
 		t.Errorf("open: %v", err)
 	}
-}
-
-// TestRemovedByView: a view without a node fences it.
-func TestRemovedByView(t *testing.T) {
-	w := newWorld(t, 1, 2)
-	l, _ := hold(t, w.open(2), "held", lockspace.EX, 0)
-	two := w.nodes[2]
-	delete(w.nodes, 2)
-	w.view()
-	v, err := lockspace.NewView(w.epoch, []lockspace.Member{{ID: 1, Instance: w.nodes[1].Instance()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := two.Install(v, nil); err != nil {
-		t.Fatal(err)
-	}
-	if o := hear(t, l); !o.lost {
-		t.Errorf("the holder hears %+v", o)
-	}
-	hold(t, w.open(1), "held", lockspace.EX, 0)
 }
 
 // TestInstallRefuses: a wrong view changes nothing.
@@ -333,31 +324,66 @@ func TestInstallRefuses(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	n := w.nodes[1]
 	peers := w.peersOf(n)
-	view := func(epoch uint64, members ...lockspace.Member) *lockspace.View {
+	view := func(space string, epoch uint64, members ...lockspace.Member) []SpaceView {
 		v, err := lockspace.NewView(epoch, members)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return v
+		return []SpaceView{{space, v}}
 	}
 	self, other := lockspace.Member{ID: 1, Instance: n.Instance()}, lockspace.Member{ID: 2, Instance: w.nodes[2].Instance()}
 	for what, c := range map[string]struct {
-		v     *lockspace.View
+		views []SpaceView
 		peers []Peer
 	}{
-		"a peer too few":  {view(2, self, other), nil},
-		"a peer too many": {view(2, self), peers},
-		"another start":   {view(2, self, lockspace.Member{ID: 2, Instance: other.Instance + 1<<16}), peers},
-		"a view left out": {view(3, self, other), peers},
+		"a member that is none":           {view("space", 2, self, other), nil},
+		"a view without the node":         {view("space", 2, other), peers},
+		"another start":                   {view("space", 2, self, lockspace.Member{ID: 2, Instance: other.Instance + 1<<16}), peers},
+		"a view left out":                 {view("space", 3, self, other), peers},
+		"a lockspace that it has not got": {view("other", 2, self, other), peers},
 	} {
-		if err := n.Install(c.v, c.peers); !errors.Is(err, ErrInvalid) {
+		if err := n.Install(c.peers, c.views); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if err := n.Install(view(1, self), nil); err != nil {
+	if err := n.Install(peers, view("space", 1, self)); err != nil {
 		t.Errorf("an old view: %v", err)
 	}
-	if n.epoch() != 1 {
-		t.Errorf("epoch %d", n.epoch())
+	if e := n.epoch.Load(); e != 1 {
+		t.Errorf("epoch %d", e)
 	}
+}
+
+// TestViewsAtOnce: of a peer that has started anew between two views that are
+// installed together, only the new start gets messages.
+func TestViewsAtOnce(t *testing.T) {
+	w := newWorld(t, 1, 2)
+	one := w.open(1)
+	old := w.nodes[2].Instance()
+	hold(t, w.open(2), "held", lockspace.EX, 0)
+	w.crash(2)
+	again := w.start(2)
+	var views []SpaceView
+	for i, members := range [][]lockspace.Member{
+		{{ID: 1, Instance: w.nodes[1].Instance()}, {ID: 2, Instance: old}},
+		{{ID: 1, Instance: w.nodes[1].Instance()}},
+		{{ID: 1, Instance: w.nodes[1].Instance()}, {ID: 2, Instance: again.Instance()}},
+	} {
+		v, err := lockspace.NewView(w.epoch+uint64(i)+1, members)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views = append(views, SpaceView{"space", v})
+	}
+	if err := w.nodes[1].Install(w.peersOf(w.nodes[1]), views); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Install(w.peersOf(again), views[2:]); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		hold(t, one, fmt.Sprint("one ", i), lockspace.EX, lockspace.NewName*uint32(i%2))
+		hold(t, w.open(2), fmt.Sprint("two ", i), lockspace.EX, lockspace.NewName*uint32(i%2))
+	}
+	hold(t, one, "held", lockspace.EX, 0)
 }

@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Errors of Open.
+var (
+	ErrInvalid  = errors.New("node: invalid argument")
+	ErrMismatch = errors.New("node: lockspace has other properties")
+	ErrLimit    = errors.New("node: limit reached")
+
+	// These are ErrInvalid, too.
+	ErrName  = fmt.Errorf("%w: name", ErrInvalid)
+	ErrValue = fmt.Errorf("%w: value size", ErrInvalid)
+	ErrKey   = fmt.Errorf("%w: range keys", ErrInvalid)
+)
+
+// drift is what the idle test of an adoption allows for clocks that run at
+// different speeds: 0.1 % of the longest time a claim can stay open unnoticed.
+const drift = time.Millisecond
+
+// SetMembers says where lockspaces are opened from now on.
+func (n *Node) SetMembers(m Members) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.members = m
+}
+
+// Open opens a lockspace, making it if it is new. props are the same for everybody.
+// It waits until the node takes part in it.
+func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, error) {
+	if len(name) == 0 || len(name) > wire.MaxName {
+		return nil, fmt.Errorf("%w of %d bytes for a lockspace, must be 1 to %d", ErrName, len(name), wire.MaxName)
+	}
+	if err := props.check(); err != nil {
+		return nil, fmt.Errorf("lockspace %q: %w", name, err)
+	}
+	n.mu.Lock()
+	s, err := n.openLocked(name, props)
+	members := n.members
+	n.mu.Unlock()
+	if err != nil || s.isOpen() {
+		return s, err
+	}
+	if err = errNotJoined; members != nil {
+		err = members.Open(ctx, name, props.config())
+	}
+	switch {
+	case err == nil:
+		err = s.awaitView(ctx)
+	case errors.Is(err, cluster.ErrConfig):
+		n.forget(s)
+		err = fmt.Errorf("%w, and not values of %d bytes, range keys %v: %w", ErrMismatch, props.ValueLen, props.Range, err)
+	case errors.Is(err, cluster.ErrLimit):
+		n.forget(s)
+		err = fmt.Errorf("%w: %w", ErrLimit, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lockspace %q: %w", name, err)
+	}
+	return s, nil
+}
+
+// errNotJoined: the node is not yet a member of its cluster.
+var errNotJoined = fmt.Errorf("%w: not yet a member of the cluster", ErrFenced)
+
+func (s *Space) isOpen() bool {
+	select {
+	case <-s.opened:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *Space) awaitView(ctx context.Context) error {
+	select {
+	case <-s.opened:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.node.over:
+		s.node.mu.Lock()
+		defer s.node.mu.Unlock()
+		if s.node.closed {
+			return ErrClosed
+		}
+		return s.node.fenced
+	}
+}
+
+// forget takes a lockspace away that the cluster does not let this node open. One of
+// which that is not known stays: its first view may be on its way.
+func (n *Node) forget(s *Space) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.spaces[s.id] == s && !s.isOpen() {
+		delete(n.spaces, s.id)
+		n.publish()
+	}
+}
+
+// config is how the properties are agreed on: length of the values, range rule.
+func (p Props) config() []byte {
+	b := binary.LittleEndian.AppendUint32(nil, uint32(p.ValueLen))
+	return binary.LittleEndian.AppendUint32(b, uint32(p.Range))
+}
+
+func (n *Node) openLocked(name string, props Props) (*Space, error) {
+	switch {
+	case n.closed:
+		return nil, ErrClosed
+	case n.fenced != nil:
+		return nil, n.fenced
+	}
+	id := wire.SpaceID(name)
+	if s := n.spaces[id]; s != nil {
+		switch {
+		case s.name != name:
+			return nil, fmt.Errorf("%w: %q and %q have the same number %#x; rename one", ErrMismatch, name, s.name, id)
+		case s.props.ValueLen != props.ValueLen:
+			return nil, fmt.Errorf("%w: %q has values of %d bytes, asked for %d", ErrMismatch, name, s.props.ValueLen, props.ValueLen)
+		case s.props.Range != props.Range:
+			return nil, fmt.Errorf("%w: %q has range keys %v, asked for %v", ErrMismatch, name, s.props.Range, props.Range)
+		}
+		return s, nil
+	}
+	if len(n.spaces) >= maxSpaces {
+		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))
+	}
+	s := &Space{node: n, name: name, id: id, props: props, opened: make(chan struct{})}
+	for i := range n.cfg.Shards {
+		r := &runner{node: n, space: s, number: i}
+		shard, err := lockspace.New(lockspace.Config{
+			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: props.ValueLen, Range: props.Range,
+			View: n.fixed, Host: r, Common: n.common.forShard(&s.clocks), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
+		})
+		if err != nil {
+			return nil, err
+		}
+		r.shard = shard
+		s.runners = append(s.runners, r)
+	}
+	if n.fixed != nil {
+		s.view.Store(n.fixed)
+		close(s.opened)
+		n.announce(s, n.peers.members())
+	}
+	n.spaces[id] = s
+	n.publish()
+	return s, nil
+}
+
+// publish lets those who look without a lock see which lockspaces there are.
+func (n *Node) publish() {
+	byID := make(map[uint32]*Space, len(n.spaces))
+	var all []*runner
+	for id, s := range n.spaces {
+		byID[id] = s
+		all = append(all, s.runners...)
+	}
+	n.byID.Store(&byID)
+	n.runners.Store(&all)
+}

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// openSpace opens a lockspace for the client. If this node does not take part in it
+// yet, the answer comes when the others have agreed: that is waited for on a
+// goroutine, since the session goes on.
+func (s *session) openSpace(m *wire.Msg) {
+	name, props, req := string(m.Text), propsOf(m), m.Req
+	if s.node.opensAtOnce(name) {
+		s.opened(req, name, props)
+		s.takeReady()
+		return
+	}
+	go func() {
+		s.opened(req, name, props)
+		s.flush()
+	}()
+}
+
+// opensAtOnce says that Open does not wait for others.
+func (n *Node) opensAtOnce(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.byName(name)
+	return n.fixed != nil || n.members == nil || n.closed || n.fenced != nil || s != nil && s.isOpen()
+}
+
+// opened answers, when the lockspace is open or cannot be opened.
+func (s *session) opened(req uint64, name string, props Props) {
+	answer := wire.Msg{Type: wire.SpaceOpened, Req: req}
+	sp, err := s.node.Open(context.Background(), name, props)
+	if err != nil {
+		answer.Status, answer.Text = openStatus(err), []byte(err.Error())
+	} else {
+		answer.Num = sp.id
+		s.add(sp)
+	}
+	s.send(0, &answer)
+}
+
+func openStatus(err error) wire.Status {
+	switch {
+	case errors.Is(err, ErrMismatch):
+		return wire.Mismatch
+	case errors.Is(err, ErrClosed), errors.Is(err, ErrFenced):
+		return wire.ShuttingDown
+	case errors.Is(err, ErrLimit):
+		return wire.Limit
+	case errors.Is(err, ErrName):
+		return wire.BadName
+	case errors.Is(err, ErrValue):
+		return wire.BadValue
+	case errors.Is(err, ErrKey):
+		return wire.BadKey
+	}
+	return wire.Invalid
+}
+
+// add lets the client use a lockspace from its next message on.
+func (s *session) add(sp *Space) {
+	ss := &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
+	ss.deaf = sp.Listen(ss)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		ss.deaf()
+		return
+	}
+	s.ready = append(s.ready, ss)
+}
+
+// spaceOf gives the client's part in a lockspace, nil: it has not opened it. On the
+// reading goroutine.
+func (s *session) spaceOf(id uint32) *sessionSpace {
+	if sp := s.spaces[id]; sp != nil {
+		return sp
+	}
+	s.takeReady()
+	return s.spaces[id]
+}
+
+// takeReady makes the lockspaces usable that have been opened meanwhile. One that was
+// opened twice is one.
+func (s *session) takeReady() {
+	s.mu.Lock()
+	ready := s.ready
+	s.ready = nil
+	s.mu.Unlock()
+	for _, sp := range ready {
+		if s.spaces[sp.space.id] != nil {
+			sp.deaf()
+			continue
+		}
+		s.spaces[sp.space.id] = sp
+	}
+}

@@ -37,14 +37,14 @@ func (l listener) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {}
 
 // world is a cluster in one process whose views the test decides.
 type world struct {
-	t     *testing.T
+	t     testing.TB
 	net   engine.Transport
 	epoch uint64
 	nodes map[uint16]*Node
 	props Props
 }
 
-func newWorld(t *testing.T, ids ...uint16) *world {
+func newWorld(t testing.TB, ids ...uint16) *world {
 	w := &world{t: t, net: engine.NewPlain(), nodes: map[uint16]*Node{}, props: Props{ValueLen: 16}}
 	for _, id := range ids {
 		w.start(id)
@@ -131,7 +131,7 @@ func (w *world) open(id uint16) *Space {
 	return s
 }
 
-func hear(t *testing.T, l listener) outcome {
+func hear(t testing.TB, l listener) outcome {
 	t.Helper()
 	select {
 	case o := <-l:
@@ -143,7 +143,7 @@ func hear(t *testing.T, l listener) outcome {
 }
 
 // hold takes a lock and returns when it is granted.
-func hold(t *testing.T, s *Space, name string, mode lockspace.Mode, flags uint32) (listener, uint64) {
+func hold(t testing.TB, s *Space, name string, mode lockspace.Mode, flags uint32) (listener, uint64) {
 	t.Helper()
 	l := make(listener, 10)
 	id := s.Lock(l, []byte(name), mode, flags, 0, 0, 1)
@@ -154,7 +154,7 @@ func hold(t *testing.T, s *Space, name string, mode lockspace.Mode, flags uint32
 }
 
 // await lets others run until ok.
-func await(t *testing.T, ok func() bool) {
+func await(t testing.TB, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !ok() && !t.Failed(); runtime.Gosched() {
 		if time.Now().After(end) {

@@ -128,7 +128,7 @@ func (p *prober) once() {
 // probe runs probers until stop: half of them master their name, half do not. Each
 // goes once every 2 ms.
 func (h *held) probe(stop chan struct{}) ([]*prober, *sync.WaitGroup) {
-	view := h.w.nodes[1].view.Load()
+	view := h.spaces[1].view.Load()
 	var all []*prober
 	var wg sync.WaitGroup
 	for i := 0; len(all) < 24; i++ {

@@ -191,7 +191,7 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 		return lockspace.ByteOutcome{}, err
 	}
 	ch := make(chan byteResult, 1)
-	tag := r.lock.space.be.bytes(r, rec, flags, ch)
+	tag := r.lock.at.bytes(r, rec, flags, ch)
 	select {
 	case res := <-ch:
 		return res.o, r.failure(what, &res)
@@ -206,7 +206,7 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 		return lockspace.ByteOutcome{}, ctx.Err()
 	}
 	r.abandon(owner)
-	r.lock.space.be.cancelBytes(r, tag)
+	r.lock.at.cancelBytes(r, tag)
 	go r.giveBack(rec, ch)
 	return lockspace.ByteOutcome{}, ctx.Err()
 }
@@ -215,7 +215,7 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 func (r *ByteRanges) giveBack(rec wire.RangeRec, ch chan byteResult) {
 	if res := <-ch; res.err == nil && res.o.Status == wire.OK {
 		rec.Type = uint8(byterange.None)
-		r.lock.space.be.bytes(r, rec, 0, ch)
+		r.lock.at.bytes(r, rec, 0, ch)
 		<-ch
 	}
 	r.decided(OwnerID(rec.Owner))
@@ -316,9 +316,9 @@ func (e *embedded) cancelBytes(r *ByteRanges, tag uint64) {
 	e.space.CancelBytes((*owner)(r.lock), r.lock.id, tag)
 }
 
-func (r *remote) bytes(b *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64) {
+func (a *seat) bytes(b *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64) {
 	m := wire.Msg{Type: wire.RangeReq, Lock: b.lock.id, Flags: flags, Ranges: wire.RangeList(nil).Append(rec)}
-	r.c.start(r.space, &m, running{done: func(m *wire.Msg, err error) { ch <- byteResultOf(m, err) }}, false)
+	a.s.start(a.space, &m, running{done: func(m *wire.Msg, err error) { ch <- byteResultOf(m, err) }}, false)
 	return m.Req
 }
 
@@ -339,6 +339,6 @@ func byteResultOf(m *wire.Msg, err error) byteResult {
 	return res
 }
 
-func (r *remote) cancelBytes(b *ByteRanges, tag uint64) {
-	r.c.post(r.space, &wire.Msg{Type: wire.RangeCancelReq, Lock: b.lock.id, Req: tag}, false)
+func (a *seat) cancelBytes(b *ByteRanges, tag uint64) {
+	a.s.post(a.space, &wire.Msg{Type: wire.RangeCancelReq, Lock: b.lock.id, Req: tag}, false)
 }

@@ -42,28 +42,29 @@ type conflictEar struct{ s *Lockspace }
 
 func (e conflictEar) Conflict(name []byte, master uint16) { e.s.conflicted(string(name), master) }
 
-// listen has s hear of conflicts.
-func (c *Client) listen(space uint32, s *Lockspace) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ears == nil {
-		c.ears = map[uint32][]*Lockspace{}
+// listen has a lockspace hear of conflicts in this session.
+func (s *Session) listen(at *seat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.ears[at.space] = append(s.ears[at.space], at.r)
 	}
-	c.ears[space] = append(c.ears[space], s)
 }
 
-func (c *Client) deaf(space uint32, s *Lockspace) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ears[space] = slices.DeleteFunc(c.ears[space], func(o *Lockspace) bool { return o == s })
+func (s *Session) deaf(at *seat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.ears[at.space] = slices.DeleteFunc(s.ears[at.space], func(o *remote) bool { return o == at.r })
+	}
 }
 
 // conflict tells those who listen.
-func (c *Client) conflict(space uint32, m *wire.Msg) {
-	c.mu.Lock()
-	ears := slices.Clone(c.ears[space])
-	c.mu.Unlock()
-	for _, s := range ears {
-		s.conflicted(string(m.Name), uint16(m.Num))
+func (s *Session) conflict(space uint32, m *wire.Msg) {
+	s.mu.Lock()
+	ears := slices.Clone(s.ears[space])
+	s.mu.Unlock()
+	for _, r := range ears {
+		r.ls.conflicted(string(m.Name), uint16(m.Num))
 	}
 }

@@ -26,9 +26,8 @@
 //	...
 //	err = lock.Unlock(ctx)
 //
-// The API is the same either way. The locks of a Client, or of a program with
-// an embedded node, live no longer than it: when the connection ends, or the
-// node, they are released.
+// The API is the same either way. The locks of a program with an embedded node
+// live no longer than it, those of a Client no longer than its session (below).
 //
 // Names are 1 to 64 bytes of any kind; nothing is special, neither zero bytes
 // nor slashes. Each Lockspace has its own names.
@@ -100,6 +99,36 @@
 // it; let the resource check the token. Membership is fixed: when a node is
 // gone, requests that need it wait until the whole cluster has restarted.
 //
+// # Sessions
+//
+// All locks of a Client belong to its Session, a connection to one node. When that
+// ends (the node ends or dies, the connection breaks), the locks are Lost at once, all
+// of them, and stay so: their operations fail with ErrLost. Requests that were under
+// way fail with ErrSessionLost; whether they had been granted just before does not
+// matter, as the session's end has released that. The node releases what the session
+// had when it notices the end; persistent locks become orphans.
+//
+// The Client then redials by itself, for as long as it takes: all addresses that
+// Dial was given, the first one first, round after round, with pauses from 10 ms to
+// 1 s that are partly chance. The next session has all lockspaces open, and no lock:
+// nothing is locked again behind the program's back, since what a lock protected may
+// have changed meanwhile. A program that holds something for long
+//
+//   - watches Lock.Lost, or Session.Lost for all its locks, and stops using them;
+//   - locks again, when OnSession is called or simply by Lock, which waits for the
+//     next session; it then looks at the state that it protects as if for the first
+//     time (ReadValue). A lock that was Persistent is taken over with AdoptOrphan, if
+//     the new session is with the same node and that has not started anew.
+//
+// Between two sessions Lock, Open and the other calls with a context wait until there
+// is one, or the context ends; the error then says as well why there was none.
+// LockAsync, Barrier and the like do not wait: they fail with ErrSessionLost. Barrier
+// is about what was created in the present session.
+//
+// Users of other services will know this: it is a session of ZooKeeper or a lease of
+// etcd that ends with its connection rather than later, and the client reconnects as
+// that of NATS does, but never sends a request twice.
+//
 // # Deadlocks
 //
 // Two conversions of one name that exclude each other are found at once: the
@@ -141,6 +170,7 @@
 // package, and those of contexts. What no request may have is ErrInvalid; ErrName,
 // ErrMode, ErrFlags, ErrValue and more say of which kind it is, and the text says
 // what is wrong and with which lock. It changes nothing. A deadlock of owners is a
-// DeadlockError; the other errors need no text. After ErrClosed from a Client, dial
-// again: locks do not survive their session.
+// DeadlockError; the other errors need no text. After ErrSessionLost ask again, or see
+// to it that nothing was done under the lock that is lost; after ErrClosed there is
+// nothing more to be had from what was closed.
 package lockify

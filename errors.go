@@ -12,7 +12,7 @@ var (
 	ErrWouldBlock = errors.New("lockify: lock is held in an incompatible mode")                  // NoQueue and not grantable now
 	ErrDeadlock   = errors.New("lockify: deadlock")                                              // it waited in a circle (DeadlockError says which); a conversion's lock keeps its mode
 	ErrCancelled  = errors.New("lockify: cancelled")                                             // withdrawn before it was granted
-	ErrLost       = errors.New("lockify: lock lost")                                             // a name asked for with New was not new, or the session has ended
+	ErrLost       = errors.New("lockify: lock lost")                                             // a name asked for with New was not new, or the session or node has ended
 	ErrInvalid    = errors.New("lockify: invalid argument")                                      // name, mode, option or value that no request may have
 	ErrBusy       = errors.New("lockify: another operation on this lock is running")             // one operation a lock at a time
 	ErrNotHeld    = errors.New("lockify: no such lock")                                          // unlocked already
@@ -28,6 +28,15 @@ var (
 	ErrInUse      = errors.New("lockify: name is in use")                                        // Retire: others hold or want locks on it
 	ErrNotOwner   = errors.New("lockify: another session's lock")                                // it is not ours to use
 )
+
+// ErrSessionLost is ErrLost, too: the client's session has ended, and what was asked of
+// it with it. The client redials: it can be asked for anew.
+var ErrSessionLost error = sessionLost{}
+
+type sessionLost struct{}
+
+func (sessionLost) Error() string { return "lockify: session lost" }
+func (sessionLost) Unwrap() error { return ErrLost }
 
 // These are ErrInvalid, too.
 var (

@@ -368,3 +368,52 @@ func ExampleDial() {
 	}
 	// Output: EX true
 }
+
+// A daemon that keeps one lock for as long as it can: when its node ends, the lock is
+// lost; it takes it again in the next session.
+func ExampleOnSession() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "lockify")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	addr := "unix://" + filepath.Join(dir, "node.sock")
+	start := func() *lockify.Node {
+		node, err := lockify.StartNode(ctx, lockify.Config{ID: 1, Clients: []string{addr}, Logger: quiet})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return node
+	}
+	node := start()
+
+	sessions := make(chan *lockify.Session, 1)
+	client, err := lockify.Dial(ctx, addr, lockify.OnSession(func(s *lockify.Session) { sessions <- s }))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	space, err := client.Open(ctx, "service")
+	if err != nil {
+		log.Fatal(err)
+	}
+	leader, err := space.Lock(ctx, "leader", lockify.EX)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	node.Close(ctx) // as if it had died
+	<-leader.Lost()
+	fmt.Println("no leader any more")
+	node = start()
+	defer node.Close(ctx)
+	<-sessions
+	if leader, err = space.Lock(ctx, "leader", lockify.EX); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("leader again, in", leader.Mode())
+	// Output:
+	// no leader any more
+	// leader again, in EX
+}

@@ -264,12 +264,12 @@ func TestForeignLock(t *testing.T) {
 		"rule":          {wire.Msg{Type: wire.OpenSpace, Text: []byte("s"), Flags: 1 << 30}, ErrKey, `lockspace "s": `},
 	} {
 		ch := make(chan error, 1)
-		r.c.start(r.space, &c.m, running{done: func(m *wire.Msg, err error) {
+		r.start(&c.m, running{done: func(m *wire.Msg, err error) {
 			if err == nil {
 				err = statusError(m.Status, string(m.Text))
 			}
 			ch <- err
-		}}, false)
+		}})
 		err := wait(t, ctx, what, ch)
 		expect(t, what, err, c.want)
 		if !strings.Contains(err.Error(), c.says) {

@@ -105,9 +105,8 @@ func TestCleanLeave(t *testing.T) {
 			e.must(t, own, name("new-"), EX, New())
 
 			expect(t, "Close", nodes[0].Close(e.ctx), nil)
-			for _, ch := range waiting {
-				expect(t, "a request that waited", wait(t, e.ctx, "its end", ch).err, ErrClosed)
-			}
+			expect(t, "a request that waited", wait(t, e.ctx, "its end", waiting[0]).err, ErrClosed)
+			expect(t, "a client's that waited", wait(t, e.ctx, "its end", waiting[1]).err, ErrSessionLost)
 			until(t, e.ctx, "that the others are through with its messages", func() bool { return len(traces(t, nodes[1:], "test", 1)) == 0 })
 			expect(t, "the bytes", keep.TryLock(e.ctx, 1, WriteRange, 0, 0), nil)
 			e.unlock(t, busy)

@@ -25,6 +25,7 @@ func (o opKind) String() string { return [...]string{"lock", "convert", "unlock"
 // be called by several goroutines at once.
 type Lock struct {
 	space    *Lockspace
+	at       place // from when it is asked for; nil: it never was
 	name     string
 	blocking func(*Lock, Mode)
 	ranges   *ByteRanges // whose handle this is; nil: a lock of the program
@@ -141,7 +142,7 @@ func (l *Lock) Confirmed() <-chan struct{} {
 	}
 	if l.confirmed == nil {
 		l.confirmed = make(chan struct{})
-		go l.space.be.hurry() // not under mu, which the backend may need
+		go l.at.hurry() // not under mu, which the backend may need
 	}
 	return l.confirmed
 }
@@ -176,7 +177,7 @@ func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := l.begin(&o, opConvert, mode); err != nil {
 		return err
 	}
-	l.space.be.convert(l, mode, o, false)
+	l.at.convert(l, mode, o, false)
 	return l.await(ctx, nil)
 }
 
@@ -187,7 +188,7 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 		done(err)
 		return
 	}
-	l.space.be.convert(l, mode, o, true)
+	l.at.convert(l, mode, o, true)
 	l.later(done)
 }
 
@@ -211,7 +212,7 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	if err := l.begin(&o, opUnlock, NL); err != nil {
 		return err
 	}
-	l.space.be.unlock(l, o.flags, o.value, false)
+	l.at.unlock(l, o.flags, o.value, false)
 	return l.await(ctx, nil)
 }
 
@@ -262,7 +263,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 		done(err)
 		return
 	}
-	l.space.be.unlock(l, o.flags, o.value, true)
+	l.at.unlock(l, o.flags, o.value, true)
 	l.later(done)
 }
 
@@ -273,7 +274,7 @@ func (l *Lock) Cancel() {
 	running, id, req := l.pending, l.id, l.req
 	l.mu.Unlock()
 	if running {
-		l.space.be.cancel(id, req)
+		l.at.cancel(id, req)
 	}
 }
 
@@ -363,7 +364,7 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 		}
 		l.mu.Unlock()
 		if running {
-			l.space.be.cancel(id, req)
+			l.at.cancel(id, req)
 			return ctx.Err()
 		}
 		<-wake.done // it has ended, or is just about to say so

@@ -16,19 +16,24 @@ import (
 // Lock's Complete, Blocking, Confirmed and Lost.
 type backend interface {
 	newOwner() OwnerID
-	lock(l *Lock, mode Mode, o Option, later bool)
-	convert(l *Lock, mode Mode, o Option, later bool)
-	unlock(l *Lock, flags uint32, value []byte, later bool)
-	cancel(id, req uint64)          // the operation numbered req of lock id; 0: not known yet
-	full() bool                     // new asynchronous requests would only lengthen a queue
-	wait(ctx context.Context) error // for room, where there is back-pressure
+	lock(l *Lock, mode Mode, o Option, later bool) // sets l.at
+	full() bool                                    // new asynchronous requests would only lengthen a queue
+	wait(ctx context.Context) error                // for room, where there is back-pressure; for a session
 	barrier(done func(error))
-	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
-	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
 	purge(node uint16, session uint64, done func(error))
 	ranges(op rangeOp, key string, done func(st wire.Status, owner uint64, err error))
-	hurry() // somebody waits for a confirmation
 	close(ctx context.Context) error
+}
+
+// place is where a lock is: the node in this process, or the session that it was
+// taken in.
+type place interface {
+	convert(l *Lock, mode Mode, o Option, later bool)
+	unlock(l *Lock, flags uint32, value []byte, later bool)
+	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet
+	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
+	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
+	hurry()                                // somebody waits for a confirmation
 }
 
 // Lockspace is a separate space of lock names. Its methods may be used by

@@ -171,6 +171,7 @@ func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
 func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
+	l.at = e
 	if e.node.closed.Load() {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
 		return

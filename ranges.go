@@ -125,11 +125,11 @@ func (r *remote) ranges(op rangeOp, key string, done func(wire.Status, uint64, e
 	if op == opReturn {
 		m.Type = wire.ReturnReq
 	}
-	r.c.start(r.space, &m, running{done: func(m *wire.Msg, err error) {
+	r.start(&m, running{done: func(m *wire.Msg, err error) {
 		if err != nil {
 			done(wire.OK, 0, err)
 			return
 		}
 		done(m.Status, m.Token, nil)
-	}}, false)
+	}})
 }

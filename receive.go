@@ -1,6 +1,7 @@
 package lockify
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,18 +12,17 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// clientSide is the client as its connection sees it (engine.FrameHandler).
-type clientSide Client
+// sessionSide is a session as its connection sees it (engine.FrameHandler).
+type sessionSide Session
 
-// OnOpen does nothing: the client speaks first, in Dial.
-func (s *clientSide) OnOpen(*engine.FrameConn) {}
+// OnOpen does nothing: the client speaks first, in connect.
+func (s *sessionSide) OnOpen(*engine.FrameConn) {}
 
 // OnIdle does nothing: answers make no requests.
-func (s *clientSide) OnIdle(*engine.FrameConn) {}
+func (s *sessionSide) OnIdle(*engine.FrameConn) {}
 
 // OnFrame takes the node's answers and events.
-func (s *clientSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte) error {
-	c := (*Client)(s)
+func (s *sessionSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte) error {
 	if h.Kind != wire.KindClient {
 		return fmt.Errorf("%w: kind %d on a client connection", wire.ErrKind, h.Kind)
 	}
@@ -34,37 +34,31 @@ func (s *clientSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte
 		if err != nil || !ok {
 			return err
 		}
-		if err := c.message(h.Lockspace, &m); err != nil {
+		if err := (*Session)(s).message(h.Lockspace, &m); err != nil {
 			return err
 		}
 	}
 }
 
-func (c *Client) message(space uint32, m *wire.Msg) error {
+func (s *Session) message(space uint32, m *wire.Msg) error {
 	switch m.Type {
 	case wire.Welcome:
 		if m.Num < uint32(wire.VersionMin) || m.Num > uint32(wire.VersionMax) {
 			return fmt.Errorf("%w: the node chose version %d", ErrVersion, m.Num)
 		}
-		c.mu.Lock()
-		c.version = uint8(m.Num)
-		c.mu.Unlock()
-		select {
-		case c.hello <- nil:
-		default: // it has said so before
-		}
+		s.welcome(m)
 	case wire.Refused:
 		return statusError(m.Status, string(m.Text))
 	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.DeadlockAst, wire.RangeAst:
-		c.answer(space, m)
+		s.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
-		c.event(space, m)
+		s.event(space, m)
 	case wire.ConflictAst:
-		c.conflict(space, m)
+		s.conflict(space, m)
 	case wire.SessionLost:
-		return statusError(m.Status, string(m.Text))
+		return sessionError(m.Status, string(m.Text))
 	case wire.Ping:
-		c.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
+		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
 	case wire.Pong:
 	default:
 		return fmt.Errorf("%w: type %d from a node", wire.ErrType, m.Type)
@@ -72,21 +66,39 @@ func (c *Client) message(space uint32, m *wire.Msg) error {
 	return nil
 }
 
+// welcome takes the node's answer to HELLO; a second one changes nothing.
+func (s *Session) welcome(m *wire.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.greeted {
+		s.greeted, s.version, s.id = true, uint8(m.Num), m.Instance
+		close(s.hello)
+	}
+}
+
+// sessionError is why a node ends a session.
+func sessionError(st wire.Status, text string) error {
+	if st == wire.ShuttingDown { // the node is closed, not what the program has
+		return errors.New(text)
+	}
+	return statusError(st, text)
+}
+
 // answer ends the request that m answers.
-func (c *Client) answer(space uint32, m *wire.Msg) {
-	c.mu.Lock()
-	r, ok := c.running[m.Req]
-	delete(c.running, m.Req)
+func (s *Session) answer(space uint32, m *wire.Msg) {
+	s.mu.Lock()
+	r, ok := s.running[m.Req]
+	delete(s.running, m.Req)
 	key := lockKey{space, m.Lock}
 	if ok && r.lock != nil {
 		switch {
 		case m.Status == wire.OK && !r.lock.space.closed.Load():
-			c.locks[key] = r.lock
+			s.locks[key] = r.lock
 		case m.Status == wire.Unlocked, m.Status == wire.LostLock, retired(m.Status) && m.Mode == wire.NoMode:
-			delete(c.locks, key)
+			delete(s.locks, key)
 		}
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	switch {
 	case !ok:
 	case r.done != nil:
@@ -102,14 +114,14 @@ func (c *Client) answer(space uint32, m *wire.Msg) {
 }
 
 // event tells a lock what has happened to it.
-func (c *Client) event(space uint32, m *wire.Msg) {
+func (s *Session) event(space uint32, m *wire.Msg) {
 	key := lockKey{space, m.Lock}
-	c.mu.Lock()
-	l := c.locks[key]
+	s.mu.Lock()
+	l := s.locks[key]
 	if m.Type == wire.Lost {
-		delete(c.locks, key)
+		delete(s.locks, key)
 	}
-	c.mu.Unlock()
+	s.mu.Unlock()
 	if l == nil {
 		return
 	}
@@ -124,24 +136,6 @@ func (c *Client) event(space uint32, m *wire.Msg) {
 }
 
 // OnClose ends the session: all locks are lost, all requests fail.
-func (s *clientSide) OnClose(_ *engine.FrameConn, err error) {
-	c := (*Client)(s)
-	c.mu.Lock()
-	c.err = fmt.Errorf("%w: %w", ErrClosed, err)
-	requests, locks := c.running, c.locks
-	c.running, c.locks = nil, nil
-	if c.out != nil {
-		engine.PutBuf(c.out)
-		c.out = nil
-	}
-	c.mu.Unlock()
-	close(c.gone)
-	for _, l := range locks {
-		l.takenAway()
-	}
-	for _, r := range requests {
-		r.fail(c.err)
-	}
-}
+func (s *sessionSide) OnClose(_ *engine.FrameConn, err error) { (*Session)(s).end(err) }
 
 func programName() string { return filepath.Base(os.Args[0]) }

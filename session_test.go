@@ -23,18 +23,23 @@ func TestNodeCloses(t *testing.T) {
 
 			held := e.must(t, other, "held", EX)
 			for _, s := range []*Lockspace{remote, embedded} {
-				name := "own-" + map[bool]string{true: "remote", false: "embedded"}[s == remote]
+				name, ended := "own-embedded", ErrClosed
+				if s == remote { // whose client now looks for another session
+					name, ended = "own-remote", ErrSessionLost
+				}
 				l := e.must(t, s, name, EX)
 				defer func() {
 					wait(t, e.ctx, "the loss", l.Lost())
 					expect(t, "Unlock", l.Unlock(e.ctx), ErrLost)
 					expect(t, "Convert", l.Convert(e.ctx, NL), ErrLost)
-					_, err := s.Lock(e.ctx, "new", EX)
-					expect(t, "Lock", err, ErrClosed)
+					if s == embedded {
+						_, err := s.Lock(e.ctx, "new", EX)
+						expect(t, "Lock", err, ErrClosed)
+					}
 					done := make(chan error, 1)
 					s.LockAsync("new", EX, func(_ *Lock, err error) { done <- err })
-					expect(t, "LockAsync", wait(t, e.ctx, "the outcome", done), ErrClosed)
-					expect(t, "Barrier", s.Barrier(e.ctx), ErrClosed)
+					expect(t, "LockAsync", wait(t, e.ctx, "the outcome", done), ended)
+					expect(t, "Barrier", s.Barrier(e.ctx), ended)
 				}()
 			}
 			waiting := []<-chan outcome{begin(e.ctx, remote, "held", EX), begin(e.ctx, embedded, "held", EX)}
@@ -42,10 +47,9 @@ func TestNodeCloses(t *testing.T) {
 				return len(resource(t, nodes, "test", "held").Waiting) == 2
 			})
 			expect(t, "Close", nodes[0].Close(e.ctx), nil)
-			for _, ch := range waiting {
-				expect(t, "Lock that waited", wait(t, e.ctx, "its end", ch).err, ErrClosed)
-			}
-			wait(t, e.ctx, "the session's end", client.Lost())
+			expect(t, "Lock that waited", wait(t, e.ctx, "its end", waiting[0]).err, ErrSessionLost)
+			expect(t, "Lock that waited", wait(t, e.ctx, "its end", waiting[1]).err, ErrClosed)
+			wait(t, e.ctx, "the session's end", client.Session().Lost())
 			until(t, e.ctx, "that the other node knows", func() bool {
 				r := resource(t, nodes[1:], "test", "held")
 				return r.Role == "" || len(r.Waiting) == 0

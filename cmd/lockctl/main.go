@@ -113,7 +113,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	flags := cmd.PersistentFlags()
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.StringVar(&o.admin, "admin", env("LOCKIFY_ADMIN", defaultAdmin), "admin `ADDR` of a lockifyd, host:port; $LOCKIFY_ADMIN")
-	flags.StringVar(&o.addr, "addr", env("LOCKIFY_ADDR", defaultAddr), "client `ADDR` of a lockifyd, unix:///path or tcp://host:port; $LOCKIFY_ADDR")
+	flags.StringVar(&o.addr, "addr", env("LOCKIFY_ADDR", defaultAddr), "client `ADDR` of a lockifyd, unix:///path or tcp://host:port, or several with commas between them, to be tried in turn; $LOCKIFY_ADDR")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitStatus{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})

@@ -89,7 +89,7 @@ keeps the range until it is given back, with --return.`,
 }
 
 func (o *options) delegate(ctx context.Context, r *delegateRun) error {
-	c, err := lockify.Dial(ctx, o.addr)
+	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession())
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func TestShutdown(t *testing.T) {
 	untilMaster(t, nodes, mine[0], "the heir's request", func(r *admin.Resource) bool { return len(r.Waiting) == 1 })
 
 	stopDaemon(t, nodes[2], syscall.SIGTERM)
-	<-c.Lost()
+	<-c.Session().Lost()
 	<-held.Lost()
 	if err := <-heir; err != nil {
 		t.Errorf("the lock of the node that ended was not passed on: %v", err)

@@ -121,7 +121,7 @@ func (w *worker) attach(ctx context.Context, cfg *workerConfig, valueSize int) (
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	if cfg.Socket != "" {
-		c, err := lockify.Dial(ctx, cfg.Socket, lockify.WithName(fmt.Sprintf("replay-%d", cfg.Node)))
+		c, err := lockify.Dial(ctx, cfg.Socket, lockify.WithName(fmt.Sprintf("replay-%d", cfg.Node)), lockify.OneSession())
 		if err != nil {
 			return nil, nil, err
 		}

@@ -1,0 +1,244 @@
+package lockify
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Session is one connection of a Client to a node, and what all its locks belong
+// to: when it ends, they are lost. A Client has one after the other. Methods may be
+// called by several goroutines at once.
+type Session struct {
+	c    *Client
+	addr int // which of the client's
+	conn *engine.FrameConn
+	gone chan struct{} // closed when the session has ended and all its locks have heard of it
+	wake chan struct{} // tells the sender that asynchronous requests wait
+
+	mu      sync.Mutex
+	err     error // why the session has ended, for those who want something of it
+	cause   error // the same without the words around it
+	id      uint64
+	version uint8
+	hello   chan struct{} // closed at WELCOME
+	greeted bool
+	nextReq uint64
+	running map[uint64]running   // operations by request number
+	locks   map[lockKey]*Lock    // granted locks
+	ears    map[uint32][]*remote // by lockspace: who hears of conflicts
+	out     []byte               // open frame; nil: empty
+	space   uint32               // its lockspace
+	count   uint16               // its messages
+}
+
+type lockKey struct {
+	space uint32
+	id    uint64
+}
+
+// running is an operation that the node has not answered.
+type running struct {
+	lock *Lock
+	done func(*wire.Msg, error) // instead of lock: open, close, barrier
+}
+
+// ID gives the number that the node has given the session: it names the owner of
+// its orphans (Lockspace.Purge), and is in the node's log.
+func (s *Session) ID() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.id
+}
+
+// Addr gives the address of its node, of those that Dial was given.
+func (s *Session) Addr() string { return s.c.addrs[s.addr].text }
+
+// Lost gives a channel that is closed when the session has ended: the connection
+// broke, the node went, or Close was called. All its locks are Lost by then.
+func (s *Session) Lost() <-chan struct{} { return s.gone }
+
+// Err tells why the session has ended: ErrSessionLost, ErrClosed after
+// Client.Close, nil while it lasts.
+func (s *Session) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// connect opens a connection to one of the client's addresses and begins a session.
+func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
+	s := &Session{
+		c: c, addr: addr, version: wire.HelloVersion,
+		gone: make(chan struct{}), wake: make(chan struct{}, 1), hello: make(chan struct{}),
+		running: map[uint64]running{}, locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{},
+	}
+	a := &c.addrs[addr]
+	conn, err := engine.DialFrames(ctx, c.transport, a.network, a.rest, (*sessionSide)(s))
+	if err != nil {
+		return nil, fmt.Errorf("lockify: dial %s: %w", a.text, err)
+	}
+	s.mu.Lock()
+	s.conn = conn
+	s.mu.Unlock()
+	go s.sender()
+	s.post(0, &wire.Msg{
+		Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: wire.Features, Text: []byte(c.opts.name),
+	}, false)
+	select {
+	case <-s.hello:
+		return s, nil
+	case <-s.gone:
+		err = s.reason()
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		s.end(err)
+	}
+	return nil, fmt.Errorf("lockify: dial %s: %w", a.text, err)
+}
+
+// reason tells why the session has ended, as its connection has it.
+func (s *Session) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cause
+}
+
+// end ends the session: all locks are lost, all requests fail, the connection is
+// closed, and the client looks for a new one.
+func (s *Session) end(cause error) {
+	s.mu.Lock()
+	if s.err != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.cause, s.err = cause, s.c.lostError(cause)
+	err, conn, requests, locks := s.err, s.conn, s.running, s.locks
+	s.running, s.locks, s.ears = nil, nil, nil
+	if s.out != nil {
+		engine.PutBuf(s.out)
+		s.out = nil
+	}
+	s.mu.Unlock()
+	for _, l := range locks {
+		l.takenAway()
+	}
+	for _, r := range requests {
+		r.fail(err)
+	}
+	close(s.gone)
+	if conn != nil { // nil: Dial has not returned, the connection has closed by itself
+		conn.CloseReason(cause)
+	}
+	s.c.ended(s)
+}
+
+// ask sends a request that is not about a lock and waits for its answer.
+func (s *Session) ask(ctx context.Context, space uint32, m *wire.Msg) (*wire.Msg, error) {
+	type answer struct {
+		m   *wire.Msg
+		err error
+	}
+	ch := make(chan answer, 1)
+	s.start(space, m, running{done: func(m *wire.Msg, err error) { ch <- answer{m, err} }}, false)
+	select {
+	case a := <-ch:
+		return a.m, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// start numbers a request, remembers who waits for its answer, and sends it.
+func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) {
+	s.mu.Lock()
+	if s.err != nil {
+		err := s.err
+		s.mu.Unlock()
+		r.fail(err)
+		return
+	}
+	s.nextReq++
+	m.Req = s.nextReq
+	s.running[m.Req] = r
+	if r.lock != nil {
+		r.lock.setReq(m.Req)
+	}
+	s.append(space, m)
+	s.sendOrWake(later && len(s.running) > 1) // alone it has no company to wait for
+	s.mu.Unlock()
+}
+
+// post sends a message that has no answer of its own.
+func (s *Session) post(space uint32, m *wire.Msg, later bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.append(space, m)
+		s.sendOrWake(later)
+	}
+}
+
+// frameTarget is the payload size in bytes at which an open frame is sent.
+const frameTarget = 32 << 10
+
+// append puts m into the open frame. mu is held.
+func (s *Session) append(space uint32, m *wire.Msg) {
+	if s.out != nil && (s.space != space || len(s.out) >= frameTarget) {
+		s.sendFrame()
+	}
+	if s.out == nil {
+		s.out, s.space = engine.GetBuf(), space
+	}
+	s.out = m.Append(s.out)
+	s.count++
+}
+
+// sendOrWake sends the open frame now, or leaves that to the sender: requests
+// that nobody waits for then travel many in a frame. mu is held.
+func (s *Session) sendOrWake(later bool) {
+	if !later {
+		s.sendFrame()
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sendFrame sends the open frame. mu is held, so that frames keep their order.
+func (s *Session) sendFrame() {
+	if s.out == nil {
+		return
+	}
+	frame := s.out
+	wire.SealFrame(frame, &wire.Header{Version: s.version, Kind: wire.KindClient, Count: s.count, Lockspace: s.space})
+	s.out, s.count = nil, 0
+	s.conn.Send(frame) // a failure closes the connection, which fails the requests
+}
+
+func (s *Session) sender() {
+	for {
+		select {
+		case <-s.wake:
+			s.mu.Lock()
+			s.sendFrame()
+			s.mu.Unlock()
+		case <-s.gone:
+			return
+		}
+	}
+}
+
+func (r running) fail(err error) {
+	if r.done != nil {
+		r.done(nil, err)
+		return
+	}
+	r.lock.complete(0, err, wire.LostLock, &lockspace.Completion{Mode: lockspace.NoMode})
+}

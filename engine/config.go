@@ -37,6 +37,10 @@ type LinksConfig struct {
 	// same whenever it is asked; nil: none. It applies to lock traffic and pings.
 	Delay func(peer uint16) time.Duration
 
+	// Mail takes what another node's Mailer has sent here; nil: connections that
+	// bring mail are refused. payload lives until it returns. Calls overlap.
+	Mail func(payload []byte)
+
 	KeepAlive time.Duration // between pings; default 500 ms, from 1 ms
 	DeadAfter time.Duration // a connection that was silent so long is dead; default 6 x KeepAlive, at least 2 x
 

@@ -51,6 +51,11 @@ func (s *session) onFrame(h *wire.Header, payload []byte) error {
 		return s.l.receive(s, h, payload)
 	case isRefused:
 		return nil
+	case isMail:
+		return s.onMail(h, payload)
+	}
+	if h.Kind == wire.KindMail && s.state == waitHello {
+		return s.firstMail(h, payload)
 	}
 	if h.Kind != wire.KindLink || h.Seq != 0 {
 		return fmt.Errorf("%w: frame of kind %d, number %d before agreement", ErrProtocol, h.Kind, h.Seq)

@@ -70,6 +70,7 @@ type Links struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
+	mails    int // of sessions that bring mail
 	closed   bool
 	said     map[uint16]string // last complaint per peer
 }
@@ -254,7 +255,7 @@ func (ls *Links) complain(peer uint16, what, reason string) {
 func (ls *Links) addSession(s *session) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.closed || s.l == nil && len(ls.sessions) >= maxStrangers+2*len(ls.all()) {
+	if ls.closed || s.l == nil && len(ls.sessions)-ls.mails >= maxStrangers+2*len(ls.all()) {
 		return false
 	}
 	ls.sessions[s] = struct{}{}
@@ -273,8 +274,11 @@ func (ls *Links) spawn(f func()) {
 func (ls *Links) removeSession(s *session, err error) {
 	ls.mu.Lock()
 	delete(ls.sessions, s)
+	if s.state == isMail {
+		ls.mails--
+	}
 	ls.mu.Unlock()
-	if s.state != isUp && s.state != isRefused && !errors.Is(err, ErrRefused) && ls.ctx.Err() == nil {
+	if s.state != isUp && s.state != isMail && s.state != isRefused && !errors.Is(err, ErrRefused) && ls.ctx.Err() == nil {
 		ls.log.Warn("connection ended before agreement", "addr", s.c.RemoteAddr(), "err", err)
 	}
 }

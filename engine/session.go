@@ -14,6 +14,7 @@ const (
 	waitWelcome                     // dialled; hello is sent
 	waitConfirm                     // accepted; welcome is sent
 	isUp
+	isMail    // accepted; brings mail, see mail.go
 	isRefused // we have said no and wait for the other end to go
 )
 

@@ -36,7 +36,7 @@
 //	offset size field      meaning
 //	     0    4 magic      "LKFY" (4c 4b 46 59)
 //	     4    1 version    of the format, as negotiated
-//	     5    1 kind       1 node, 2 link, 3 client
+//	     5    1 kind       1 node, 2 link, 3 client, 4 mail (membership; no messages of this format)
 //	     6    2 flags      bit 0: payload is compressed; other bits: refused
 //	     8    4 length     bytes of the payload as sent, at most 1048576
 //	    12    2 count      messages in the payload, at most 16384

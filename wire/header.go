@@ -37,6 +37,7 @@ const (
 	KindNode   Kind = 1 // lock traffic between two nodes
 	KindLink   Kind = 2 // the link between two nodes itself: hello, resume, keep-alive
 	KindClient Kind = 3 // a client and its node
+	KindMail   Kind = 4 // membership: a payload of package cluster, opaque here; one way, to a node that need not be a peer
 )
 
 // FlagCompressed says that the payload is one S2 block. Its decoded length
@@ -137,7 +138,7 @@ func (h *Header) check() error {
 	switch {
 	case h.Version < VersionMin || h.Version > VersionMax:
 		return fmt.Errorf("%w: frame has version %d, this build speaks %d to %d", ErrVersion, h.Version, VersionMin, VersionMax)
-	case h.Kind < KindNode || h.Kind > KindClient:
+	case h.Kind < KindNode || h.Kind > KindMail:
 		return fmt.Errorf("%w: %d", ErrKind, h.Kind)
 	case h.Flags&^knownFlags != 0:
 		return fmt.Errorf("%w: %#x", ErrFlags, h.Flags)

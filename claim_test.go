@@ -26,7 +26,7 @@ func nameWithDirectory(t testing.TB, directory uint16, n int) string {
 	for {
 		nameCounter++
 		name := fmt.Sprintf("dir-%d", nameCounter)
-		if members.View().Directory(lockspace.Hash([]byte(name))) == directory {
+		if members.Directory(lockspace.Hash([]byte(name))) == directory {
 			return name
 		}
 	}

@@ -24,7 +24,7 @@ func keyWithDirectory(t testing.TB, directory uint16, n int) string {
 	}
 	for i := 0; ; i++ {
 		key := fmt.Sprintf("dir-%d/", i)
-		if members.View().Directory(lockspace.Hash([]byte(key))) == directory {
+		if members.Directory(lockspace.Hash([]byte(key))) == directory {
 			return key
 		}
 	}

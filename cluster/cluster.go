@@ -1,34 +1,60 @@
 package cluster
 
 import (
+	"context"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
-// Provider gives agreed views.
+// Provider is a node's membership, running: package cluster/agent has one on Raft,
+// package cluster/etcd one on an etcd cluster. Whoever starts it gives it a Handler.
+// Its methods may be called at any time, by several goroutines, but by no Handler.
+// All that wait end with ctx, and when the membership does.
 type Provider interface {
-	// View gives the view in force. It is never nil.
-	View() *lockspace.View
-	// Changed is closed when View gives another one than before.
-	Changed() <-chan struct{}
+	// Open lets the node take part in a lockspace, 1 to 64 bytes, with a
+	// configuration of at most 256 bytes; that of the first to open it counts. It
+	// returns when that is agreed; Handler.Agreed brings the view, perhaps before.
+	// Errors: ErrConfig, ErrLimit, ErrInvalid, and why the membership has ended.
+	Open(ctx context.Context, space string, config []byte) error
+
+	// Do carries out Remove, Promote or NewView. Errors: those of the command.
+	Do(ctx context.Context, c Command) error
+
+	// State gives what is agreed as far as this node knows, nil: nothing yet. It
+	// is not changed any more.
+	State() *State
+
+	// Leave ends the membership: the others need not wait for the lease. It is for a
+	// node that holds nothing any more; Handler.Ended is not called.
+	Leave(ctx context.Context) error
+
+	// Close ends all work here. The membership goes on for the others until the
+	// lease has ended, unless Leave came before. No Handler runs when it returns.
+	Close() error
 }
 
-type static struct{ view *lockspace.View }
+// Handler hears what becomes of a membership, in order and never twice at the same
+// time. Its methods should return soon: the lease is not renewed meanwhile.
+type Handler interface {
+	// Agreed brings a state and the views that lead to it of lockspaces which this
+	// node has open: in order, none skipped. The first comes with the membership.
+	Agreed(s *State, views []SpaceView)
 
-// Static gives a provider with one view, epoch 1, of the nodes with these ids
-// (1 to 65535, each once).
-func Static(ids ...uint16) (Provider, error) {
+	// Lease says until when the node may act: a reading of CLOCK_BOOTTIME in ns.
+	// It comes before the first Agreed, and then again and again, with later times.
+	Lease(until int64)
+
+	// Ended says that the membership has ended, and why: ErrNoQuorum, removed, ...
+	// It is the last call.
+	Ended(reason error)
+}
+
+// Static gives the view, epoch 1, of a fixed membership of the nodes with these ids
+// (1 to 65535, each once): nobody can tell there whether a node is dead or slow.
+func Static(ids ...uint16) (*lockspace.View, error) {
 	members := make([]lockspace.Member, len(ids))
 	for i, id := range ids {
 		members[i].ID = id
 	}
-	v, err := lockspace.NewView(1, members)
-	if err != nil {
-		return nil, err
-	}
-	return static{v}, nil
+	return lockspace.NewView(1, members)
 }
-
-func (s static) View() *lockspace.View { return s.view }
-
-// Changed never happens.
-func (s static) Changed() <-chan struct{} { return nil }

@@ -61,8 +61,9 @@
 //
 // # Providers
 //
-// Provider is what a node takes its views from. Static gives a fixed list, one
-// view for ever: it cannot tell a dead node from a slow one.
+// Provider is what a node takes its views from, running: cluster/agent runs what is
+// here with a clock, sockets and a disk; cluster/etcd keeps the same State in an etcd
+// cluster. Static is for nodes that are given on the command line, for ever.
 //
 // Package cluster must not import engine, wire or internal/node.
 package cluster

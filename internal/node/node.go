@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -82,10 +81,10 @@ type barrier struct {
 // ErrClosed: the node is closed.
 var ErrClosed = errors.New("node: closed")
 
-// Start makes a node run. ctx bounds the start only. With nil members the node takes
-// part as SetMembers and Install say; else it keeps their view, and cfg.Peers, for
+// Start makes a node run. ctx bounds the start only. With a nil view the node takes
+// part as SetMembers and Install say; else it keeps that view, and cfg.Peers, for
 // ever.
-func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, error) {
+func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
 	}
@@ -100,8 +99,8 @@ func Start(ctx context.Context, cfg Config, members cluster.Provider) (*Node, er
 	n.byID.Store(&map[uint32]*Space{})
 	n.lease.Store(math.MaxInt64)
 	n.peers.init()
-	if members != nil {
-		n.fixed = members.View()
+	if fixed != nil {
+		n.fixed = fixed
 		n.epoch.Store(n.fixed.Epoch)
 		n.peers.set(cfg.Peers)
 	}

@@ -1,6 +1,6 @@
 package node
 
-import "golang.org/x/sys/unix"
+import "github.com/lockify-dlm/lockify/engine"
 
 // A lease is what lets a node act between two views: as long as it lasts, the others
 // do not go on without the node. It is looked at whenever a shard is entered, before
@@ -12,20 +12,11 @@ import "golang.org/x/sys/unix"
 // by suspends. After one, the shards see the end of the lease when whoever runs the
 // membership has noticed it (Fence).
 
-// BootTime reads CLOCK_BOOTTIME, in ns.
-func BootTime() int64 {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		panic(err) // Linux has had it since 2.6.39
-	}
-	return ts.Nano()
-}
-
-// SetLease says until when this node may act, as BootTime. A node starts without an
+// SetLease says until when this node may act, as engine.BootTime. A node starts without an
 // end, which is right where the membership is fixed. A lease that has ended stays so.
 func (n *Node) SetLease(until int64) {
 	at := n.now() // first: a pause between the two readings makes the lease shorter
-	at += until - BootTime()
+	at += until - engine.BootTime()
 	for {
 		old := n.lease.Load()
 		if n.now() >= old || n.lease.CompareAndSwap(old, at) {

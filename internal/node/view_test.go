@@ -303,7 +303,7 @@ func TestLeaseEnds(t *testing.T) {
 	w := newWorld(t, 1, 2)
 	one := w.open(1)
 	l, id := hold(t, one, "held", lockspace.EX, lockspace.NewName)
-	w.nodes[1].SetLease(BootTime())
+	w.nodes[1].SetLease(engine.BootTime())
 	m := make(listener, 10)
 	one.Lock(m, []byte("held"), lockspace.EX, 0, 0, 0, 2)
 	if o := hear(t, l); !o.lost || o.id != id {

@@ -1,0 +1,329 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/cluster/store"
+	"github.com/lockify-dlm/lockify/engine"
+)
+
+// ErrClosed: the agent is closed.
+var ErrClosed = errors.New("agent: closed")
+
+// Agent runs a node's part in the agreement.
+type Agent struct {
+	cfg    Config
+	store  *store.Store // nil: no vote
+	inbox  chan letter
+	calls  chan func()
+	failed chan error // a voter that cannot go on
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	// Of the loop.
+	server *cluster.Server // nil: no vote
+	member *membership     // nil: none
+	local  []letter        // what this node has said to itself
+}
+
+// letter is a payload that has come.
+type letter struct {
+	from    uint16
+	addr    string
+	payload []byte
+}
+
+// Open opens the store and starts the voter, if the node has them. Mail is taken from
+// now on.
+func Open(cfg Config) (*Agent, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	a := &Agent{cfg: cfg, inbox: make(chan letter, 1024), calls: make(chan func()), failed: make(chan error, 1)}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	if err := a.openStore(); err != nil {
+		return nil, err
+	}
+	a.wg.Go(a.loop)
+	return a, nil
+}
+
+func (a *Agent) openStore() (err error) {
+	if a.cfg.Store == "" {
+		return a.needContacts(nil)
+	}
+	if a.store, err = store.Open(a.cfg.Store, store.Options{Node: a.cfg.ID}); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			a.store.Close()
+		}
+	}()
+	if a.cfg.Found && a.store.Empty() {
+		if err := a.found(); err != nil {
+			return err
+		}
+	}
+	a.server, err = cluster.NewServer(cluster.ServerConfig{
+		Store: a.store.Number(), Seed: random(), Tick: int64(a.cfg.tick()), Elections: electionTicks,
+		FenceAfter: a.fenceAfter(), Logf: a.raftLog,
+	}, a.store)
+	if err != nil {
+		return err
+	}
+	return a.needContacts(a.server.State())
+}
+
+// needContacts adds what the store knows to whom there is to ask.
+func (a *Agent) needContacts(s *cluster.State) error {
+	if s != nil {
+		for _, v := range s.Voters {
+			if v.ID == a.cfg.ID {
+				a.cfg.Join = append(a.cfg.Join, a.cfg.Addr)
+			} else {
+				a.cfg.Join = append(a.cfg.Join, v.Addr)
+			}
+		}
+	}
+	if len(a.cfg.Join) == 0 {
+		return fmt.Errorf("%w: nobody to join, and no new cluster is to be made", cluster.ErrInvalid)
+	}
+	return nil
+}
+
+func (a *Agent) found() error {
+	id := random()
+	if err := a.store.Belongs(a.cfg.ID, id); err != nil {
+		return err
+	}
+	err := cluster.Found(a.store, cluster.Birth{
+		Cluster: id, Terms: a.cfg.Terms, Want: a.cfg.Voters, Store: a.store.Number(), Addr: a.cfg.Addr,
+	})
+	if err == nil {
+		a.cfg.Logger.Info("new cluster", "name", a.cfg.Cluster, "number", fmt.Sprintf("%#x", id), "voters", a.cfg.Voters, "lease", time.Duration(a.cfg.Terms.Lease))
+	}
+	return err
+}
+
+// random gives a number that is not 0.
+func random() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:]) | 1
+}
+
+// fenceAfter: a fence agent is for those who do not answer, so it waits for as long as
+// an election may take.
+func (a *Agent) fenceAfter() int64 {
+	if a.cfg.Fence == nil {
+		return 0
+	}
+	return int64(2 * electionTicks * a.cfg.tick())
+}
+
+func (a *Agent) raftLog(format string, args ...any) {
+	a.cfg.Logger.Debug(fmt.Sprintf("raft: "+format, args...))
+}
+
+// Failed gives the error for which a voter cannot go on: its disk, or decisions of a
+// newer version. The process should end with it.
+func (a *Agent) Failed() <-chan error { return a.failed }
+
+// Leader gives the id of who leads as this voter knows, 0: nobody, or no voter.
+func (a *Agent) Leader() (id uint16) {
+	_ = a.do(context.Background(), func() {
+		if a.server != nil {
+			id, _ = a.server.Leader()
+		}
+	})
+	return id
+}
+
+// Receive takes mail. It keeps nothing of payload, and does not wait.
+func (a *Agent) Receive(payload []byte) {
+	e, err := decodeEnvelope(payload)
+	switch {
+	case err != nil:
+		a.cfg.Logger.Warn("mail dropped", "err", err)
+	case e.cluster != a.cfg.Cluster:
+		a.otherCluster(&e)
+	case e.kind == isRefusal:
+		a.cfg.Logger.Warn("another node refuses us", "node", e.from, "addr", e.addr, "reason", string(e.payload))
+	default:
+		select {
+		case a.inbox <- letter{e.from, e.addr, append([]byte(nil), e.payload...)}:
+		default: // as if it had been lost
+		}
+	}
+}
+
+func (a *Agent) otherCluster(e *envelope) {
+	a.cfg.Logger.Warn("mail of another cluster dropped", "node", e.from, "addr", e.addr, "cluster", e.cluster, "here", a.cfg.Cluster)
+	if e.kind == isMessage {
+		r := envelope{kind: isRefusal, from: a.cfg.ID, cluster: e.cluster, addr: a.cfg.Addr}
+		r.payload = fmt.Appendf(nil, "this node is of cluster %q, you are of %q", a.cfg.Cluster, e.cluster)
+		a.cfg.Mail.Send(e.addr, r.append(nil))
+	}
+}
+
+// loop is the goroutine that calls the pure parts. Each reading of the clock is made
+// when what it is for is in hand.
+func (a *Agent) loop() {
+	tick := time.NewTicker(a.cfg.tick() / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-a.ctx.Done():
+			return
+		case l := <-a.inbox:
+			a.take(l)
+		case f := <-a.calls:
+			f()
+		case <-tick.C:
+			a.tick()
+		}
+		for len(a.local) > 0 {
+			l := a.local[0]
+			a.local = a.local[1:]
+			a.take(l)
+		}
+	}
+}
+
+func (a *Agent) tick() {
+	if a.server != nil {
+		a.sent(a.server.Tick(engine.BootTime()))
+	}
+	if m := a.member; m != nil {
+		a.send(m.pure.Tick(engine.BootTime()))
+		m.settle()
+	}
+}
+
+// take gives a payload to whom it is for.
+func (a *Agent) take(l letter) {
+	m := a.member
+	switch {
+	case cluster.ForServer(l.payload) && a.server != nil:
+		a.sent(a.server.Deliver(engine.BootTime(), l.from, l.addr, l.payload))
+	case m == nil:
+	case cluster.ForServer(l.payload):
+		a.send(m.pure.Refer(engine.BootTime(), l.from, l.addr, l.payload))
+	default:
+		a.send(m.pure.Deliver(engine.BootTime(), l.payload))
+		m.settle()
+	}
+}
+
+// sent does what a voter wants, if it can go on.
+func (a *Agent) sent(out cluster.Output, err error) {
+	if err != nil {
+		a.cfg.Logger.Error("this voter cannot go on", "err", err)
+		a.server = nil
+		a.failed <- err
+		return
+	}
+	a.send(out)
+	for _, instance := range out.Fence {
+		a.wg.Go(func() { a.fence(instance) })
+	}
+}
+
+func (a *Agent) fence(instance uint64) {
+	log := a.cfg.Logger.With("node", cluster.NodeOf(instance), "instance", fmt.Sprintf("%#x", instance))
+	log.Warn("fencing a node that is silent")
+	if err := a.cfg.Fence(a.ctx, instance); err != nil {
+		log.Error("fencing has failed; the end of its lease is waited for", "err", err)
+		return
+	}
+	log.Info("fenced")
+	_ = a.do(a.ctx, func() {
+		if a.server != nil {
+			a.sent(a.server.FenceDone(engine.BootTime(), instance))
+		}
+	})
+}
+
+// send posts messages. Those for this node are taken by the loop.
+func (a *Agent) send(out cluster.Output) {
+	for _, m := range out.Messages {
+		addr := a.addrOf(m)
+		switch {
+		case m.To == a.cfg.ID || m.To == 0 && addr == a.cfg.Addr:
+			a.local = append(a.local, letter{a.cfg.ID, a.cfg.Addr, m.Payload})
+		case addr != "":
+			e := envelope{isMessage, a.cfg.ID, a.cfg.Cluster, a.cfg.Addr, m.Payload}
+			a.cfg.Mail.Send(addr, e.append(nil))
+		}
+	}
+}
+
+// addrOf gives where a message goes, "": nobody knows.
+func (a *Agent) addrOf(m cluster.Message) string {
+	if m.Addr != "" || m.To == 0 {
+		return m.Addr
+	}
+	for _, s := range a.states() {
+		if n := s.Node(m.To); n != nil {
+			return n.Addr
+		}
+		if v := s.Voter(m.To); v != nil {
+			return v.Addr
+		}
+	}
+	return ""
+}
+
+func (a *Agent) states() (all []*cluster.State) {
+	if a.server != nil {
+		all = append(all, a.server.State())
+	}
+	if a.member != nil && a.member.pure.State() != nil {
+		all = append(all, a.member.pure.State())
+	}
+	return all
+}
+
+// do runs f on the loop, and waits for it.
+func (a *Agent) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case a.calls <- func() { f(); close(done) }:
+		<-done
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-a.ctx.Done():
+		return ErrClosed
+	}
+}
+
+// Close ends the voter and what is left of a membership. A leader gives way first.
+func (a *Agent) Close() error {
+	var m *membership
+	_ = a.do(context.Background(), func() {
+		if a.server != nil {
+			a.sent(a.server.Resign(engine.BootTime()))
+		}
+		m = a.member
+	})
+	var err error
+	if m != nil {
+		err = m.Close()
+	}
+	a.cancel()
+	a.wg.Wait()
+	if a.store != nil {
+		err = errors.Join(err, a.store.Close())
+	}
+	return err
+}

@@ -1,0 +1,345 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/lockify-dlm/lockify/cluster"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// network carries mail between the agents of a test, as far as it is not cut.
+type network struct {
+	mu     sync.Mutex
+	agents map[string]*Agent
+	cut    map[string]bool // addresses nothing comes from or goes to
+}
+
+func newNetwork() *network { return &network{agents: map[string]*Agent{}, cut: map[string]bool{}} }
+
+// port is a Mailer at an address.
+type port struct {
+	net  *network
+	addr string
+}
+
+func (p port) Send(addr string, payload []byte) {
+	p.net.mu.Lock()
+	a := p.net.agents[addr]
+	cut := p.net.cut[addr] || p.net.cut[p.addr]
+	p.net.mu.Unlock()
+	if a != nil && !cut {
+		a.Receive(payload)
+	}
+}
+
+func (n *network) setCut(addr string, cut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut[addr] = cut
+}
+
+// ears is a Handler that keeps what it hears.
+type ears struct {
+	mu    sync.Mutex
+	cond  *sync.Cond
+	state *cluster.State
+	views []string // "space epoch: ids"
+	lease int64
+	ended error
+}
+
+func newEars() *ears {
+	e := &ears{}
+	e.cond = sync.NewCond(&e.mu)
+	return e
+}
+
+func (e *ears) Agreed(s *cluster.State, views []cluster.SpaceView) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.state = s
+	for _, v := range views {
+		var ids []string
+		for _, m := range v.Members {
+			ids = append(ids, fmt.Sprint(m.ID))
+		}
+		e.views = append(e.views, fmt.Sprintf("%s %d: %s", v.Space, v.Epoch, strings.Join(ids, " ")))
+	}
+	e.cond.Broadcast()
+}
+
+func (e *ears) Lease(until int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.lease = until
+	e.cond.Broadcast()
+}
+
+func (e *ears) Ended(reason error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ended = reason
+	e.cond.Broadcast()
+}
+
+func (e *ears) await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	late := false
+	timer := time.AfterFunc(30*time.Second, func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		late = true
+		e.cond.Broadcast()
+	})
+	defer timer.Stop()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for !ok() {
+		if late {
+			t.Fatalf("waited for %s: views %q, ended %v, state %+v", what, e.views, e.ended, e.state)
+		}
+		e.cond.Wait()
+	}
+}
+
+func (e *ears) awaitView(t *testing.T, view string) {
+	t.Helper()
+	e.await(t, "view "+view, func() bool { return len(e.views) > 0 && e.views[len(e.views)-1] == view })
+}
+
+// node is an agent and its membership.
+type node struct {
+	*ears
+	t     *testing.T
+	net   *network
+	cfg   Config
+	agent *Agent
+	cluster.Provider
+	starts uint64
+}
+
+func (n *network) node(t *testing.T, id uint16, change func(*Config)) *node {
+	addr := fmt.Sprint("node:", id)
+	cfg := Config{
+		ID: id, Cluster: "test", Addr: addr, Mail: port{n, addr}, Logger: slog.New(slog.DiscardHandler),
+		Terms: cluster.Terms{Lease: 500e6, DriftPPM: 1000, Margin: 20e6},
+	}
+	change(&cfg)
+	m := &node{t: t, net: n, cfg: cfg}
+	m.open()
+	t.Cleanup(func() {
+		if m.agent != nil {
+			m.stop()
+		}
+	})
+	return m
+}
+
+func (n *node) open() {
+	n.t.Helper()
+	a, err := Open(n.cfg)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.agent = a
+	n.net.mu.Lock()
+	n.net.agents[n.cfg.Addr] = a
+	n.net.mu.Unlock()
+}
+
+func (n *node) join() *node {
+	n.t.Helper()
+	n.starts++
+	n.ears = newEars()
+	p, err := n.agent.Join(n.starts<<16|uint64(n.cfg.ID), n.ears)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.Provider = p
+	n.await(n.t, "membership", func() bool { return n.state != nil && n.lease != 0 })
+	return n
+}
+
+// stop ends the agent, without leaving.
+func (n *node) stop() {
+	n.t.Helper()
+	n.net.mu.Lock()
+	delete(n.net.agents, n.cfg.Addr)
+	n.net.mu.Unlock()
+	if err := n.agent.Close(); err != nil {
+		n.t.Error(err)
+	}
+	n.agent = nil
+}
+
+func (n *node) openSpace(name, config string) {
+	n.t.Helper()
+	if err := n.Open(n.t.Context(), name, []byte(config)); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func founder(dir string) func(*Config) {
+	return func(c *Config) { c.Found, c.Store = true, filepath.Join(dir, "one") }
+}
+
+func joiner(store string) func(*Config) {
+	return func(c *Config) { c.Join, c.Store = []string{"node:9", "node:1"}, store }
+}
+
+// TestLife: nodes come, crash, come back and leave; those who stay hear of it.
+func TestLife(t *testing.T) {
+	net, dir := newNetwork(), t.TempDir()
+	one := net.node(t, 1, founder(dir)).join()
+	one.openSpace("s", "config")
+	one.awaitView(t, "s 1: 1")
+	two := net.node(t, 2, joiner(filepath.Join(dir, "two"))).join()
+	three := net.node(t, 3, joiner("")).join()
+	if err := three.Open(t.Context(), "s", []byte("other")); !errors.Is(err, cluster.ErrConfig) {
+		t.Errorf("another configuration: %v", err)
+	}
+	two.openSpace("s", "config")
+	three.openSpace("s", "config")
+	for _, n := range []*node{one, two, three} {
+		n.awaitView(t, "s 3: 1 2 3")
+	}
+	if s := three.State(); len(s.Nodes) != 3 || len(s.Voters) != 2 {
+		t.Errorf("state %+v", s)
+	}
+	three.stop() // a crash: nobody is told
+	one.awaitView(t, "s 4: 1 2")
+	three.open()
+	three.join().openSpace("s", "config")
+	two.awaitView(t, "s 5: 1 2 3")
+	if err := three.Leave(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one.awaitView(t, "s 6: 1 2")
+	if three.ended != nil {
+		t.Errorf("who leaves hears %v", three.ended)
+	}
+	if err := one.Do(t.Context(), cluster.Command{Kind: cluster.Remove, ID: 2}); err != nil {
+		t.Fatal(err)
+	}
+	two.await(t, "its end", func() bool {
+		return errors.Is(two.ended, cluster.ErrMember) || errors.Is(two.ended, cluster.ErrNoQuorum)
+	})
+	one.awaitView(t, "s 7: 1")
+}
+
+// TestWholeClusterRestarts: the voters come back from their stores, the first one
+// without being told whom to join, and the one that was cut off hears why its
+// membership has ended.
+func TestWholeClusterRestarts(t *testing.T) {
+	net, dir := newNetwork(), t.TempDir()
+	nodes := []*node{net.node(t, 1, founder(dir)).join()}
+	for id := uint16(2); id <= 3; id++ {
+		nodes = append(nodes, net.node(t, id, joiner(filepath.Join(dir, fmt.Sprint(id)))).join())
+	}
+	nodes[0].await(t, "three voters", func() bool { return len(nodes[0].state.Voters) == 3 })
+	nodes[0].openSpace("s", "")
+	net.setCut("node:3", true)
+	nodes[2].await(t, "no quorum", func() bool { return errors.Is(nodes[2].ended, cluster.ErrNoQuorum) })
+	net.setCut("node:3", false)
+	nodes[2].join()
+	for _, n := range nodes {
+		n.stop()
+	}
+	for _, n := range nodes {
+		n.cfg.Found = false
+		n.open()
+	}
+	for _, n := range nodes {
+		n.join()
+		n.openSpace("s", "")
+	}
+	for _, n := range nodes {
+		n.await(t, "all three", func() bool { return strings.HasSuffix(n.views[len(n.views)-1], ": 1 2 3") })
+	}
+}
+
+// TestWrongCluster: a node that was sent to another cluster does not get in.
+func TestWrongCluster(t *testing.T) {
+	net, dir := newNetwork(), t.TempDir()
+	net.node(t, 1, founder(dir)).join()
+	var log strings.Builder
+	var mu sync.Mutex
+	said := sync.NewCond(&mu)
+	other := net.node(t, 2, func(c *Config) {
+		joiner("")(c)
+		c.Cluster = "other"
+		c.Logger = slog.New(slog.NewTextHandler(writer(func(b []byte) {
+			mu.Lock()
+			defer mu.Unlock()
+			log.Write(b)
+			said.Broadcast()
+		}), nil))
+	})
+	p, err := other.agent.Join(1<<16|2, newEars())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	for !strings.Contains(log.String(), `this node is of cluster \"test\", you are of \"other\"`) {
+		said.Wait()
+	}
+	mu.Unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Open(ctx, "s", nil); err == nil {
+		t.Error("a lockspace is opened")
+	}
+}
+
+type writer func([]byte)
+
+func (w writer) Write(b []byte) (int, error) {
+	w(b)
+	return len(b), nil
+}
+
+func TestConfig(t *testing.T) {
+	good := Config{ID: 1, Cluster: "c", Addr: "a", Join: []string{"b"}}
+	for what, change := range map[string]func(*Config){
+		"no id":            func(c *Config) { c.ID = 0 },
+		"no name":          func(c *Config) { c.Cluster = "" },
+		"no address":       func(c *Config) { c.Addr = "" },
+		"a long address":   func(c *Config) { c.Join = []string{strings.Repeat("a", 101)} },
+		"nobody to join":   func(c *Config) { c.Join = nil },
+		"new and no store": func(c *Config) { c.Found = true },
+		"a directory":      func(c *Config) { c.Store = t.TempDir() },
+	} {
+		c := good
+		change(&c)
+		if a, err := Open(c); err == nil {
+			t.Errorf("%s is accepted", what)
+			a.Close()
+		}
+	}
+}
+
+func FuzzEnvelope(f *testing.F) {
+	good := envelope{isMessage, 3, "c", "host:1", []byte("payload")}
+	f.Add(good.append(nil))
+	f.Add([]byte{isRefusal, 1, 0, 1, 'c', 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := decodeEnvelope(b)
+		if err != nil {
+			return
+		}
+		if got := e.append(nil); string(got) != string(b) {
+			t.Errorf("%x became %x", b, got)
+		}
+	})
+}

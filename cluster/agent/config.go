@@ -1,0 +1,79 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+)
+
+// Mailer carries payloads to addresses; they may be lost. engine.Mailer is one, with
+// addresses that are split.
+type Mailer interface {
+	Send(addr string, payload []byte)
+}
+
+// Config says how a node takes part.
+type Config struct {
+	ID      uint16   // of the node, 1 to 65535
+	Cluster string   // name that all nodes share, 1 to 255 bytes
+	Addr    string   // where the others reach this node: its links and its mail; at most 100 bytes
+	Found   bool     // make a new cluster if Store has none: for its first node, once
+	Join    []string // addresses of nodes that may be in the cluster; may be empty with a store that has been in it
+	// Store is the file of the voter's store; "": the node has no vote. An agent that
+	// founds a cluster needs one.
+	Store string
+	// Terms and Voters are of a new cluster. Zero: cluster.DefaultTerms, 3. The
+	// lease tells every agent also how often to ask and to elect.
+	Terms  cluster.Terms
+	Voters int
+	// Fence makes sure that an instance does nothing any more, and returns nil when
+	// that is so; nil: only the end of its lease does.
+	Fence func(ctx context.Context, instance uint64) error
+
+	Mail     Mailer
+	Features uint64 // what this version understands, as in the handshake of links
+	Logger   *slog.Logger
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.ID == 0:
+		return fmt.Errorf("%w: node id 0", cluster.ErrInvalid)
+	case len(c.Cluster) == 0 || len(c.Cluster) > maxNameLen:
+		return fmt.Errorf("%w: cluster name of %d bytes, must be 1 to %d", cluster.ErrInvalid, len(c.Cluster), maxNameLen)
+	case len(c.Addr) == 0 || len(c.Addr) > maxAddrLen:
+		return fmt.Errorf("%w: address of %d bytes for the other nodes, must be 1 to %d", cluster.ErrInvalid, len(c.Addr), maxAddrLen)
+	case c.Found && c.Store == "":
+		return fmt.Errorf("%w: a new cluster needs a store", cluster.ErrInvalid)
+	}
+	for _, addr := range c.Join {
+		if len(addr) == 0 || len(addr) > maxAddrLen {
+			return fmt.Errorf("%w: address of %d bytes to join, must be 1 to %d", cluster.ErrInvalid, len(addr), maxAddrLen)
+		}
+	}
+	if c.Terms == (cluster.Terms{}) {
+		c.Terms = cluster.DefaultTerms()
+	}
+	if c.Voters == 0 {
+		c.Voters = 3
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+// How long things take, from the length of a lease: with 5 s, a tick of 100 ms, an
+// election after 1 to 2 s without the leader, a question again after 500 ms.
+const electionTicks = 10
+
+func (c *Config) tick() time.Duration {
+	return min(max(time.Duration(c.Terms.Lease/50), 10*time.Millisecond), 100*time.Millisecond)
+}
+
+func (c *Config) retry() time.Duration {
+	return min(max(time.Duration(c.Terms.Lease/10), 20*time.Millisecond), 500*time.Millisecond)
+}

@@ -94,6 +94,22 @@ func parsePeers(v string, to *[]node.Peer) error {
 	return nil
 }
 
+// parseJoin takes a comma-separated list.
+func parseJoin(v string, to *[]string) error {
+	*to = nil
+	for part := range strings.SplitSeq(v, ",") {
+		var addr string
+		if err := parsePeerAddr(part, &addr); err != nil {
+			return err
+		}
+		if slices.Contains(*to, addr) {
+			return fmt.Errorf("address %q is there twice", addr)
+		}
+		*to = append(*to, addr)
+	}
+	return nil
+}
+
 // parsePeerAddr is parseNodeAddr for an address to connect to.
 func parsePeerAddr(v string, to *string) error {
 	if err := parseNodeAddr(v, to); err != nil {
@@ -106,6 +122,13 @@ func parsePeerAddr(v string, to *string) error {
 		return fmt.Errorf("%q, want a host and a port to connect to", v)
 	}
 	return nil
+}
+
+// unspecified says that an address is that of all interfaces, which nobody can dial.
+func unspecified(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	ip := net.ParseIP(host)
+	return err == nil && ip != nil && ip.IsUnspecified()
 }
 
 func showPeers(peers []node.Peer) string {

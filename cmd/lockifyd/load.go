@@ -151,6 +151,7 @@ func (l *loader) checkTogether() {
 			add("peer", "peer %d is at %s, where this node listens itself", p.ID, p.Addr)
 		}
 	}
+	l.checkMembership(add)
 	if slices.Contains(c.clients, c.listen) {
 		add("clients", "%s is for the other nodes (listen); want another address for clients", c.listen)
 	}
@@ -160,6 +161,35 @@ func (l *loader) checkTogether() {
 			add("admin", "got %q, which others on the network can reach, and there are no passwords; want host:port on the loopback interface, or off, or allow_admin_from_network (--allow-admin-from-network) as well", c.admin)
 		case err != nil:
 			add("admin", "got %q; want host:port with a host such as 127.0.0.1, or off", c.admin)
+		}
+	}
+}
+
+// checkMembership checks what is for a membership that changes.
+func (l *loader) checkMembership(add func(key, format string, args ...any)) {
+	c := &l.cfg
+	if c.advertise == "" {
+		c.advertise = c.listen
+	}
+	for _, key := range []string{"new_cluster", "join", "fence_command"} {
+		if c.where[key] != "" && len(c.peers) > 0 && (key != "new_cluster" || c.newCluster) {
+			add(key, "with peers the membership is fixed; want either peers, or join and new_cluster")
+		}
+	}
+	if !c.newCluster && len(c.join) == 0 {
+		return
+	}
+	if c.listen == "" {
+		add("listen", "missing; want the address where the other nodes connect, host:port")
+	} else if err := parsePeerAddr(c.advertise, new(string)); err != nil || unspecified(c.advertise) {
+		add("advertise", "other nodes cannot reach this one at %q; want an address that they can (--advertise), or listen with one", c.advertise)
+	}
+	if c.newCluster && c.data == "" {
+		add("data", "missing; want a directory: a new cluster needs it on its first node")
+	}
+	for _, addr := range c.join {
+		if c.listen != "" && network(addr) != network(c.listen) {
+			add("join", "%s, but listen is %s; want both over TCP or both over Unix sockets", addr, c.listen)
 		}
 	}
 }

@@ -9,13 +9,16 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/cluster/agent"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
 )
 
@@ -28,7 +31,10 @@ type daemon struct {
 	log         *slog.Logger
 	data        *dataDir // nil without one
 	stopProfile func()
-	node        *node.Node
+	transport   engine.Transport
+	mailer      *engine.Mailer // nil: membership is fixed
+	agent       *agent.Agent   // as mailer
+	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
 }
 
@@ -40,11 +46,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}}
 	err := d.start(ctx)
 	if err == nil {
-		_, err = fmt.Fprintln(stdout, d.ready())
-	}
-	if err == nil {
-		s := <-signals
-		d.log.Info("shutting down", "signal", s.String())
+		err = d.run(ctx, signals, stdout)
 	}
 	go func() {
 		s := <-signals
@@ -66,12 +68,8 @@ func logger(cfg *config, w io.Writer) *slog.Logger {
 
 func (d *daemon) start(ctx context.Context) (err error) {
 	cfg := d.cfg
-	instance := node.NewInstance(cfg.id)
 	if cfg.data != "" {
 		if d.data, err = openData(cfg.data); err != nil {
-			return err
-		}
-		if instance, err = d.data.nextInstance(cfg.id); err != nil {
 			return err
 		}
 	}
@@ -81,45 +79,70 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := d.startNode(ctx, instance); err != nil {
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	if err := d.openAgent(); err != nil {
+		return err
+	}
+	if err := d.startNode(ctx); err != nil {
 		return err
 	}
 	if cfg.admin != "off" {
 		d.admin, err = admin.Start(admin.Config{
-			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node, Cluster: cfg.cluster, Logger: d.log,
+			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node.Load, Cluster: cfg.cluster, Logger: d.log,
 		})
 	}
 	return err
 }
 
-func (d *daemon) startNode(ctx context.Context, instance uint64) error {
-	cfg := d.cfg
-	if err := engine.SetPollers(cfg.pollers); err != nil {
+// prepare makes what the sockets need.
+func (d *daemon) prepare() (err error) {
+	if err := engine.SetPollers(d.cfg.pollers); err != nil {
 		return err
 	}
-	transport, err := node.NewTransport(cfg.transport)
-	if err != nil {
+	if d.transport, err = node.NewTransport(d.cfg.transport); err != nil {
 		return err
 	}
-	ids := []uint16{cfg.id}
-	for _, p := range cfg.peers {
-		ids = append(ids, p.ID)
-	}
-	members, err := cluster.Static(ids...)
-	if err != nil {
-		return err
-	}
-	for _, addr := range append([]string{cfg.listen}, cfg.clients...) {
+	for _, addr := range append([]string{d.cfg.listen}, d.cfg.clients...) {
 		if path, ok := strings.CutPrefix(addr, "unix://"); ok {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 				return fmt.Errorf("directory of the socket: %w", err)
 			}
 		}
 	}
-	d.node, err = node.Start(ctx, node.Config{
+	return nil
+}
+
+// startNode begins a start of the node, with an instance of its own.
+func (d *daemon) startNode(ctx context.Context) (err error) {
+	cfg := d.cfg
+	instance := node.NewInstance(cfg.id)
+	if d.data != nil {
+		if instance, err = d.data.nextInstance(cfg.id); err != nil {
+			return err
+		}
+	}
+	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
-		Transport: transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
-	}, members)
+		Transport: d.transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
+	}
+	var fixed *lockspace.View
+	if d.agent != nil {
+		c.Join, c.Mail = d.agent.Join, d.agent.Receive
+	} else {
+		ids := []uint16{cfg.id}
+		for _, p := range cfg.peers {
+			ids = append(ids, p.ID)
+		}
+		if fixed, err = cluster.Static(ids...); err != nil {
+			return err
+		}
+	}
+	n, err := node.Start(ctx, c, fixed)
+	if err == nil {
+		d.node.Store(n)
+	}
 	return err
 }
 
@@ -127,15 +150,16 @@ func (d *daemon) startNode(ctx context.Context, instance uint64) error {
 // are. Programs read it: "ready", then key=value.
 func (d *daemon) ready() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "ready id=%d instance=%#x", d.node.ID(), d.node.Instance())
-	if addr := d.node.LinkAddr(); addr != "" {
+	n := d.node.Load()
+	fmt.Fprintf(&b, "ready id=%d instance=%#x", n.ID(), n.Instance())
+	if addr := n.LinkAddr(); addr != "" {
 		if network(d.cfg.listen) == "unix" {
 			addr = "unix://" + addr
 		}
 		fmt.Fprintf(&b, " listen=%s", addr)
 	}
 	var clients []string
-	for _, a := range d.node.ClientAddrs() {
+	for _, a := range n.ClientAddrs() {
 		clients = append(clients, a.String())
 	}
 	fmt.Fprintf(&b, " clients=%s", strings.Join(clients, ","))
@@ -159,12 +183,13 @@ func (d *daemon) stop() {
 		}
 		cancel()
 	}
-	if d.node != nil {
-		if err := d.node.Close(ctx); err != nil {
+	if n := d.node.Load(); n != nil {
+		if err := n.Close(ctx); err != nil {
 			d.log.Warn("not everything was sent", "err", err)
 		}
 		d.log.Info("node has ended")
 	}
+	d.closeAgent()
 	d.stopProfile()
 	if d.data != nil {
 		d.data.close()

@@ -73,6 +73,39 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parsePeers(v, &c.peers) },
 		get:  func(c *config) string { return showPeers(c.peers) },
 	}, {
+		key: "new_cluster", kind: kindBool, def: "false", want: "true or false",
+		help: "make a new cluster, with this node as its first; for the first start of the first node, others join it; needs data",
+		set:  func(c *config, v string) error { return parseBool(v, &c.newCluster) },
+		get:  func(c *config) string { return strconv.FormatBool(c.newCluster) },
+	}, {
+		key: "join", kind: kindList, arg: "ADDR,...", want: "addresses host:port or unix:///path of nodes of the cluster, each once",
+		help: "join the cluster that these nodes are in, any of them; what listen is there",
+		set:  func(c *config, v string) error { return parseJoin(v, &c.join) },
+		get:  func(c *config) string { return strings.Join(c.join, ",") },
+	}, {
+		key: "advertise", arg: "ADDR", want: "host:port, or unix:///path, that reaches this node",
+		help: "where other nodes reach this one, if that is not what listen says",
+		set:  func(c *config, v string) error { return parsePeerAddr(v, &c.advertise) },
+		get:  func(c *config) string { return c.advertise },
+	}, {
+		key: "lease", arg: "TIME", def: "5s", want: "a time from 200ms to 1h, the same on all nodes",
+		help: "how long a node may act without hearing of the cluster, and how long its locks outlive it; fixed when the cluster is made",
+		set:  func(c *config, v string) error { return parseTime(v, 200*time.Millisecond, time.Hour, &c.lease) },
+		get:  func(c *config) string { return c.lease.String() },
+	}, {
+		key: "voters", kind: kindInt, arg: "N", def: "3", want: "1, 3, 5 or 7",
+		help: "how many nodes of a new cluster decide on membership: those with data that come first; more than half of them must live",
+		set: func(c *config, v string) error {
+			return errors.Join(parseInt(v, 1, 7, &c.voters), wantIf(c.voters%2 == 1))
+		},
+		get: func(c *config) string { return strconv.Itoa(c.voters) },
+	}, {
+		key: "fence_command", arg: "COMMAND",
+		want: "a command for the shell",
+		help: "ends a silent node, so that its lease need not be waited for: run by the shell with LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0: it surely does nothing more",
+		set:  func(c *config, v string) error { c.fenceCommand = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.fenceCommand },
+	}, {
 		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
 		want: "addresses unix:///path or tcp://host:port, each once",
 		help: "where clients connect: unix:///path, tcp://host:port",
@@ -92,7 +125,7 @@ var settings = []setting{
 	}, {
 		key: "data", arg: "DIR",
 		want: "a directory, made if it is missing",
-		help: "directory that makes sure that no start of the node is mistaken for an earlier one; without it, the clock does",
+		help: "directory of this node: what it knows of the cluster, and that no start is mistaken for an earlier one; without it, the clock sees to that",
 		set:  func(c *config, v string) error { c.data = v; return wantIf(v != "") },
 		get:  func(c *config) string { return c.data },
 	}, {
@@ -157,6 +190,12 @@ type config struct {
 	cluster          string
 	listen           string
 	peers            []node.Peer
+	newCluster       bool
+	join             []string
+	advertise        string
+	lease            time.Duration
+	voters           int
+	fenceCommand     string
 	clients          []string
 	admin            string
 	adminFromNetwork bool

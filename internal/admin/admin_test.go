@@ -43,7 +43,7 @@ func start(t *testing.T) (*node.Node, *Server, *Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Start(Config{Addr: "127.0.0.1:0", Node: n, Cluster: "c", Logger: log})
+	s, err := Start(Config{Addr: "127.0.0.1:0", Node: func() *node.Node { return n }, Cluster: "c", Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

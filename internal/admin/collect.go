@@ -19,7 +19,7 @@ import (
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 func (s *Server) status() Status {
-	st := s.node.Stats()
+	st := s.node().Stats()
 	out := Status{
 		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, Epoch: st.Epoch,
 		UptimeS: time.Since(s.started).Seconds(), Sessions: st.Sessions,
@@ -48,7 +48,7 @@ func linkOf(id uint16, p *engine.PeerStats) Link {
 }
 
 func (s *Server) lockspaces() []Lockspace {
-	st := s.node.Stats()
+	st := s.node().Stats()
 	out := make([]Lockspace, 0, len(st.Spaces))
 	for i := range st.Spaces {
 		sp := &st.Spaces[i]
@@ -61,7 +61,7 @@ func (s *Server) lockspaces() []Lockspace {
 }
 
 func (s *Server) counters() Counters {
-	st := s.node.Stats()
+	st := s.node().Stats()
 	out := Counters{
 		Node: st.ID, Instance: ID(st.Instance), Totals: allTotals(&st),
 		Lockspaces: make([]LockspaceCounters, 0, len(st.Spaces)),

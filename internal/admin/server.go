@@ -27,14 +27,14 @@ const (
 type Config struct {
 	Addr             string // "host:port", see CheckAddr
 	AllowFromNetwork bool   // Addr need not be of the loopback interface
-	Node             *node.Node
+	Node             func() *node.Node // the present one: it may start anew
 	Cluster          string
 	Logger           *slog.Logger
 }
 
 // Server answers on the admin address.
 type Server struct {
-	node    *node.Node
+	node    func() *node.Node
 	cluster string
 	started time.Time
 	log     *slog.Logger
@@ -165,9 +165,9 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 
 // space finds a lockspace, or says that it is not here.
 func (s *Server) space(w http.ResponseWriter, name string) *node.Space {
-	space := s.node.Space(name)
+	space := s.node().Space(name)
 	if space == nil {
-		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node.ID()))
+		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node().ID()))
 	}
 	return space
 }

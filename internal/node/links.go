@@ -180,7 +180,7 @@ func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
 		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
 		Compress: n.cfg.Compress, Logger: n.cfg.Logger,
-		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay,
+		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 	}
 	if n.cfg.Listen != "" {
 		network, addr := splitAddr(n.cfg.Listen)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -26,18 +27,22 @@ type Peer struct {
 
 // Config fixes a node. Zero values get the defaults that are given.
 type Config struct {
-	ID          uint16 // 1 to 65535, unique in the cluster
-	Instance    uint64 // low 16 bits ID; 0: made from the clock
-	Cluster     string // name that all nodes share; "lockify"
-	Listen      string // for the other nodes: "host:port" or "unix:///path"; may be empty without peers
-	Peers       []Peer
-	Clients     []string // addresses for clients: "unix:///path", "tcp://host:port"
-	Transport   engine.Transport
-	Shards      int           // shards per lockspace, 1 to 256; GOMAXPROCS
-	IdleAfter   time.Duration // how long an unused name stays cached; 10 s
-	Compress    bool          // compress large frames between nodes
-	MaxSessions int           // clients at the same time; 10000
-	MaxLocks    int           // locks of one client; 1<<20
+	ID        uint16 // 1 to 65535, unique in the cluster
+	Instance  uint64 // low 16 bits ID; 0: made from the clock
+	Cluster   string // name that all nodes share; "lockify"
+	Listen    string // for the other nodes: "host:port" or "unix:///path"; may be empty without peers
+	Peers     []Peer
+	Clients   []string // addresses for clients: "unix:///path", "tcp://host:port"
+	Transport engine.Transport
+	Shards    int           // shards per lockspace, 1 to 256; GOMAXPROCS
+	IdleAfter time.Duration // how long an unused name stays cached; 10 s
+	Compress  bool          // compress large frames between nodes
+	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
+	// nodes say about it.
+	Join        func(instance uint64, h cluster.Handler) (cluster.Provider, error)
+	Mail        func(payload []byte)
+	MaxSessions int // clients at the same time; 10000
+	MaxLocks    int // locks of one client; 1<<20
 	Logger      *slog.Logger
 }
 
@@ -58,9 +63,13 @@ type Node struct {
 	installs sync.Mutex    // held while views are installed; before mu
 	epoch    atomic.Uint64 // the highest number of a view in force, 0: none yet
 	over     chan struct{} // closed when fenced is set, or the node is closed
+	provider cluster.Provider
+	begun    chan struct{} // closed when provider is set
+	joined   chan struct{} // closed when the node is a member
+	joinOnce sync.Once
 
 	mu       sync.Mutex        // guards what follows; never taken on the grant path
-	members  Members           // where lockspaces are opened; nil: not known yet, or fixed
+	members  opener            // where lockspaces are opened; nil: no member yet, or fixed
 	present  map[uint16]uint64 // instances of the members, by node id; see view.go
 	fenced   error             // why this node takes no part any more
 	spaces   map[uint32]*Space
@@ -82,8 +91,7 @@ type barrier struct {
 var ErrClosed = errors.New("node: closed")
 
 // Start makes a node run. ctx bounds the start only. With a nil view the node takes
-// part as SetMembers and Install say; else it keeps that view, and cfg.Peers, for
-// ever.
+// part as cfg.Join says; else it keeps that view, and cfg.Peers, for ever.
 func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error) {
 	if err := cfg.setDefaults(); err != nil {
 		return nil, err
@@ -91,6 +99,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	n := &Node{
 		cfg: cfg, base: time.Now(),
 		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}), over: make(chan struct{}),
+		begun: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile
 		n.spins = maxSpins
@@ -119,6 +128,10 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 			return nil, err
 		}
 		n.listeners = append(n.listeners, l)
+	}
+	if err := n.join(); err != nil {
+		n.Close(ctx)
+		return nil, err
 	}
 	return n, nil
 }
@@ -243,7 +256,8 @@ func (n *Node) Close(ctx context.Context) error {
 		return nil
 	}
 	n.closed = true
-	if n.fenced == nil {
+	fenced := n.fenced
+	if fenced == nil {
 		close(n.over)
 	}
 	sessions := n.sessions
@@ -260,10 +274,14 @@ func (n *Node) Close(ctx context.Context) error {
 	for _, l := range n.listeners {
 		l.Close()
 	}
-	left := n.leave(ctx)
+	var left error
+	if fenced == nil { // else all is lost already
+		left = n.leave(ctx)
+	}
 	n.flusher.stop()
 	for _, r := range n.allRunners() {
 		r.wait((*runner).flushAll)
 	}
-	return errors.Join(left, n.links.Close(ctx))
+	quit := n.quit(ctx, fenced == nil && left == nil)
+	return errors.Join(left, quit, n.links.Close(ctx))
 }

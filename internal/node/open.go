@@ -28,13 +28,6 @@ var (
 // different speeds: 0.1 % of the longest time a claim can stay open unnoticed.
 const drift = time.Millisecond
 
-// SetMembers says where lockspaces are opened from now on.
-func (n *Node) SetMembers(m Members) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.members = m
-}
-
 // Open opens a lockspace, making it if it is new. props are the same for everybody.
 // It waits until the node takes part in it.
 func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, error) {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -24,13 +23,6 @@ import (
 // ErrFenced: this node takes no part any more; its locks are lost.
 var ErrFenced = errors.New("node: fenced")
 
-// Members is where a node whose membership changes opens its lockspaces: what is
-// agreed then comes by Install. cluster/agent has one.
-type Members interface {
-	// Open makes the node take part in a lockspace. It returns when that is agreed.
-	Open(ctx context.Context, space string, config []byte) error
-}
-
 // SpaceView is the next view of a lockspace, which this node has open.
 type SpaceView struct {
 	Space string
@@ -52,9 +44,7 @@ func (n *Node) Install(peers []Peer, views []SpaceView) error {
 	if err := n.checkViews(now, views); err != nil {
 		return err
 	}
-	if err := n.muteLeaving(now); err != nil {
-		return err
-	}
+	n.muteLeaving(now)
 	n.peers.add(peers)
 	if err := n.links.SetPeers(enginePeers(peers)); err != nil {
 		return fmt.Errorf("node: %w", err)
@@ -124,12 +114,9 @@ func (n *Node) byName(name string) *Space {
 
 // muteLeaving lets go of what was said in the old views, and of nothing more towards
 // those who have gone.
-func (n *Node) muteLeaving(now map[uint16]uint64) error {
+func (n *Node) muteLeaving(now map[uint16]uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed {
-		return ErrClosed
-	}
 	n.present = now
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) {
@@ -137,7 +124,6 @@ func (n *Node) muteLeaving(now map[uint16]uint64) error {
 			r.mute(r.space.view.Load(), now)
 		})
 	}
-	return nil
 }
 
 // install makes v the view of all shards.

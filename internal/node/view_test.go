@@ -62,9 +62,9 @@ func (w *world) start(id uint16) *Node {
 		w.t.Fatal(err)
 	}
 	w.nodes[id] = n
-	n.SetMembers(agreed{})
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.members = agreed{}
 	if _, err := n.openLocked("space", w.props); err != nil { // its view comes by Install
 		w.t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (w *world) start(id uint16) *Node {
 	return n
 }
 
-// agreed is a Members that says yes.
+// agreed is an opener that says yes.
 type agreed struct{}
 
 func (agreed) Open(context.Context, string, []byte) error { return nil }

@@ -25,8 +25,9 @@ type Provider interface {
 	State() *State
 
 	// Leave ends the membership: the others need not wait for the lease. It is for a
-	// node that holds nothing any more; Handler.Ended is not called.
-	Leave(ctx context.Context) error
+	// node that holds nothing any more; Handler.Ended is not called. forGood: the node
+	// does not come back, so its vote goes, too, if another one has one.
+	Leave(ctx context.Context, forGood bool) error
 
 	// Close ends all work here. The membership goes on for the others until the
 	// lease has ended, unless Leave came before. No Handler runs when it returns.

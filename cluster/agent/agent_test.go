@@ -222,7 +222,7 @@ func TestLife(t *testing.T) {
 	three.open()
 	three.join().openSpace("s", "config")
 	two.awaitView(t, "s 5: 1 2 3")
-	if err := three.Leave(t.Context()); err != nil {
+	if err := three.Leave(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
 	one.awaitView(t, "s 6: 1 2")

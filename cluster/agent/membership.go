@@ -161,12 +161,11 @@ func (m *membership) Do(ctx context.Context, c cluster.Command) error {
 
 func (m *membership) State() *cluster.State { return m.state.Load() }
 
-// Leave keeps the vote: a node that comes back has it still.
-func (m *membership) Leave(ctx context.Context) error {
+func (m *membership) Leave(ctx context.Context, forGood bool) error {
 	if err := m.a.do(ctx, func() { m.leaving = true }); err != nil {
 		return err
 	}
-	err := m.Do(ctx, cluster.Command{Kind: cluster.Leave, KeepVote: true})
+	err := m.Do(ctx, cluster.Command{Kind: cluster.Leave, KeepVote: !forGood})
 	if err != nil && !errors.Is(err, cluster.ErrMember) {
 		return err
 	}

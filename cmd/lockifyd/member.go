@@ -121,6 +121,10 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 		case s := <-signals:
 			d.log.Info("shutting down", "signal", s.String())
 			return true, nil
+		case <-d.leaves:
+			d.log.Info("leaving the cluster for good")
+			n.LeaveForGood()
+			return true, nil
 		case err := <-failed:
 			return true, err
 		case <-joined:
@@ -135,6 +139,14 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 		case <-n.Over():
 			return false, nil
 		}
+	}
+}
+
+// leave lets the node leave for good.
+func (d *daemon) leave() {
+	select {
+	case d.leaves <- struct{}{}:
+	default: // it is leaving
 	}
 }
 

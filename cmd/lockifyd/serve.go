@@ -36,6 +36,7 @@ type daemon struct {
 	agent       *agent.Agent   // as mailer
 	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
+	leaves      chan struct{} // an administrator wants the node to leave
 }
 
 // serve runs the node until a signal comes.
@@ -43,7 +44,7 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	// From here on a signal is an orderly end, also while starting.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}}
+	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}, leaves: make(chan struct{}, 1)}
 	err := d.start(ctx)
 	if err == nil {
 		err = d.run(ctx, signals, stdout)
@@ -89,9 +90,14 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		return err
 	}
 	if cfg.admin != "off" {
-		d.admin, err = admin.Start(admin.Config{
+		c := admin.Config{
 			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node.Load, Cluster: cfg.cluster, Logger: d.log,
-		})
+			Leave: d.leave,
+		}
+		if d.agent != nil {
+			c.Leader = d.agent.Leader
+		}
+		d.admin, err = admin.Start(c)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -55,6 +56,25 @@ func (c *Client) Lockspaces(ctx context.Context) ([]Lockspace, error) {
 		return nil, err
 	}
 	return *all, nil
+}
+
+// Members asks for /v1/members.
+func (c *Client) Members(ctx context.Context) (*Members, error) {
+	return document[Members](ctx, c, "/v1/members")
+}
+
+// Change changes who is a member, or has a vote. It returns when that is agreed;
+// leave when the node has begun to. Errors: ErrRefused, those of the network.
+func (c *Client) Change(ctx context.Context, change Change) error {
+	text, err := json.Marshal(change)
+	if err != nil {
+		return fmt.Errorf("admin: %w", err)
+	}
+	body, err := c.do(ctx, http.MethodPost, "/v1/members", text)
+	if err != nil {
+		return err
+	}
+	return body.Close()
 }
 
 // Counters asks for /v1/counters.
@@ -124,9 +144,16 @@ func document[T any](ctx context.Context, c *Client, path string) (*T, error) {
 
 // get gives the body of a good answer; the caller closes it.
 func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, content []byte) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if len(content) > 0 {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

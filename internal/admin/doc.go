@@ -5,9 +5,10 @@
 //	  Client  --- GET --->  Server --- Stats, Inspect ---> node.Node
 //	                           \------ net/http/pprof
 //
-// All of it only reads. The addresses and their answers:
+// All of it only reads, but for a POST of a Change to /v1/members. The addresses and their answers:
 //
 //	/v1/status                        Status
+//	/v1/members                       Members
 //	/v1/lockspaces                    []Lockspace
 //	/v1/counters                      Counters
 //	/v1/ranges?lockspace=NAME         []Range
@@ -21,7 +22,8 @@
 // of the lockspace stands still while its resources are copied, so the number
 // of resources in one answer is bounded (MaxLimit).
 //
-// There are no passwords: who can connect can look, and take profiles. So the
+// There are no passwords: who can connect can look, take profiles, and change
+// who is a member. So the
 // address must be of the loopback interface, unless the operator says
 // otherwise (CheckAddr).
 //

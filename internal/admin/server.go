@@ -25,10 +25,12 @@ const (
 
 // Config fixes a server.
 type Config struct {
-	Addr             string // "host:port", see CheckAddr
-	AllowFromNetwork bool   // Addr need not be of the loopback interface
+	Addr             string            // "host:port", see CheckAddr
+	AllowFromNetwork bool              // Addr need not be of the loopback interface
 	Node             func() *node.Node // the present one: it may start anew
 	Cluster          string
+	Leader           func() uint16 // who leads the cluster, 0: not known; may be nil
+	Leave            func()        // begins the end of the node, for good; may be nil with fixed membership
 	Logger           *slog.Logger
 }
 
@@ -36,6 +38,8 @@ type Config struct {
 type Server struct {
 	node    func() *node.Node
 	cluster string
+	leader  func() uint16
+	leave   func()
 	started time.Time
 	log     *slog.Logger
 	ln      net.Listener
@@ -55,7 +59,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, leader: cfg.Leader, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 	}
 	s.http = http.Server{
@@ -97,6 +101,7 @@ func (s *Server) handler() http.Handler {
 			writeJSON(w, http.StatusOK, document())
 		}))
 	}
+	mux.HandleFunc("/v1/members", s.limit(s.members))
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
 	mux.HandleFunc("/debug/pprof/", s.limit(pprof.Index))
@@ -105,7 +110,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.limit(pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.limit(pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/counters and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/counters and /debug/pprof/", r.URL.Path))
 	})
 	return mux
 }

@@ -95,6 +95,9 @@ func (n *Node) Why() error {
 // Membership gives where the node's membership runs, nil: it is fixed.
 func (n *Node) Membership() cluster.Provider { return n.provider }
 
+// LeaveForGood lets Close give up the node's vote as well.
+func (n *Node) LeaveForGood() { n.forGood.Store(true) }
+
 // quit ends the membership. If nothing is left of this node at others, they need not
 // wait for its lease.
 func (n *Node) quit(ctx context.Context, clean bool) error {
@@ -102,9 +105,11 @@ func (n *Node) quit(ctx context.Context, clean bool) error {
 		return nil
 	}
 	if clean {
-		if err := n.provider.Leave(ctx); err == nil {
+		err := n.provider.Leave(ctx, n.forGood.Load())
+		if err == nil {
 			return nil
 		}
+		n.cfg.Logger.Warn("the others wait for the end of this node's lease: it could not leave", "err", err)
 	}
 	return n.provider.Close()
 }

@@ -67,6 +67,7 @@ type Node struct {
 	begun    chan struct{} // closed when provider is set
 	joined   chan struct{} // closed when the node is a member
 	joinOnce sync.Once
+	forGood  atomic.Bool // the node gives up its vote when it leaves
 
 	mu       sync.Mutex        // guards what follows; never taken on the grant path
 	members  opener            // where lockspaces are opened; nil: no member yet, or fixed

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+)
+
+// lease is long enough for a machine that does much else.
+const lease = time.Second
+
+func dial(t *testing.T, d *daemontest.Daemon) *lockify.Client {
+	t.Helper()
+	c, err := lockify.Dial(t.Context(), d.Client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func space(t *testing.T, d *daemontest.Daemon) *lockify.Lockspace {
+	t.Helper()
+	s, err := dial(t, d).Open(t.Context(), "storage", lockify.ValueSize(16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// nodesOf lists members as "id state vote".
+func nodesOf(m *admin.Members) string {
+	var all []string
+	for _, n := range m.Members {
+		s := string('0'+rune(n.Node)) + " " + n.State
+		if n.Vote {
+			s += " vote"
+		}
+		all = append(all, s)
+	}
+	return strings.Join(all, ", ")
+}
+
+// TestClusterOfDaemons: nodes join one that has made a cluster; what a killed one held
+// is free when its lease has ended, and not before; it comes back as another start;
+// operators remove, promote and let leave.
+func TestClusterOfDaemons(t *testing.T) {
+	c := daemontest.NewJoined(t, 4, lease)
+	one, four := c.Nodes[0], c.Nodes[3]
+	if out, errs, status := one.Ctl(t, "members"); status != 0 || !strings.Contains(out, "LOCKSPACES") {
+		t.Errorf("lockctl members: %d, %s%s", status, out, errs)
+	}
+	held, err := space(t, four).Lock(t.Context(), "held", lockify.EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := space(t, one)
+	if _, err := mine.Lock(t.Context(), "held", lockify.EX, lockify.NoQueue()); !errors.Is(err, lockify.ErrWouldBlock) {
+		t.Errorf("a lock that another node holds: %v", err)
+	}
+	four.Signal(t, syscall.SIGKILL)
+	four.Wait(t)
+	<-held.Lost()
+	l, err := mine.Lock(t.Context(), "held", lockify.EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Token() <= held.Token() {
+		t.Errorf("token %d after %d", l.Token(), held.Token())
+	}
+	one.UntilMembers(t, "the killed node is out", func(m *admin.Members) bool { return nodesOf(m) == "1 member vote, 2 member vote, 3 member vote" })
+	four = c.Restart(t, 3)
+	if _, err := space(t, four).Lock(t.Context(), "held", lockify.EX, lockify.NoQueue()); !errors.Is(err, lockify.ErrWouldBlock) {
+		t.Errorf("a lock that node 1 holds: %v", err)
+	}
+	operators(t, c)
+}
+
+// operators changes the membership with lockctl.
+func operators(t *testing.T, c *daemontest.Joined) {
+	one, two, four := c.Nodes[0], c.Nodes[1], c.Nodes[3]
+	for _, bad := range []struct{ args, want string }{
+		{"node remove 9", "not a member"}, {"node remove x", "want a number"}, {"node promote 9", "not a member"}, {"node", "which change?"},
+	} {
+		if _, errs, status := one.Ctl(t, strings.Fields(bad.args)...); status == 0 || !strings.Contains(errs, bad.want) {
+			t.Errorf("lockctl %s: %d, %s", bad.args, status, errs)
+		}
+	}
+	if _, errs, status := one.Ctl(t, "node", "promote", "4"); status != 0 {
+		t.Fatal(errs)
+	}
+	one.UntilMembers(t, "node 4 has a vote", func(m *admin.Members) bool {
+		return nodesOf(m) == "1 member vote, 2 member vote, 3 member vote, 4 member vote"
+	})
+	if _, errs, status := four.Ctl(t, "node", "leave"); status != 0 {
+		t.Fatal(errs)
+	}
+	if status := four.Wait(t); status != 0 {
+		t.Errorf("node 4 has left with status %d", status)
+	}
+	two.Signal(t, syscall.SIGKILL)
+	two.Wait(t)
+	if _, errs, status := one.Ctl(t, "node", "remove", "2"); status != 0 {
+		t.Fatal(errs)
+	}
+	one.UntilMembers(t, "two are left", func(m *admin.Members) bool { return nodesOf(m) == "1 member vote, 3 member vote" })
+}
+
+// TestStoppedDaemon: a daemon that was stopped for longer than its lease tells its
+// clients that their locks are lost before it does anything else, and takes part anew.
+func TestStoppedDaemon(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, lease)
+	three := c.Nodes[2]
+	first := instanceOf(t, three)
+	held, err := space(t, three).Lock(t.Context(), "held", lockify.EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three.Signal(t, syscall.SIGSTOP)
+	l, err := space(t, c.Nodes[0]).Lock(t.Context(), "held", lockify.EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	three.Signal(t, syscall.SIGCONT)
+	<-held.Lost()
+	three.UntilMembers(t, "another start of it", func(m *admin.Members) bool {
+		return len(m.Members) == 3 && m.Waits == "" && uint64(m.Members[2].Instance) > first
+	})
+	if _, err := space(t, three).Lock(t.Context(), "held", lockify.EX, lockify.NoQueue()); !errors.Is(err, lockify.ErrWouldBlock) {
+		t.Errorf("a lock that node 1 holds: %v", err)
+	}
+	if err := l.Unlock(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWholeClusterRestarts: all daemons end, in order or not, and come back.
+func TestWholeClusterRestarts(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, lease)
+	for i, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGKILL} {
+		c.Nodes[i].Signal(t, s)
+		c.Nodes[i].Wait(t)
+	}
+	started := make(chan struct{})
+	for i := range c.Nodes { // they need each other to get ready
+		go func() {
+			defer func() { started <- struct{}{} }()
+			c.Restart(t, i)
+		}()
+	}
+	for range c.Nodes {
+		<-started
+	}
+	for _, d := range c.Nodes {
+		d.UntilMembers(t, "all are back", func(m *admin.Members) bool { return nodesOf(m) == "1 member vote, 2 member vote, 3 member vote" })
+	}
+	if _, err := space(t, c.Nodes[1]).Lock(t.Context(), "x", lockify.EX); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWrongMembership: settings that cannot be together, or are not enough.
+func TestWrongMembership(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "d")
+	for _, c := range []struct{ args, want string }{
+		{"--id 1 --new-cluster --data " + data, "listen"},
+		{"--id 1 --new-cluster --listen 127.0.0.1:7001", "data"},
+		{"--id 1 --join 127.0.0.1:7002 --listen 0.0.0.0:7001", "advertise"},
+		{"--id 1 --join 127.0.0.1:7002 --listen 127.0.0.1:0", "advertise"},
+		{"--id 1 --join 127.0.0.1:7002,127.0.0.1:7002 --listen 127.0.0.1:7001", "twice"},
+		{"--id 1 --join unix:///tmp/x --listen 127.0.0.1:7001", "both over TCP"},
+		{"--id 1 --join 127.0.0.1:7002 --peers 2=127.0.0.1:7002 --listen 127.0.0.1:7001", "membership is fixed"},
+		{"--id 1 --voters 4", "1, 3, 5 or 7"},
+		{"--id 1 --lease 1ms", "200ms"},
+	} {
+		var out, errs strings.Builder
+		if status := run(append(strings.Fields(c.args), "--check-config"), &out, &errs); status != exitConfig || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%s: status %d, %s", c.args, status, errs.String())
+		}
+	}
+}

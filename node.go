@@ -1,6 +1,7 @@
 package lockify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -23,11 +25,12 @@ type Peer struct {
 	Delay time.Duration // artificial one-way delay towards it, for experiments; up to 1 s
 }
 
-// Config fixes a node in this process.
+// Config fixes a node in this process. Membership is fixed, with Peers, or agreed, with
+// NewCluster or Join: then nodes come and go, see package cluster.
 type Config struct {
 	ID        uint16        // 1 to 65535, unique in the cluster
 	Cluster   string        // name that all nodes share; default "lockify"
-	Listen    string        // for other nodes: "host:port"; may be empty without peers
+	Listen    string        // for other nodes: "host:port"; may be empty if there are none
 	Peers     []Peer        // the other nodes; the smaller id dials
 	Clients   []string      // where to serve clients: "unix:///path", "tcp://host:port"
 	Transport string        // "netpoll" (default) or "plain"
@@ -35,42 +38,102 @@ type Config struct {
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
 	Compress  bool          // compress frames above 1 KiB between nodes that both can
 	Logger    *slog.Logger  // default slog.Default()
+
+	NewCluster bool          // make a cluster if Data has none: on the first start of its first node
+	Join       []string      // join the cluster of the nodes that listen there, any of them
+	Advertise  string        // where others reach this node, with a port; default Listen
+	Data       string        // directory, made if missing: the node can vote; needed for NewCluster
+	Lease      time.Duration // of a new cluster, 200 ms to 1 h: how long a node may act without the others; default 5 s
+	Voters     int           // of a new cluster: how many nodes decide, 1 to 7; default 3
 }
 
 // Node is a member of the cluster inside this process. Locks through it cost
 // no socket.
 type Node struct {
 	n      *node.Node
+	part   *member.Part // nil: membership is fixed
+	data   *member.Data // nil without Config.Data
 	calls  calls
 	owners owners
 	closed atomic.Bool
 }
 
 // StartNode makes a node run. ctx bounds the start only. It does not wait for
-// the peers: Ready does. Errors: ErrInvalid, and those of the network.
-func StartNode(ctx context.Context, cfg Config) (*Node, error) {
+// the other nodes: Ready does. Errors: ErrInvalid, and those of the network.
+func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	t, err := node.NewTransport(orNetpoll(cfg.Transport))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	ids := []uint16{cfg.ID}
-	peers := make([]node.Peer, len(cfg.Peers))
-	for i, p := range cfg.Peers {
-		ids = append(ids, p.ID)
-		peers[i] = node.Peer{ID: p.ID, Addr: p.Addr, Delay: p.Delay}
+	c := node.Config{
+		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
+		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
-	members, err := cluster.Static(ids...)
+	n := &Node{}
+	defer func() {
+		if err != nil {
+			n.closeParts()
+		}
+	}()
+	var fixed *lockspace.View
+	if cfg.NewCluster || len(cfg.Join) > 0 {
+		err = n.takePart(&cfg, &c)
+	} else {
+		fixed, err = fixedPeers(&cfg, &c)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	n, err := node.Start(ctx, node.Config{
-		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Peers: peers, Clients: cfg.Clients,
-		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
-	}, members)
-	if err != nil {
+	if n.n, err = node.Start(ctx, c, fixed); err != nil {
 		return nil, rootError(err)
 	}
-	return &Node{n: n}, nil
+	return n, nil
+}
+
+// fixedPeers gives the view of a fixed membership.
+func fixedPeers(cfg *Config, c *node.Config) (*lockspace.View, error) {
+	ids := []uint16{cfg.ID}
+	for _, p := range cfg.Peers {
+		ids = append(ids, p.ID)
+		c.Peers = append(c.Peers, node.Peer{ID: p.ID, Addr: p.Addr, Delay: p.Delay})
+	}
+	return cluster.Static(ids...)
+}
+
+// takePart prepares an agreed membership.
+func (n *Node) takePart(cfg *Config, c *node.Config) (err error) {
+	if len(cfg.Peers) > 0 {
+		return errors.New("with Peers the membership is fixed: want either Peers, or Join and NewCluster")
+	}
+	c.Instance = node.NewInstance(cfg.ID)
+	if cfg.Data != "" {
+		if n.data, err = member.OpenData(cfg.Data); err == nil {
+			c.Instance, err = n.data.NextInstance(cfg.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	n.part, err = member.Open(member.Config{
+		ID: cfg.ID, Cluster: cmp.Or(cfg.Cluster, "lockify"), Addr: cmp.Or(cfg.Advertise, cfg.Listen), NewCluster: cfg.NewCluster, Join: cfg.Join,
+		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Logger: cmp.Or(cfg.Logger, slog.Default()),
+	})
+	if err == nil {
+		n.part.Serve(c)
+	}
+	return err
+}
+
+// closeParts ends what is beside the node.
+func (n *Node) closeParts() error {
+	var err error
+	if n.part != nil {
+		err = n.part.Close()
+	}
+	if n.data != nil {
+		n.data.Close()
+	}
+	return err
 }
 
 func orNetpoll(name string) string {
@@ -80,8 +143,30 @@ func orNetpoll(name string) string {
 	return name
 }
 
-// Ready waits until all peers are connected.
-func (n *Node) Ready(ctx context.Context) error { return n.n.Ready(ctx) }
+// Ready waits until the node is a member, and all others are connected.
+func (n *Node) Ready(ctx context.Context) error {
+	select {
+	case <-n.n.Joined():
+		return n.n.Ready(ctx)
+	case <-n.n.Over():
+		return rootError(n.n.Why())
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Lost is closed when the node takes no part any more: its lease has ended without an
+// answer of the cluster, it was removed, or it is closed. All its locks are lost by then.
+// Close it, and start another one.
+func (n *Node) Lost() <-chan struct{} { return n.n.Over() }
+
+// Err says why the node takes no part any more, nil: it does.
+func (n *Node) Err() error {
+	if err := n.n.Why(); err != nil {
+		return rootError(err)
+	}
+	return nil
+}
 
 // ClientAddrs gives the addresses on which clients are served, with the ports
 // that were chosen.
@@ -147,7 +232,7 @@ func (n *Node) Close(ctx context.Context) error {
 	for _, s := range n.n.Spaces() {
 		s.ReleaseAll(own)
 	}
-	return n.n.Close(ctx)
+	return errors.Join(n.n.Close(ctx), n.closeParts())
 }
 
 // embedded is the backend of a lockspace in this process.

@@ -5,83 +5,29 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"time"
 
-	"github.com/lockify-dlm/lockify/cluster"
-	"github.com/lockify-dlm/lockify/cluster/agent"
-	"github.com/lockify-dlm/lockify/engine"
-	"github.com/lockify-dlm/lockify/internal/node"
-	"github.com/lockify-dlm/lockify/wire"
+	"github.com/lockify-dlm/lockify/internal/member"
 )
-
-// storeName is the file of the voter's store in the data directory.
-const storeName = "cluster.db"
 
 // dynamic says that membership changes: the node makes or joins a cluster, or its data
 // directory has been in one.
 func (d *daemon) dynamic() bool {
 	cfg := d.cfg
-	if cfg.newCluster || len(cfg.join) > 0 {
-		return true
-	}
-	if cfg.data == "" || len(cfg.peers) > 0 {
-		return false
-	}
-	_, err := os.Stat(filepath.Join(cfg.data, storeName))
-	return err == nil
+	return cfg.newCluster || len(cfg.join) > 0 || d.data != nil && len(cfg.peers) == 0 && d.data.InCluster()
 }
 
-// openAgent starts the node's part in the agreement, if there is one.
-func (d *daemon) openAgent() (err error) {
+// openPart starts the node's part in the agreement, if there is one.
+func (d *daemon) openPart() (err error) {
 	if !d.dynamic() {
 		return nil
 	}
 	cfg := d.cfg
-	terms := cluster.DefaultTerms()
-	terms.Lease = int64(cfg.lease)
-	d.mailer = engine.NewMailer(d.log)
-	c := agent.Config{
-		ID: cfg.id, Cluster: cfg.cluster, Addr: cfg.advertise, Found: cfg.newCluster, Join: cfg.join,
-		Terms: terms, Voters: cfg.voters, Mail: node.Mailer{Mailer: d.mailer}, Features: wire.Features, Logger: d.log,
-	}
-	if cfg.data != "" {
-		c.Store = filepath.Join(cfg.data, storeName)
-	}
-	if cfg.fenceCommand != "" {
-		c.Fence = d.fenceByCommand
-	}
-	d.agent, err = agent.Open(c)
+	d.part, err = member.Open(member.Config{
+		ID: cfg.id, Cluster: cfg.cluster, Addr: cfg.advertise, NewCluster: cfg.newCluster, Join: cfg.join, Data: d.data,
+		Lease: cfg.lease, Voters: cfg.voters, FenceCommand: cfg.fenceCommand, Logger: d.log,
+	})
 	return err
-}
-
-func (d *daemon) closeAgent() {
-	if d.agent != nil {
-		if err := d.agent.Close(); err != nil {
-			d.log.Warn("the part in membership has not ended well", "err", err)
-		}
-	}
-	if d.mailer != nil {
-		d.mailer.Close()
-	}
-}
-
-// fenceTime bounds a fence command.
-const fenceTime = time.Minute
-
-// fenceByCommand runs the command that ends a node.
-func (d *daemon) fenceByCommand(ctx context.Context, instance uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, fenceTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", d.cfg.fenceCommand)
-	cmd.Env = append(os.Environ(), fmt.Sprintf("LOCKIFY_NODE=%d", cluster.NodeOf(instance)), fmt.Sprintf("LOCKIFY_INSTANCE=%#x", instance))
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("fence command: %w: %.300s", err, out)
-	}
-	return nil
 }
 
 // sayEvery is how often it is said that the node waits for its cluster.
@@ -113,8 +59,8 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 	n := d.node.Load()
 	joined := n.Joined()
 	var failed <-chan error
-	if d.agent != nil {
-		failed = d.agent.Failed()
+	if d.part != nil {
+		failed = d.part.Failed()
 	}
 	for {
 		select {

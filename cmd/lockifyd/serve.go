@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
-	"github.com/lockify-dlm/lockify/cluster/agent"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
@@ -29,11 +29,10 @@ const shutdownTime = 5 * time.Second
 type daemon struct {
 	cfg         *config
 	log         *slog.Logger
-	data        *dataDir // nil without one
+	data        *member.Data // nil without one
 	stopProfile func()
 	transport   engine.Transport
-	mailer      *engine.Mailer // nil: membership is fixed
-	agent       *agent.Agent   // as mailer
+	part        *member.Part // in the agreement on membership; nil: that is fixed
 	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
 	leaves      chan struct{} // an administrator wants the node to leave
@@ -70,7 +69,7 @@ func logger(cfg *config, w io.Writer) *slog.Logger {
 func (d *daemon) start(ctx context.Context) (err error) {
 	cfg := d.cfg
 	if cfg.data != "" {
-		if d.data, err = openData(cfg.data); err != nil {
+		if d.data, err = member.OpenData(cfg.data); err != nil {
 			return err
 		}
 	}
@@ -83,7 +82,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := d.prepare(); err != nil {
 		return err
 	}
-	if err := d.openAgent(); err != nil {
+	if err := d.openPart(); err != nil {
 		return err
 	}
 	if err := d.startNode(ctx); err != nil {
@@ -94,8 +93,8 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node.Load, Cluster: cfg.cluster, Logger: d.log,
 			Leave: d.leave,
 		}
-		if d.agent != nil {
-			c.Leader = d.agent.Leader
+		if d.part != nil {
+			c.Leader = d.part.Leader
 		}
 		d.admin, err = admin.Start(c)
 	}
@@ -125,7 +124,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	cfg := d.cfg
 	instance := node.NewInstance(cfg.id)
 	if d.data != nil {
-		if instance, err = d.data.nextInstance(cfg.id); err != nil {
+		if instance, err = d.data.NextInstance(cfg.id); err != nil {
 			return err
 		}
 	}
@@ -134,8 +133,8 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 		Transport: d.transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}
 	var fixed *lockspace.View
-	if d.agent != nil {
-		c.Join, c.Mail = d.agent.Join, d.agent.Receive
+	if d.part != nil {
+		d.part.Serve(&c)
 	} else {
 		ids := []uint16{cfg.id}
 		for _, p := range cfg.peers {
@@ -195,9 +194,13 @@ func (d *daemon) stop() {
 		}
 		d.log.Info("node has ended")
 	}
-	d.closeAgent()
+	if d.part != nil {
+		if err := d.part.Close(); err != nil {
+			d.log.Warn("the part in membership has not ended well", "err", err)
+		}
+	}
 	d.stopProfile()
 	if d.data != nil {
-		d.data.close()
+		d.data.Close()
 	}
 }

@@ -258,7 +258,9 @@ func (n *Node) Close(ctx context.Context) error {
 	}
 	n.closed = true
 	fenced := n.fenced
-	if fenced == nil {
+	select {
+	case <-n.over:
+	default:
 		close(n.over)
 	}
 	sessions := n.sessions

@@ -180,16 +180,19 @@ func (r *runner) unmute(present map[uint16]uint64) {
 // so to whoever tries.
 func (n *Node) Fence(why error) {
 	n.mu.Lock()
-	if n.fenced == nil {
+	first := n.fenced == nil
+	if first {
 		n.fenced = why
-		if !n.closed {
-			close(n.over)
-		}
 		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "err", why)
 	}
 	n.mu.Unlock()
 	n.lease.Store(math.MinInt64)
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) { r.shard.Fence(r.node.now()) })
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if first && !n.closed {
+		close(n.over)
 	}
 }

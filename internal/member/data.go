@@ -1,4 +1,4 @@
-package main
+package member
 
 import (
 	"encoding/json"
@@ -16,27 +16,38 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// dataDir is the node's directory. It holds
+// Data is the node's directory. It holds
 //
-//	lock      locked (flock) by the daemon that uses the directory; its process id
-//	instance  the last instance that a start of this node has had
+//	lock        locked (flock) by the process that uses the directory; its process id
+//	instance    the last instance that a start of this node has had
+//	cluster.db  what the node, as a voter, must not forget (cluster/store)
 //
 // An instance is never used twice: the new one is on the disk before the node
 // has sent anything under it.
-type dataDir struct {
+type Data struct {
 	path string
 	lock *os.File
 }
 
-// Errors of openData.
+// Errors of OpenData and NextInstance.
 var (
-	errDataInUse = errors.New("another lockifyd uses this data directory")
-	errDataOther = errors.New("this data directory belongs to another node")
-	errDataBad   = errors.New("this data directory is damaged")
+	ErrInUse   = errors.New("another process uses this data directory")
+	ErrOther   = errors.New("this data directory belongs to another node")
+	ErrDamaged = errors.New("this data directory is damaged")
 )
 
-// openData locks the directory, making it if it is missing.
-func openData(path string) (*dataDir, error) {
+// storeName is the file of the voter's store.
+const storeName = "cluster.db"
+
+// InCluster says that a node with this directory has been in a cluster with agreed
+// membership.
+func (d *Data) InCluster() bool {
+	_, err := os.Stat(filepath.Join(d.path, storeName))
+	return err == nil
+}
+
+// OpenData locks the directory, making it if it is missing.
+func OpenData(path string) (*Data, error) {
 	if err := os.MkdirAll(path, 0o750); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
@@ -50,12 +61,12 @@ func openData(path string) (*dataDir, error) {
 			return nil, fmt.Errorf("data directory %s: lock: %w", path, err)
 		}
 		pid, _ := io.ReadAll(io.LimitReader(f, 32)) // only for the message
-		return nil, fmt.Errorf("%w: %s, process %s", errDataInUse, path, strings.TrimSpace(string(pid)))
+		return nil, fmt.Errorf("%w: %s, process %s", ErrInUse, path, strings.TrimSpace(string(pid)))
 	}
-	d := &dataDir{path, f}
+	d := &Data{path: path, lock: f}
 	pid := fmt.Appendf(nil, "%d\n", os.Getpid())
 	if err := errors.Join(f.Truncate(0), writeAt(f, pid)); err != nil {
-		d.close()
+		d.Close()
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	return d, nil
@@ -66,9 +77,9 @@ func writeAt(f *os.File, b []byte) error {
 	return err
 }
 
-// close lets others use the directory. The lock file stays: removing it would
+// Close lets others use the directory. The lock file stays: removing it would
 // let two processes lock two files of the same name.
-func (d *dataDir) close() { d.lock.Close() }
+func (d *Data) Close() { d.lock.Close() }
 
 // record is the content of the file instance.
 type record struct {
@@ -77,9 +88,9 @@ type record struct {
 	Starts   uint64 `json:"starts"`   // so far, for people
 }
 
-// nextInstance gives an instance above all that this directory has given
+// NextInstance gives an instance above all that this directory has given
 // before, and above the clock's, and keeps it on the disk.
-func (d *dataDir) nextInstance(id uint16) (uint64, error) {
+func (d *Data) NextInstance(id uint16) (uint64, error) {
 	last, starts, err := d.lastInstance(id)
 	if err != nil {
 		return 0, err
@@ -88,7 +99,7 @@ func (d *dataDir) nextInstance(id uint16) (uint64, error) {
 	// So last+1 is later than the last start even if the clock has gone back.
 	count := max(node.NewInstance(id)>>16, last>>16+1)
 	if count >= 1<<48 {
-		return 0, fmt.Errorf("%w: %s: instance %#x is the last that there can be", errDataBad, d.path, last)
+		return 0, fmt.Errorf("%w: %s: instance %#x is the last that there can be", ErrDamaged, d.path, last)
 	}
 	next := count<<16 | uint64(id)
 	text, err := json.Marshal(record{Node: id, Instance: fmt.Sprintf("%#x", next), Starts: starts + 1})
@@ -103,7 +114,7 @@ func (d *dataDir) nextInstance(id uint16) (uint64, error) {
 
 // lastInstance reads the file; 0 if there has been no start. A file that can't
 // be understood is an error: guessing could use an instance twice.
-func (d *dataDir) lastInstance(id uint16) (last, starts uint64, err error) {
+func (d *Data) lastInstance(id uint16) (last, starts uint64, err error) {
 	name := filepath.Join(d.path, "instance")
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -114,19 +125,19 @@ func (d *dataDir) lastInstance(id uint16) (last, starts uint64, err error) {
 	}
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
-		return 0, 0, fmt.Errorf("%w: %s: %w", errDataBad, name, err)
+		return 0, 0, fmt.Errorf("%w: %s: %w", ErrDamaged, name, err)
 	}
 	if _, err := fmt.Sscanf(r.Instance, "0x%x", &last); err != nil || wire.NodeOf(last) != r.Node {
-		return 0, 0, fmt.Errorf("%w: %s: instance %q of node %d", errDataBad, name, r.Instance, r.Node)
+		return 0, 0, fmt.Errorf("%w: %s: instance %q of node %d", ErrDamaged, name, r.Instance, r.Node)
 	}
 	if r.Node != id {
-		return 0, 0, fmt.Errorf("%w: %s is of node %d, this is node %d", errDataOther, name, r.Node, id)
+		return 0, 0, fmt.Errorf("%w: %s is of node %d, this is node %d", ErrOther, name, r.Node, id)
 	}
 	return last, r.Starts, nil
 }
 
 // replace writes a file as a whole or not at all, also if the power fails.
-func (d *dataDir) replace(name string, text []byte) error {
+func (d *Data) replace(name string, text []byte) error {
 	f, err := os.CreateTemp(d.path, name+".new*")
 	if err != nil {
 		return err

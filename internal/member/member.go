@@ -1,0 +1,100 @@
+package member
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/cluster/agent"
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Config says how a node takes part.
+type Config struct {
+	ID         uint16
+	Cluster    string        // name that all nodes share
+	Addr       string        // where other nodes reach this one
+	NewCluster bool          // make a cluster if Data has none
+	Join       []string      // where nodes of the cluster listen
+	Data       *Data         // nil: the node has no vote
+	Lease      time.Duration // of a new cluster; all nodes should know it. 0: 5 s
+	Voters     int           // of a new cluster; 0: 3
+	// FenceCommand ends a silent node, "": there is none. The shell runs it with
+	// LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0 says that the node surely does
+	// nothing any more.
+	FenceCommand string
+	Logger       *slog.Logger
+}
+
+// Part is a node's part in the agreement. It lives as long as the process, through
+// several starts of the node.
+type Part struct {
+	agent  *agent.Agent
+	mailer *engine.Mailer
+}
+
+// Open takes the part.
+func Open(cfg Config) (*Part, error) {
+	terms := cluster.DefaultTerms()
+	if cfg.Lease > 0 {
+		terms.Lease = int64(cfg.Lease)
+	}
+	p := &Part{mailer: engine.NewMailer(cfg.Logger)}
+	c := agent.Config{
+		ID: cfg.ID, Cluster: cfg.Cluster, Addr: cfg.Addr, Found: cfg.NewCluster, Join: cfg.Join,
+		Terms: terms, Voters: cfg.Voters, Mail: node.Mailer{Mailer: p.mailer}, Features: wire.Features, Logger: cfg.Logger,
+	}
+	if cfg.Data != nil {
+		c.Store = filepath.Join(cfg.Data.path, storeName)
+	}
+	if cfg.FenceCommand != "" {
+		c.Fence = fenceBy(cfg.FenceCommand)
+	}
+	var err error
+	if p.agent, err = agent.Open(c); err != nil {
+		p.mailer.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Serve lets a node that starts with c take part.
+func (p *Part) Serve(c *node.Config) { c.Join, c.Mail = p.agent.Join, p.agent.Receive }
+
+// Leader gives the id of the node that leads, 0: not known here.
+func (p *Part) Leader() uint16 { return p.agent.Leader() }
+
+// Failed gives the error with which the process should end.
+func (p *Part) Failed() <-chan error { return p.agent.Failed() }
+
+// Close ends it, after the node.
+func (p *Part) Close() error {
+	err := p.agent.Close()
+	p.mailer.Close()
+	return err
+}
+
+// fenceTime bounds a fence command.
+const fenceTime = time.Minute
+
+func fenceBy(command string) func(context.Context, uint64) error {
+	return func(ctx context.Context, instance uint64) error {
+		ctx, cancel := context.WithTimeout(ctx, fenceTime)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
+		cmd.Env = append(os.Environ(), fmt.Sprintf("LOCKIFY_NODE=%d", cluster.NodeOf(instance)), fmt.Sprintf("LOCKIFY_INSTANCE=%#x", instance))
+		cmd.WaitDelay = time.Second
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("fence command: %w: %.300s", err, out)
+		}
+		return nil
+	}
+}

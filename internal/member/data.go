@@ -31,7 +31,7 @@ type Data struct {
 
 // Errors of OpenData and NextInstance.
 var (
-	ErrInUse   = errors.New("another process uses this data directory")
+	ErrInUse   = errors.New("another lockifyd uses this data directory")
 	ErrOther   = errors.New("this data directory belongs to another node")
 	ErrDamaged = errors.New("this data directory is damaged")
 )

@@ -110,7 +110,7 @@ func (s *session) onHello(m *wire.Msg) error {
 	l := s.ls.link(id)
 	switch {
 	case l == nil:
-		return s.refuse(id, wire.Invalid, fmt.Sprintf("node %d is not a peer of node %d", id, s.ls.cfg.Self))
+		return s.refuse(id, wire.NoNode, fmt.Sprintf("node %d is not a peer of node %d", id, s.ls.cfg.Self))
 	case id > s.ls.cfg.Self:
 		return s.refuse(id, wire.Invalid, fmt.Sprintf("node %d dials node %d, not the other way round", s.ls.cfg.Self, id))
 	}
@@ -152,7 +152,7 @@ func (s *session) check(l *link, m *wire.Msg) (wire.Status, string) {
 	case failed != nil:
 		return wire.Limit, failed.Error()
 	case want != 0 && want != m.Instance:
-		return wire.Invalid, fmt.Sprintf("instance %#x of node %d is not the member here, %#x is", m.Instance, l.id, want)
+		return wire.NoNode, fmt.Sprintf("instance %#x of node %d is not the member here, %#x is", m.Instance, l.id, want)
 	case known != 0 && known != m.Instance:
 		s.reportReset(l, m.Instance)
 		return refusedReset, fmt.Sprintf("instance %#x of node %d follows %#x, which was not removed", m.Instance, l.id, known)
@@ -183,7 +183,7 @@ func (s *session) reportReset(l *link, now uint64) {
 // refuse says no. The other end is to close the connection.
 func (s *session) refuse(id uint16, status wire.Status, reason string) error {
 	s.state = isRefused
-	s.ls.complain(id, "connection refused", reason)
+	s.ls.complain(id, status, "connection refused", reason)
 	if len(reason) > wire.MaxText {
 		reason = reason[:wire.MaxText]
 	}
@@ -204,7 +204,7 @@ func (s *session) onRefuse(h *wire.Header, m *wire.Msg) error {
 		if known != 0 && wire.NodeOf(h.Instance) == s.l.id && (known != h.Instance || m.Status == refusedReset) {
 			s.reportReset(s.l, h.Instance)
 		}
-		s.ls.complain(s.l.id, "peer refuses the connection", string(m.Text))
+		s.ls.complain(s.l.id, m.Status, "peer refuses the connection", string(m.Text))
 	}
 	return fmt.Errorf("%w: %s", ErrRefused, m.Text)
 }

@@ -63,6 +63,7 @@ type Links struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // dial loops, keep-alive, reports of failure
 	listeners []Listener
+	moving    atomic.Bool // SetPeers was called: peers come and go
 	draining  atomic.Bool // Close was called: no new frames
 	congested atomic.Int32
 	changed   gate // opens when a link goes up or down, is relieved, or has drained
@@ -198,7 +199,7 @@ func (l *link) dial() {
 		c, err := l.ls.cfg.Transport.Dial(ctx, l.ls.cfg.Network, l.addr, linkSide{l.ls, l})
 		cancel()
 		if err != nil {
-			l.ls.complain(l.id, "cannot connect", err.Error())
+			l.ls.complain(l.id, wire.OK, "cannot connect", err.Error())
 		} else {
 			s := c.User().(*session)
 			<-s.done
@@ -238,10 +239,14 @@ func (ls *Links) keepAlive() {
 	}
 }
 
-// complain logs what keeps a link down: loudly when it is news.
-func (ls *Links) complain(peer uint16, what, reason string) {
+// complain logs what keeps a link down: loudly when it is news. That one node does not
+// know another one yet is none where peers come and go.
+func (ls *Links) complain(peer uint16, status wire.Status, what, reason string) {
 	ls.mu.Lock()
 	level := slog.LevelWarn
+	if status == wire.NoNode && ls.moving.Load() {
+		level = slog.LevelDebug
+	}
 	if _, known := ls.all()[peer]; known {
 		if ls.said[peer] == reason {
 			level = slog.LevelDebug

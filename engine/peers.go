@@ -26,6 +26,7 @@ func (ls *Links) SetPeers(peers []Peer) error {
 	if err != nil {
 		return err
 	}
+	ls.moving.Store(true)
 	ls.removeAllBut(links)
 	ls.links.Store(&links)
 	ls.dialAll(added)

@@ -269,6 +269,45 @@ func TestWholeClusterRestarts(t *testing.T) {
 	}
 }
 
+// TestManyMembers: 64 nodes, three of them with a vote, and one lockspace.
+func TestManyMembers(t *testing.T) {
+	const many = 64
+	net, dir := newNetwork(), t.TempDir()
+	slow := func(c *Config) { c.Terms.Lease = 5e9 } // so many share the cores with other tests
+	nodes := []*node{net.node(t, 1, func(c *Config) { founder(dir)(c); slow(c) }).join()}
+	for id := uint16(2); id <= many; id++ {
+		store := ""
+		if id <= 5 {
+			store = filepath.Join(dir, fmt.Sprint(id))
+		}
+		nodes = append(nodes, net.node(t, id, func(c *Config) { joiner(store)(c); slow(c) }))
+	}
+	var all sync.WaitGroup
+	for _, n := range nodes {
+		all.Go(func() {
+			if n.Provider == nil {
+				n.join()
+			}
+			if err := n.Open(t.Context(), "s", nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	var ids []string
+	for id := range many {
+		ids = append(ids, fmt.Sprint(id+1))
+	}
+	view := fmt.Sprintf("s %d: %s", many, strings.Join(ids, " "))
+	for _, n := range nodes {
+		n.awaitView(t, view)
+		n.await(t, "its lease", func() bool { return n.lease > 0 })
+	}
+	if s := nodes[0].State(); len(s.Nodes) != many || len(s.Voters) != 3 {
+		t.Errorf("%d members, %d voters", len(s.Nodes), len(s.Voters))
+	}
+}
+
 // TestWrongCluster: a node that was sent to another cluster does not get in.
 func TestWrongCluster(t *testing.T) {
 	net, dir := newNetwork(), t.TempDir()

@@ -57,13 +57,16 @@ func (f *flusher) run() {
 	lingering := time.NewTimer(linger)
 	defer lingering.Stop()
 	wake := f.wake // nil while lingering
-	for {
+	for ticks := 1; ; {
 		select {
 		case <-f.quit:
 			return
 		case <-tick.C:
 			for _, r := range f.node.allRunners() {
 				r.do((*runner).tick)
+			}
+			if ticks++; ticks%tokensEvery == 0 {
+				f.node.renewTokens()
 			}
 		case <-f.hurry:
 			f.round()

@@ -57,6 +57,7 @@ type Space struct {
 	clocks    tokenClock
 	view      atomic.Pointer[lockspace.View] // nil: none yet
 	opened    chan struct{}                  // closed with the first view
+	renewing  atomic.Bool                    // a view with new tokens has been asked for
 	broken    atomic.Bool                    // nodes disagree about its name or properties: no new locks
 }
 

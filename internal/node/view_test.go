@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -386,4 +387,39 @@ func TestViewsAtOnce(t *testing.T) {
 		hold(t, w.open(2), fmt.Sprint("two ", i), lockspace.EX, lockspace.NewName*uint32(i%2))
 	}
 	hold(t, one, "held", lockspace.EX, 0)
+}
+
+// asked is a provider that notes what it is asked to do.
+type asked struct {
+	cluster.Provider
+	commands chan cluster.Command
+}
+
+func (a asked) Do(_ context.Context, c cluster.Command) error {
+	a.commands <- c
+	return nil
+}
+
+// TestTokensNearTheirEnd: a new view is asked for while there are tokens left.
+func TestTokensNearTheirEnd(t *testing.T) {
+	w := newWorld(t, 1)
+	n, s := w.nodes[1], w.open(1)
+	a := asked{commands: make(chan cluster.Command, 10)}
+	n.provider = a
+	n.renewTokens()
+	if len(a.commands) != 0 {
+		t.Fatalf("asked for %+v", <-a.commands)
+	}
+	for _, r := range s.runners {
+		r.wait(func(r *runner) { r.shard.Note((w.epoch+1)<<40 - tokensLow) })
+	}
+	n.renewTokens()
+	if c := <-a.commands; c.Kind != cluster.NewView || c.Space != "space" {
+		t.Errorf("asked for %+v", c)
+	}
+	w.view()
+	n.renewTokens()
+	if len(a.commands) != 0 {
+		t.Errorf("asked again for %+v", <-a.commands)
+	}
 }

@@ -96,8 +96,14 @@
 //
 // Not guaranteed: that a holder notices at once when its lock is lost. A
 // program that has been stopped, or whose machine has, may go on believing in
-// it; let the resource check the token. Membership is fixed: when a node is
-// gone, requests that need it wait until the whole cluster has restarted.
+// it; let the resource check the token.
+//
+// # Membership
+//
+// With Config.Peers it is fixed: when a node is gone, requests that need it wait until
+// the whole cluster has restarted. With NewCluster and Join the nodes agree on it: what a
+// node held that died, hangs or is cut off is free when its lease has ended, and locks
+// that it has nothing to do with go on meanwhile (Node.Lost, package cluster).
 //
 // # Sessions
 //

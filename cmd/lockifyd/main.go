@@ -62,8 +62,18 @@ When the addresses are open, one line that begins with "ready" goes to the
 standard output; the log goes to the standard error. SIGTERM and SIGINT end the
 node in order within 5 s; a second signal ends it at once.
 
-Membership is fixed: all nodes list each other, and a node that has ended comes
-back only when the whole cluster restarts.
+With peers, membership is fixed: all nodes list each other, and a node that has ended
+comes back only when the whole cluster restarts. With new_cluster on the first start
+of the first node, and join on the others, nodes come and go as they agree:
+
+  id      = 2
+  listen  = "10.0.0.2:7540"
+  join    = ["10.0.0.1:7540"]
+  data    = "/var/lib/lockify"
+
+"ready" then means that the node is a member. A node that loses its membership
+(it was cut off for longer than the lease, or stopped) tells its clients that their
+locks are lost, and joins anew.
 
 Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
 configuration, 128 + signal if a second signal came.`
@@ -76,6 +86,10 @@ const examples = `  # a single node, for a first look
     --clients unix:///tmp/n1.sock --admin 127.0.0.1:7101
   lockifyd --id 2 --listen 127.0.0.1:7002 --peers 1=127.0.0.1:7001 \
     --clients unix:///tmp/n2.sock --admin 127.0.0.1:7102
+
+  # a cluster that agrees on who is in it: the first node, and another one
+  lockifyd --id 1 --new-cluster --data /var/lib/lockify --listen 10.0.0.1:7540
+  lockifyd --id 2 --join 10.0.0.1:7540 --data /var/lib/lockify --listen 10.0.0.2:7540
 
   # look at a configuration without starting anything
   lockifyd --config /etc/lockify/lockifyd.toml --check-config`

@@ -6,11 +6,12 @@ BENCH    ?= .
 COUNT    ?= 1
 SEEDS    ?= 100
 BUDGET   ?= 200s
+OLD      ?= HEAD~1
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim model model-full fuzz bench lint tidy-check clean
+.PHONY: help build demo test race sim model model-full upgrade fuzz bench lint tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,12 @@ model: ## the protocol's models, exhaustively (needs spin and a C compiler)
 
 model-full: ## the same with the large variants
 	@$(GO) run ./models -full
+
+upgrade: ## nodes of the commit OLD=HEAD~1 are replaced one by one, under load
+	@dir=$$(mktemp -d) && trap 'git worktree remove --force $$dir; rm -rf $$dir' EXIT && \
+	git worktree add --quiet --detach $$dir $(OLD) && \
+	(cd $$dir && $(GO) build -o $$dir/lockifyd-old ./cmd/lockifyd) && \
+	LOCKIFY_OLD=$$dir/lockifyd-old $(GO) test -count=1 -run TestUpgradeFrom ./cmd/lockifyd
 
 fuzz: ## each fuzz target for FUZZTIME=10s
 	@grep -l '^func Fuzz' --include='*_test.go' -r . | while read -r file; do \

@@ -179,7 +179,7 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
 		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
-		Compress: n.cfg.Compress, Logger: n.cfg.Logger,
+		Compress: n.cfg.Compress, Features: n.cfg.Features, Logger: n.cfg.Logger,
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 	}
 	if n.cfg.Listen != "" {

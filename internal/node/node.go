@@ -41,8 +41,9 @@ type Config struct {
 	// nodes say about it.
 	Join        func(instance uint64, h cluster.Handler) (cluster.Provider, error)
 	Mail        func(payload []byte)
-	MaxSessions int // clients at the same time; 10000
-	MaxLocks    int // locks of one client; 1<<20
+	Features    uint64 // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
+	MaxSessions int    // clients at the same time; 10000
+	MaxLocks    int    // locks of one client; 1<<20
 	Logger      *slog.Logger
 }
 

@@ -43,6 +43,7 @@ type world struct {
 	epoch uint64
 	nodes map[uint16]*Node
 	props Props
+	olds  map[uint16]bool // nodes that start as an older version, which has no claims
 }
 
 func newWorld(t testing.TB, ids ...uint16) *world {
@@ -56,8 +57,12 @@ func newWorld(t testing.TB, ids ...uint16) *world {
 
 func (w *world) start(id uint16) *Node {
 	w.t.Helper()
+	features := wire.Features
+	if w.olds[id] {
+		features = wire.FeatureCompress
+	}
 	n, err := Start(w.t.Context(), Config{
-		ID: id, Listen: "127.0.0.1:0", Transport: w.net, Shards: 1 + int(id)%2, Logger: slog.New(slog.DiscardHandler),
+		ID: id, Listen: "127.0.0.1:0", Transport: w.net, Shards: 1 + int(id)%2, Features: features, Logger: slog.New(slog.DiscardHandler),
 	}, nil)
 	if err != nil {
 		w.t.Fatal(err)

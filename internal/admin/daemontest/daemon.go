@@ -87,10 +87,16 @@ type Daemon struct {
 // Start runs lockifyd with these arguments until its ready line.
 func Start(t testing.TB, args ...string) *Daemon {
 	t.Helper()
+	return StartProgram(t, Bin("lockifyd"), args...)
+}
+
+// StartProgram is Start for a lockifyd of another version.
+func StartProgram(t testing.TB, program string, args ...string) *Daemon {
+	t.Helper()
 	if race {
 		args = append(args, "--transport", "plain")
 	}
-	d := &Daemon{Process: Run(t, exec.Command(Bin("lockifyd"), args...)), Ready: map[string]string{}}
+	d := &Daemon{Process: Run(t, exec.Command(program, args...)), Ready: map[string]string{}}
 	go func() { // so that a daemon that ends is not waited for
 		<-d.done
 		fmt.Fprintln(d.Out, "ended ready")

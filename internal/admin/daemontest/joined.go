@@ -20,6 +20,12 @@ type Joined struct {
 // length given, and waits until all are members.
 func NewJoined(t testing.TB, n int, lease time.Duration, args ...string) *Joined {
 	t.Helper()
+	return NewJoinedOf(t, Bin("lockifyd"), n, lease, args...)
+}
+
+// NewJoinedOf is NewJoined with a lockifyd of another version. Restart takes ours.
+func NewJoinedOf(t testing.TB, program string, n int, lease time.Duration, args ...string) *Joined {
+	t.Helper()
 	dir, addrs := t.TempDir(), FreeAddrs(t, n)
 	c := &Joined{}
 	for i := range n {
@@ -34,7 +40,7 @@ func NewJoined(t testing.TB, n int, lease time.Duration, args ...string) *Joined
 			own = append(own, "--join", addrs[0])
 		}
 		c.args = append(c.args, append(own, args...))
-		c.Nodes = append(c.Nodes, Start(t, c.args[i]...))
+		c.Nodes = append(c.Nodes, StartProgram(t, program, c.args[i]...))
 	}
 	for _, d := range c.Nodes {
 		d.UntilMembers(t, "all are members and linked", func(m *admin.Members) bool {

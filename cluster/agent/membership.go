@@ -25,6 +25,7 @@ type membership struct {
 	version uint64 // told
 	lease   int64  // told
 	ended   bool
+	said    bool                  // why it is not let in yet
 	leaving bool                  // of its own will: that it is no member any more is what it wants
 	waits   map[uint64]chan error // commands, by number
 }
@@ -92,7 +93,12 @@ func (m *membership) settle() {
 		m.waits[answer.Req] <- answer.Err
 		delete(m.waits, answer.Req)
 	}
-	if phase, why := m.pure.Phase(); phase == cluster.Ended {
+	phase, why := m.pure.Phase()
+	if phase == cluster.Joining && why != nil && !m.said {
+		m.said = true
+		m.a.cfg.Logger.Warn("not let in yet", "reason", why)
+	}
+	if phase == cluster.Ended {
 		m.end(why)
 		last := func() { m.h.Ended(why) }
 		if m.leaving && errors.Is(why, cluster.ErrMember) {

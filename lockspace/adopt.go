@@ -9,7 +9,7 @@ import "github.com/lockify-dlm/lockify/wire"
 // onReject: somebody else is on record. The usual reason is a re-used name
 // whose old master holds nothing any more, so that is asked first.
 func (s *Shard) onReject(hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil || r.state != claimed || (r.life != m.Life || r.claim.num != m.Claim) && !s.errs(AnyAnswer) {
 		s.stats.Ignored++
 		return
@@ -60,7 +60,7 @@ func (r *resource) lockList() wire.LockList {
 
 // adoptionAnswer finds the resource whose adoption m answers.
 func (s *Shard) adoptionAnswer(hash uint64, m *wire.Msg) *resource {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil || r.state != adopting || (r.other != m.Life || r.claim.num != m.Claim) && !s.errs(AnyAnswer) {
 		s.stats.Ignored++
 		return nil
@@ -124,7 +124,7 @@ func (s *Shard) vouch(r *resource, m *wire.Msg) {
 
 // onConflict: the master could not take our locks.
 func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
-	if r := s.names.find(hash, m.Name); r != nil && r.state == remote && r.life == m.Life && m.Claim == 0 {
+	if r := s.find(hash, m.Name); r != nil && r.state == remote && r.life == m.Life && m.Claim == 0 {
 		s.loseHolders(r, false) // another node than that of our orphans is master
 		r.valueOK = false
 		s.startOver(r)
@@ -277,7 +277,7 @@ func (s *Shard) runDeferred(r *resource) {
 // onAdopt is the master's side: take over all of a claimant's locks on the
 // name, or none.
 func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if s.notYet(r, from, m) {
 		return
 	}
@@ -357,7 +357,7 @@ func (r *resource) canAdopt(m *wire.Msg) bool {
 }
 
 func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
-	if rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode || s.locks.find(owner, rec.Lock) != nil {
+	if rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode || s.lock(owner, rec.Lock) != nil {
 		s.stats.Ignored++
 		return
 	}

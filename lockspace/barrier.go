@@ -132,33 +132,31 @@ func (s *Shard) tellAll(t wire.Type) {
 // that was still under way: so DONE waits for the SENT of that view, or a later
 // one, of all members of both. SENT waits for nothing, so that there is no
 // circle.
+//
+// When all have said DONE, this node can answer for all names of which it is the
+// directory.
 func (s *Shard) progress() {
-	if !s.recovering {
-		return
-	}
 	epoch := s.view.Epoch
-	if s.told < epoch && s.heardAll(s.prev, sentOf) {
-		s.rebuildTo(s.prev)
-		s.told = epoch
-		s.tellAll(wire.Done)
-	}
-	if s.told == epoch && s.heardAll(epoch, doneOf) {
-		s.openAll()
+	switch {
+	case !s.recovering || s.Working():
+	case s.told < epoch && s.heardAll(s.prev, sentOf):
+		if s.rebuilt >= s.prev {
+			s.done()
+			return
+		}
+		s.rebuilt = s.prev
+		s.begin(rebuildingOld)
+	case s.told == epoch && s.heardAll(epoch, doneOf):
+		s.rebuilt = epoch
+		s.begin(rebuildingNew)
 	}
 }
 
-// openAll ends the recovery: this node answers for all names of which it is
-// the directory.
-func (s *Shard) openAll() {
-	s.rebuildTo(s.view.Epoch)
-	s.recovering = false
-	s.trustAll()
-	list := s.recs
-	s.recs = nil
-	for _, r := range list {
-		s.openName(r)
-	}
-	s.tellAll(wire.Open)
+// done says DONE.
+func (s *Shard) done() {
+	s.told = s.view.Epoch
+	s.tellAll(wire.Done)
+	s.progress()
 }
 
 // trustAll notes the slots that this node is the directory of.

@@ -9,10 +9,10 @@ import (
 
 // onRangeOp is a request of another node's handle.
 func (s *Shard) onRangeOp(owner uint64, hash uint64, m *wire.Msg) {
-	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+	if s.recovering && s.notYet(s.find(hash, m.Name), owner, m) {
 		return
 	}
-	l := s.locks.find(owner, m.Lock)
+	l := s.lock(owner, m.Lock)
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() ||
 		l.granted == NoMode || m.Ranges.Len() != 1 || m.Ranges.At(0).Owner == 0 {
 		s.stats.Ignored++
@@ -42,10 +42,10 @@ func (s *Shard) onRangeOp(owner uint64, hash uint64, m *wire.Msg) {
 
 // onRangeCancel withdraws a request that waits here.
 func (s *Shard) onRangeCancel(owner uint64, hash uint64, m *wire.Msg) {
-	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+	if s.recovering && s.notYet(s.find(hash, m.Name), owner, m) {
 		return
 	}
-	l := s.locks.find(owner, m.Lock)
+	l := s.lock(owner, m.Lock)
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || l.res.bytes == nil || !l.res.mastered() {
 		s.stats.Ignored++
 		return
@@ -174,7 +174,7 @@ func (s *Shard) bytesDone(r *resource, w *byterange.Request, o *ByteOutcome, gat
 	if w.Owner.Node == s.cfg.Self {
 		s.endByteWait(w)
 		o.Hops = w.Hops
-		if l := s.locks.find(s.cfg.Self, w.Owner.Handle); l != nil {
+		if l := s.lock(s.cfg.Self, w.Owner.Handle); l != nil {
 			s.host.Bytes(l.user, s.handle(l), w.Tag, o)
 		}
 		return

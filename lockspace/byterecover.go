@@ -96,7 +96,7 @@ func (s *Shard) orphanBytes(r *resource) {
 // onRangeReg keeps the ranges of another node's handle on an orphaned name
 // until the name is rebuilt.
 func (s *Shard) onRangeReg(from uint64, hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil || r.rec == nil || r.rec.life != m.Life || s.keptBytes+m.Ranges.Len() > keptMax {
 		s.stats.Ignored++
 		return
@@ -109,7 +109,7 @@ func (s *Shard) onRangeReg(from uint64, hash uint64, m *wire.Msg) {
 func (s *Shard) rebuildBytes(r *resource, reports []earlyMsg) {
 	for i := range reports {
 		e := &reports[i]
-		l := s.locks.find(e.from, e.msg.Lock)
+		l := s.lock(e.from, e.msg.Lock)
 		if l == nil || l.res != r {
 			s.stats.Ignored++
 			continue

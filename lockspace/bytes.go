@@ -211,7 +211,7 @@ func (s *Shard) resumeBytes(r *resource) {
 
 // onRangeDone is the master's answer to a request of ours.
 func (s *Shard) onRangeDone(hash uint64, m *wire.Msg) {
-	l := s.locks.find(s.cfg.Self, m.Lock)
+	l := s.lock(s.cfg.Self, m.Lock)
 	if l == nil || l.res.hash != hash || l.res.bytes == nil || l.res.state != remote || l.res.life != m.Life {
 		s.stats.Ignored++
 		return

@@ -103,7 +103,7 @@ func (s *Shard) notify(c *claim) {
 // claimHere decides on a claim of this node as the directory that it has
 // become.
 func (s *Shard) claimHere(r *resource) {
-	if s.recovering && s.mustWait(r) {
+	if s.mustWait(r) {
 		s.record(r) // openName comes back to it
 		return
 	}
@@ -210,7 +210,7 @@ func (s *Shard) resendClaims() {
 }
 
 func (s *Shard) onConfirm(hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	switch {
 	case r != nil && r.state == claimed && (r.life == m.Life || s.errs(AnyAnswer)):
 		s.confirm(r)

@@ -205,8 +205,14 @@ func (n *node) resource(name string) *resource {
 	return n.shardOf(name).names.find(Hash([]byte(name)), []byte(name))
 }
 
-// after lets the other shards of a node see that claims have closed.
+// after finishes what a view has brought, and lets the other shards of a node see
+// that claims have closed.
 func (n *node) after(closed uint64) {
+	for _, s := range n.shards {
+		for s.Working() {
+			s.Work(n.now(), 1)
+		}
+	}
 	for closed != n.closed {
 		closed = n.closed
 		for _, s := range n.shards {

@@ -267,7 +267,7 @@ func (s *Shard) endDeadlocked(path wire.Path) {
 		s.endDeadlockedBytes(path)
 		return
 	}
-	l := s.locks.find(e.Waiter.Instance, e.Waiter.Lock)
+	l := s.lock(e.Waiter.Instance, e.Waiter.Lock)
 	if l == nil || l.op != e.Waiter.Op || l.wanted == NoMode || !l.res.mastered() {
 		s.stats.Ignored++
 		return

@@ -184,7 +184,7 @@ func (s *Shard) notMaster(r *resource, to uint16, m *wire.Msg) {
 // onRequest is a new lock of another node, sent by it or forwarded by the
 // directory.
 func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if s.notYet(r, owner, m) {
 		return
 	}
@@ -192,7 +192,7 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 		s.notMaster(r, wire.NodeOf(owner), m)
 		return
 	}
-	if l := s.locks.find(owner, m.Lock); l != nil {
+	if l := s.lock(owner, m.Lock); l != nil {
 		s.askedAgain(r, l, m)
 		return
 	}
@@ -238,14 +238,14 @@ func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
 
 // onCopy is an operation on the copy of another node's lock.
 func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
-	if s.recovering && s.notYet(s.names.find(hash, m.Name), owner, m) {
+	if s.recovering && s.notYet(s.find(hash, m.Name), owner, m) {
 		return
 	}
-	l := s.locks.find(owner, m.Lock)
+	l := s.lock(owner, m.Lock)
 	if s.off(NoLockIDs) && m.Type == wire.Unlock {
 		l = s.anyOf(owner, hash, m)
 	}
-	if l == nil && s.keptBehind(s.names.find(hash, m.Name), owner, m) {
+	if l == nil && s.keptBehind(s.find(hash, m.Name), owner, m) {
 		return
 	}
 	if l == nil || l.res.hash != hash || !s.sameLife(l.res.life, m.Life) || !l.res.mastered() {
@@ -291,7 +291,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 // anyOf finds some lock of owner on the name: what UNLOCK without lock ids
 // would hit.
 func (s *Shard) anyOf(owner uint64, hash uint64, m *wire.Msg) *Lock {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil {
 		return nil
 	}
@@ -315,7 +315,7 @@ func valueOf(m *wire.Msg) []byte {
 
 // onYou: the directory has made us master.
 func (s *Shard) onYou(hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil || r.state != lookup || r.carrier.id != m.Lock || r.carrier.op != m.Op {
 		s.stats.Ignored++
 		return
@@ -374,7 +374,7 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 		s.onNotMaster(hash, m)
 		return
 	}
-	l := s.locks.find(s.cfg.Self, m.Lock)
+	l := s.lock(s.cfg.Self, m.Lock)
 	if l == nil || l.res.hash != hash || l.res.mastered() {
 		s.stats.Ignored++
 		return
@@ -427,7 +427,7 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 // onNotMaster: who we took for the master is not. Ask the directory, and tell
 // it which life is gone.
 func (s *Shard) onNotMaster(hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	switch {
 	case r == nil:
 		s.stats.Ignored++
@@ -465,7 +465,7 @@ func (s *Shard) dropCarrier(r *resource, l *Lock) {
 // lookupAgain turns a stale cached copy back into a LOOKUP. Nothing can be
 // granted under it: a master does not go while it has locks.
 func (s *Shard) lookupAgain(r *resource, m *wire.Msg) {
-	l := s.locks.find(s.cfg.Self, m.Lock)
+	l := s.lock(s.cfg.Self, m.Lock)
 	if l == nil || l.res != r || l.wanted == NoMode || l.op != m.Op {
 		s.stats.Ignored++
 		return

@@ -141,7 +141,7 @@ func (s *Shard) onRemove(from uint64, hash uint64, m *wire.Msg) {
 	if s.passOn(from, hash, m) {
 		return
 	}
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if r == nil || !s.sameLife(r.dirLife, m.Life) || s.errs(KeepEntry) {
 		s.stats.Ignored++
 		return

@@ -17,7 +17,7 @@
 //
 // A Shard does no I/O, starts no goroutine, reads no clock and takes no lock.
 // It is entered by one caller at a time (Lock, Convert, Unlock, Cancel, Bytes,
-// Delegate, Return, Deliver, Tick, Release, Leave, Inspect, Stats) and answers through
+// Delegate, Return, Deliver, Tick, Release, Install, Work, Leave, Inspect, Stats) and answers through
 // its Host before it returns. Whoever runs it owes it:
 //
 //  1. one caller at a time, with a memory barrier between callers;
@@ -26,7 +26,8 @@
 //  3. a clock that does not run backwards, in ns;
 //  4. Tick every few ms unless Quiet, and Release when the claims of another
 //     shard have closed and this one holds messages back;
-//  5. a Common that all shards of all lockspaces of the node share, because
+//  5. Work while it is Working;
+//  6. a Common that all shards of all lockspaces of the node share, because
 //     the release fence and the token clock are the node's.
 //
 // # Files
@@ -46,6 +47,7 @@
 //	retire.go     removal of a name by the word of who deletes what it stands for
 //	token.go      fencing tokens and their clock
 //	install.go    a change of the view: install, purge, registration
+//	work.go       how that is cut into pieces
 //	entrust.go recover.go  names whose master or directory node is gone
 //	barrier.go    who has told what in a view
 //	epoch.go      messages of other views

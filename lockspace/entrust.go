@@ -118,7 +118,7 @@ func (s *Shard) report(r *resource, life wire.Life, before map[uint64]*wire.Msg)
 	for h := r.held; h != nil; h = h.resNext { // those that are gone here: in a fixed order
 		for i := range h.msgs {
 			u := &h.msgs[i]
-			if before[u.Lock] == u && u.Type != wire.Request && u.Type != wire.Cancel && s.locks.find(s.cfg.Self, u.Lock) == nil {
+			if before[u.Lock] == u && u.Type != wire.Request && u.Type != wire.Cancel && s.lock(s.cfg.Self, u.Lock) == nil {
 				m.Token = max(m.Token, u.Token)
 				add(wire.LockRec{Lock: u.Lock, Op: u.Op - 1, Granted: u.Since, Wanted: wire.NoMode})
 			}
@@ -188,7 +188,7 @@ func (s *Shard) settleHeld(r *resource) {
 // putOff lets a conversion that the dead master has not seen wait until this node is
 // master.
 func (s *Shard) putOff(r *resource, m *wire.Msg) {
-	if l := s.locks.find(s.cfg.Self, m.Lock); l != nil && l.queue == &r.convert {
+	if l := s.lock(s.cfg.Self, m.Lock); l != nil && l.queue == &r.convert {
 		l.setValue(valueOf(m))
 		l.moveTo(&r.granted)
 		r.deferred = append(r.deferred, l)

@@ -26,7 +26,7 @@ func (s *Shard) Fence(now int64) {
 	s.names, s.locks = resTable{}, lockTable{}
 	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
-	s.kept, s.keptBytes, s.recovering = 0, 0, false
+	s.kept, s.keptBytes, s.recovering, s.work = 0, 0, false, work{}
 	for _, lock := range s.retirements() {
 		t := s.retires[lock]
 		if o, ok := t.user.(renamed); ok {

@@ -126,7 +126,7 @@ func (s *Shard) keepLookup(from uint64, hash uint64, m *wire.Msg) bool {
 	if k == nil || !k.leaving() || s.off(AnswerLeaving) {
 		return false
 	}
-	if r := s.names.find(hash, m.Name); r != nil {
+	if r := s.find(hash, m.Name); r != nil {
 		if e := r.dirLife; !e.IsZero() && e.Instance != from && !s.sameLife(e, m.Other) {
 			return false
 		}

@@ -54,6 +54,10 @@ func (s *Shard) reused(r *resource) {
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
 	for r := s.idle.head; r != nil && s.now-r.idleSince >= s.cfg.IdleAfter; r = s.idle.head {
+		if r.turn != s.turn {
+			s.touch(r) // which may end its being idle
+			continue
+		}
 		if s.registering(r) {
 			return // with all behind it; it is not for long
 		}

@@ -103,6 +103,7 @@ type ResourceState struct {
 	Role      string    // as in ResourceInfo
 	Life      wire.Life // the master's, or the one proposed
 	Entry     wire.Life // directory entry; zero: absent
+	Due       bool      // it is as in the view before: see Shard.Work
 	Held      int       // messages about the name that wait for the fence
 	Early     int       // messages kept until a LOOKUP is answered
 	Deferred  int       // operations kept until an adoption is answered
@@ -139,6 +140,7 @@ func (s *Shard) State(st *ResourceState, hash uint64, name []byte) bool {
 		return false
 	}
 	st.Role, st.Life, st.Entry = r.state.String(), r.life, r.dirLife
+	st.Due = r.turn != s.turn
 	st.Early, st.Deferred = len(r.early), len(r.deferred)
 	st.Value, st.ValueOK = r.value, r.valueOK
 	for h := r.held; h != nil; h = h.resNext {

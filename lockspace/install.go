@@ -22,8 +22,9 @@ func (s *Shard) Recovering() bool { return s.recovering }
 // node that is not a member of one that it is given fences itself. The first
 // one of a shard that was made without a view lets it take part. What is left
 // of the members that are gone is purged, their names are rebuilt, and names
-// whose directory node has changed are registered there; the rest goes on. v is
-// kept and must not change.
+// whose directory node has changed are registered there; the rest goes on. Most of that
+// is left to Work, which must have ended for the view before. v is kept and must not
+// change.
 func (s *Shard) Install(now int64, v *View) {
 	s.now = now
 	switch {
@@ -43,29 +44,12 @@ func (s *Shard) Install(now int64, v *View) {
 	s.endDelegations()
 	s.frozen = true
 	s.dropRetirements()
-	for _, r := range s.names.all() {
-		s.carryOver(old, r)
-	}
 	s.frozen = false
-	s.feed()
 	s.askAgainForRanges()
+	s.startCarrying(old)
 	s.releaseHeld()
-	if s.progress(); s.told < v.Epoch {
-		s.tellAll(wire.Sent)
-	}
 	s.deliverFutures()
 	s.finish()
-}
-
-// all lists the resources, so that they can be freed in a walk.
-func (t *resTable) all() []*resource {
-	list := make([]*resource, 0, t.n)
-	for _, slot := range t.slots {
-		if slot.r != nil {
-			list = append(list, slot.r)
-		}
-	}
-	return list
 }
 
 // carryOver takes one name from the old view into the present one.
@@ -174,7 +158,7 @@ func (s *Shard) startOver(r *resource) {
 
 // unmastered says that this node knows that r has no master.
 func (s *Shard) unmastered(r *resource) bool {
-	return s.dirOf(r) == s.self && r.dirLife.IsZero() && !(s.recovering && s.mustWait(r))
+	return s.dirOf(r) == s.self && r.dirLife.IsZero() && !s.mustWait(r)
 }
 
 // sweepHeld takes back from the outbox what would mean something else in this

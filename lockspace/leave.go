@@ -23,6 +23,9 @@ func (s *Shard) Leave(now int64) (left int) {
 	if s.fenced {
 		return 0
 	}
+	for s.Working() {
+		s.workOn(s.names.n)
+	}
 	s.purge(0)
 	s.returnRanges()
 	for r := s.idle.head; r != nil; {

@@ -92,7 +92,7 @@ func (s *Shard) takeOver(q *Request) (uint64, Status) {
 // is being withdrawn still, or somebody else is taking it over.
 func (s *Shard) findOrphan(q *Request) (*Lock, Status) {
 	st := wire.NoOrphan
-	r := s.names.find(q.Hash, q.Name)
+	r := s.find(q.Hash, q.Name)
 	if r == nil || len(s.orphans) == 0 {
 		return nil, st
 	}
@@ -147,7 +147,7 @@ func (s *Shard) purge(owner uint64) {
 	}
 	slices.Sort(ids) // runs are reproducible
 	for _, id := range ids {
-		if l := s.locks.find(s.cfg.Self, id); !l.takenOver() {
+		if l := s.lock(s.cfg.Self, id); l != nil && !l.takenOver() {
 			s.forceUnlock(l, 0, nil)
 		}
 	}
@@ -168,6 +168,16 @@ func (s *Shard) SendPurge(now int64, node uint16, owner uint64) Status {
 // own finds a lock of this node by the id that its user knows. A lock that is
 // on its way out is not his any more, and an orphan is nobody's.
 func (s *Shard) own(id uint64) *Lock {
+	l := s.called(id)
+	if l != nil && l.res.turn != s.turn {
+		s.touch(l.res)
+		l = s.called(id)
+	}
+	return l
+}
+
+// called is own, for a look only.
+func (s *Shard) called(id uint64) *Lock {
 	l := s.locks.find(s.cfg.Self, id)
 	switch {
 	case l == nil:
@@ -184,7 +194,7 @@ func (s *Shard) own(id uint64) *Lock {
 // User gives the user of a lock of this node; ok is false where there is no
 // such lock, or nobody has it.
 func (s *Shard) User(id uint64) (user any, ok bool) {
-	l := s.own(id)
+	l := s.called(id)
 	if l == nil {
 		return nil, false
 	}

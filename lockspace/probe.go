@@ -16,6 +16,8 @@ type blocker struct {
 func (s *Shard) chase(w *waiter, round uint32, path wire.Path) {
 	l, r := w.lock, w.lock.res
 	switch {
+	case r.turn != s.turn: // not carried over; later
+		s.stats.ProbesDropped++
 	case r.mastered() && w.bytes != nil:
 		s.extendBytes(r, w.bytes, round, path)
 	case r.mastered():
@@ -46,8 +48,8 @@ func (s *Shard) probe(to uint16, m *wire.Msg) {
 // onProbe is the master's side.
 func (s *Shard) onProbe(from, hash uint64, m *wire.Msg) {
 	s.replenish()
-	r := s.names.find(hash, m.Name)
-	l := s.locks.find(from, m.Lock)
+	r := s.find(hash, m.Name)
+	l := s.lock(from, m.Lock)
 	if r == nil || l == nil || l.res != r || !r.mastered() || r.life != m.Life || m.Req == 0 && l.op != m.Op {
 		s.stats.Ignored++
 		return
@@ -276,7 +278,7 @@ func (s *Shard) onVerify(m *wire.Msg) {
 	}
 }
 
-func (s *Shard) ofName(e *wire.Edge) *resource { return s.names.find(Hash(e.Name), e.Name) }
+func (s *Shard) ofName(e *wire.Edge) *resource { return s.find(Hash(e.Name), e.Name) }
 
 // ofEdge gives the resource that e is of, if it is mastered by this shard and
 // in the same life.
@@ -324,7 +326,7 @@ func (s *Shard) has(r *resource, e *wire.Edge) bool {
 	if e.Bytes {
 		return r.bytes != nil && r.bytes.Covers(byteHolder(b))
 	}
-	l := s.locks.find(b.Instance, b.Lock)
+	l := s.lock(b.Instance, b.Lock)
 	if l == nil || l.res != r || l.dying {
 		return false
 	}
@@ -339,8 +341,8 @@ func (s *Shard) stands(r *resource, e *wire.Edge) bool {
 	if e.Bytes {
 		return s.bytesStand(r, e)
 	}
-	l := s.locks.find(e.Waiter.Instance, e.Waiter.Lock)
-	o := s.locks.find(e.Blocker.Instance, e.Blocker.Lock)
+	l := s.lock(e.Waiter.Instance, e.Waiter.Lock)
+	o := s.lock(e.Blocker.Instance, e.Blocker.Lock)
 	if l == nil || o == nil || l.res != r || o.res != r || l.op != e.Waiter.Op || o.op != e.Blocker.Op {
 		return false
 	}

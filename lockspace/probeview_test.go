@@ -165,6 +165,7 @@ func TestProbeEpochs(t *testing.T) {
 				t.Errorf("%+v: %d kept, %d victims", tc, len(s.futures), len(deadlocked(asked)))
 			}
 			s.Install(c.node(tc.lags).now(), v)
+			c.node(tc.lags).after(c.node(tc.lags).closed)
 			c.settle()
 		}
 		if d := deadlocked(asked); len(d) != 1 {

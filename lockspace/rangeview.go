@@ -38,7 +38,8 @@ func (s *Shard) endDelegations() {
 	}
 }
 
-// askAgainForRanges follows when names have been carried over.
+// askAgainForRanges follows. The directory node, which waits for what this node
+// registers, has it all before it gives a range away.
 func (s *Shard) askAgainForRanges() {
 	for _, key := range slices.Sorted(maps.Keys(s.ranges)) {
 		if k := s.ranges[key]; k.state == asking {

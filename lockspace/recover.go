@@ -18,6 +18,7 @@ type recovery struct {
 	life    wire.Life  // orphans have been entrusted to this node under this life
 	reports []earlyMsg // REG with the locks of other nodes on the dead master
 	bytes   []earlyMsg // RANGE_REG of their byte ranges
+	open    bool       // what was asked is being answered
 }
 
 // keptMax bounds the messages that a shard keeps until a recovery ends. Nodes
@@ -45,14 +46,22 @@ func (s *Shard) record(r *resource) *recovery {
 
 // mustWait says that this node, the directory of r, cannot answer yet: it has
 // not been that long enough to know all masters, or r's master is gone.
-func (s *Shard) mustWait(r *resource) bool { return r.rec != nil || !s.trusts(r) }
+func (s *Shard) mustWait(r *resource) bool {
+	switch {
+	case !s.recovering:
+		return false
+	case s.work.phase == opening:
+		return r.rec != nil && !r.rec.open
+	}
+	return r.rec != nil || !s.trusts(r)
+}
 
 // mustWaitFree is mustWait for a request, which may have this node say that the name is
 // free. Not before all have told of their claims, even if this node knows all masters:
 // one who has claimed it may have let go of its parent by the mere omission to register
 // that. (Claims are notified again before DONE.)
 func (s *Shard) mustWaitFree(r *resource) bool {
-	return s.mustWait(r) || r.dirLife.IsZero() && !s.off(TrustFree)
+	return s.mustWait(r) || s.recovering && s.work.phase != opening && r.dirLife.IsZero() && !s.off(TrustFree)
 }
 
 // keepAsked keeps a LOOKUP or NOTIFY until this node may answer it.
@@ -61,7 +70,7 @@ func (s *Shard) keepAsked(r *resource, from uint64, m *wire.Msg, rule Rules) boo
 	if m.Type == wire.Lookup {
 		wait = s.mustWaitFree
 	}
-	if !s.recovering || !wait(r) || s.off(rule) {
+	if !wait(r) || s.off(rule) {
 		return false
 	}
 	s.keepMsg(&s.record(r).asked, r, from, m)
@@ -114,20 +123,6 @@ func (s *Shard) onReport(from uint64, hash uint64, m *wire.Msg) {
 		rec.life = m.Life
 	}
 	s.keepMsg(&rec.reports, r, from, m)
-}
-
-// rebuildTo makes this node master of the orphaned names entrusted to it in
-// views up to epoch: all who had locks there have said so.
-func (s *Shard) rebuildTo(epoch uint64) {
-	if epoch <= s.rebuilt {
-		return
-	}
-	s.rebuilt = epoch
-	for _, r := range s.recs {
-		if life := r.rec.life; !life.IsZero() && life.Counter&^rebuildBit <= epoch {
-			s.rebuild(r)
-		}
-	}
 }
 
 // rebuild makes the queues of an orphaned name anew from what its holders
@@ -213,7 +208,7 @@ func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
 	}
 	for i := range m.Locks.Len() {
 		rec := m.Locks.At(i)
-		if s.locks.find(e.from, rec.Lock) != nil || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
+		if s.lock(e.from, rec.Lock) != nil || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
 			s.stats.Ignored++
 			continue
 		}
@@ -296,6 +291,7 @@ func (s *Shard) refuseOrphans(r *resource, life wire.Life, reports []earlyMsg) {
 // registered; then claims, this node's own first; then requests.
 func (s *Shard) openName(r *resource) {
 	rec := r.rec // stays until the end, so that r does
+	rec.open = true
 	s.kept -= len(rec.asked)
 	if r.state == claimed && s.dirOf(r) == s.self {
 		s.claimHere(r)

@@ -91,7 +91,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 func (s *Shard) startUnused(r *resource, l *Lock) {
 	dir := s.dirOf(r)
 	switch {
-	case dir == s.self && s.recovering && s.mustWaitFree(r):
+	case dir == s.self && s.mustWaitFree(r):
 		s.record(r)
 		r.state = rebuilding
 		r.waiting.push(l)
@@ -475,7 +475,7 @@ func (s *Shard) unlockDoomed() {
 	for len(s.doomed) > 0 {
 		id := s.doomed[len(s.doomed)-1]
 		s.doomed = s.doomed[:len(s.doomed)-1]
-		if l := s.locks.find(s.cfg.Self, id); l != nil {
+		if l := s.lock(s.cfg.Self, id); l != nil {
 			w := s.wills[id]
 			s.unlock(l, w.flags, w.value)
 		}

@@ -52,6 +52,7 @@ type resource struct {
 	valueOK    bool // remote: it is known here, and no other node can have written since
 	unordered  bool // some request in waiting may be granted past others
 	state      state
+	turn       uint8  // Shard.turn when it was last carried over
 	ackDue     bool   // the REG for ack has been sent; OPEN tells when it is known there
 	ack        uint16 // mastered: the directory node that knows it
 	nameLen    uint8

@@ -200,7 +200,7 @@ func (s *Shard) onRetire(hash uint64, m *wire.Msg) {
 			return
 		}
 	}
-	if r := s.names.find(hash, m.Name); r != nil && s.sameLife(r.dirLife, m.Life) {
+	if r := s.find(hash, m.Name); r != nil && s.sameLife(r.dirLife, m.Life) {
 		r.dirLife = wire.Life{}
 		s.release(r)
 	}
@@ -290,7 +290,7 @@ func (s *Shard) retirements() []uint64 {
 // retireAdopted is the master's part for a name whose deleter it has adopted. Its
 // own locks may have come and gone since. That would need a fence.
 func (s *Shard) retireAdopted(from, hash uint64, m *wire.Msg) {
-	r := s.names.find(hash, m.Name)
+	r := s.find(hash, m.Name)
 	if !s.serves(r, m.Life) || s.common.ClosedTo() < s.common.LastClaim() {
 		s.sendBare(wire.NodeOf(from), &wire.Msg{
 			Type: wire.Retired, Name: m.Name, Life: m.Life, Lock: m.Lock, Status: wire.Cancelled,

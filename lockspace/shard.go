@@ -82,8 +82,10 @@ type Shard struct {
 	kept       int  // messages in recs
 	recovering bool // not all have told what they must in this view
 	fenced     bool
-	late       bool // the message being delivered is of an earlier view
-	frozen     bool // a view is being installed: nothing leaves the outbox
+	late       bool  // the message being delivered is of an earlier view
+	frozen     bool  // a view is being installed: nothing leaves the outbox
+	work       work  // what a view has brought and is not done yet
+	turn       uint8 // changes with each view; names with another one are still to be carried over
 
 	claims     claimList
 	answeredAt int64 // when a claim was last closed
@@ -184,7 +186,7 @@ func (s *Shard) errs(m Mistakes) bool { return s.cfg.Mistakes&m != 0 }
 
 // resource finds a name or makes room for it.
 func (s *Shard) resource(hash uint64, name []byte) *resource {
-	if r := s.names.find(hash, name); r != nil {
+	if r := s.find(hash, name); r != nil {
 		return r
 	}
 	r := s.freeRes
@@ -196,7 +198,7 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 	} else {
 		r = &resource{}
 	}
-	r.hash = hash
+	r.hash, r.turn = hash, s.turn
 	r.setName(name)
 	s.names.insert(r)
 	return r

@@ -76,6 +76,17 @@ func (t *resTable) grow() {
 	}
 }
 
+// all lists the resources, so that they can be freed in a walk.
+func (t *resTable) all() []*resource {
+	list := make([]*resource, 0, t.n)
+	for _, slot := range t.slots {
+		if slot.r != nil {
+			list = append(list, slot.r)
+		}
+	}
+	return list
+}
+
 // lockTable finds locks by owner and id. Chains run through the locks
 // themselves: a new lock is never looked for first.
 type lockTable struct {

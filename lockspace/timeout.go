@@ -109,7 +109,10 @@ func (s *Shard) stopTimer(l *Lock) {
 // expire withdraws what has waited for too long.
 func (s *Shard) expire() {
 	for len(s.timers) > 0 && s.timers[0].at <= s.now {
-		l := s.locks.find(s.cfg.Self, s.timers[0].id)
+		l := s.lock(s.cfg.Self, s.timers[0].id)
+		if l == nil {
+			continue // with the view
+		}
 		s.stopTimer(l)
 		if l.withdrawn() {
 			continue // that came first

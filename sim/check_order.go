@@ -80,7 +80,7 @@ func (c *order) end(known bool) {
 	if c.last = c.after.Role; !masters(&c.after) {
 		return
 	}
-	if known {
+	if known && !c.before.Due { // else the step has done what the view does, too
 		c.ofDying(n)
 		c.r.evals[inOrder]++
 		c.compare(n, nm)

@@ -21,13 +21,17 @@ func (r *run) rest() {
 	}
 }
 
-// deliverAll delivers all messages, and what they cause.
+// deliverAll delivers all messages, and what they cause, until no node has anything to do.
 func (r *run) deliverAll() {
-	for i := 0; r.busy() && r.failed == nil; i++ {
-		if i == maxDeliveries {
+	for i := 0; r.failed == nil; i++ {
+		switch {
+		case i == maxDeliveries:
 			r.fail(inWork, nil, "messages without end")
+		case r.busy():
+			r.arrival()
+		case !r.workAll():
+			return
 		}
-		r.arrival()
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	timerLink                     // a link is mended, unless it was cut again
 	timerFence                    // the lease of a node that is cut off ends
 	timerInstall                  // a node installs a view
+	timerWork                     // and goes on with what that has brought
 	timerScript                   // the next operation of a recorded run
 )
 

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -205,6 +207,11 @@ func (r *run) installNext(n *node) bool {
 	n.due = n.due[1:]
 	r.tracef(nil, "node %d installs view %d", n.id, v.Epoch)
 	closed := n.closed
+	for _, s := range n.shards { // all, before the node's token clock is that of the next view
+		for s.Working() {
+			s.Work(n.now(), 1)
+		}
+	}
 	for k, s := range n.shards {
 		n.views[k] = v
 		s.Install(n.now(), v)
@@ -214,6 +221,35 @@ func (r *run) installNext(n *node) bool {
 		r.touch(nm)
 	}
 	return true
+}
+
+// workOn lets a node's shards do a piece of what a view has brought; after comes back
+// to it.
+func (r *run) workOn(n *node) bool {
+	n.working = false
+	if n.down {
+		return false
+	}
+	closed := n.closed
+	for _, s := range n.shards {
+		if s.Working() {
+			s.Work(n.now(), 1+r.fate.IntN(4))
+		}
+	}
+	n.after(closed)
+	r.touchAll()
+	return true
+}
+
+// workAll is workOn for all nodes, and says whether there was anything to do.
+func (r *run) workAll() (any bool) {
+	for _, n := range r.nodes {
+		if !n.down && slices.ContainsFunc(n.shards, (*lockspace.Shard).Working) && r.workOn(n) {
+			r.stepped()
+			any = true
+		}
+	}
+	return any
 }
 
 // settle ends what is going on with the membership.

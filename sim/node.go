@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -16,6 +18,7 @@ type node struct {
 	views     []*lockspace.View // by shard: in force, nil: none
 	due       []*lockspace.View // decided, not installed
 	down      bool
+	working   bool    // a timerWork is set
 	fenceAt   int64   // it is cut off: when its lease runs out, by its clock; else 0
 	live      []*lock // what its programs hold or want
 	clients   []*client
@@ -56,8 +59,13 @@ func (n *node) start(view *lockspace.View) error {
 	return nil
 }
 
-// after lets the other shards of a node see that claims have closed.
+// after lets the other shards of a node see that claims have closed, and has those that
+// have something to do for a view come to it.
 func (n *node) after(closed uint64) {
+	if !n.working && slices.ContainsFunc(n.shards, (*lockspace.Shard).Working) {
+		n.working = true
+		n.r.timer0(timerWork, int(n.id)-1, n.r.expo(n.r.fate, ms/4))
+	}
 	for closed != n.closed {
 		closed = n.closed
 		for _, s := range n.shards {

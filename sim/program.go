@@ -104,6 +104,9 @@ func (r *run) do(a *action) bool {
 	} else if l == nil || l.gone || l.n != n || (o.on == onIdle) != l.idle() {
 		return false
 	}
+	if l != nil && !l.idle() && r.isDue(l) {
+		return false // what it is to end may end, or be granted, in the same step
+	}
 	if r.recording && !r.ending {
 		r.recorded = append(r.recorded, *a)
 	}
@@ -111,6 +114,12 @@ func (r *run) do(a *action) bool {
 	r.mixIn(uint64(a.op)<<48 | uint64(a.node)<<40 | uint64(a.lock))
 	o.do(r, n, l, a)
 	return true
+}
+
+// isDue says that the name of l is on its node as it was in the view before.
+func (r *run) isDue(l *lock) bool {
+	l.n.shardOf(l.name).State(&r.dueState, l.name.hash, l.name.bytes)
+	return r.dueState.Due
 }
 
 func (r *run) lockOf(num int) *lock {

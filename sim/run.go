@@ -73,6 +73,7 @@ type run struct {
 	p   *Profile
 	flaw
 	wire         bool // messages are encoded
+	dueState     lockspace.ResourceState
 	shards       int
 	valueLen     int
 	driftAllowed int64

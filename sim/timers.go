@@ -75,6 +75,8 @@ func (r *run) timer(e *event) (happened bool) {
 		return r.leaseEnds(r.nodes[i])
 	case timerInstall:
 		return r.installNext(r.nodes[i])
+	case timerWork:
+		return r.workOn(r.nodes[i])
 	case timerScript:
 		a := r.cfg.script[i]
 		return r.do(&a)

@@ -59,7 +59,8 @@ type Node struct {
 	flusher   *flusher
 	base      time.Time
 	listeners []engine.Listener
-	spins     int // tries to enter a busy shard before the work goes to its inbox
+	spins     int           // tries to enter a busy shard before the work goes to its inbox
+	workers   chan struct{} // full while that many work on what views have brought
 
 	installs sync.Mutex    // held while views are installed; before mu
 	epoch    atomic.Uint64 // the highest number of a view in force, 0: none yet
@@ -106,6 +107,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile
 		n.spins = maxSpins
 	}
+	n.workers = make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
 	n.lease.Store(math.MaxInt64)

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -20,6 +22,7 @@ import (
 //	recover-ms  until all names can be locked again
 //	pause-*-ms  of programs that lock and unlock names which have to do with live
 //	            nodes only: the longest time that one operation took, over the programs
+//	cpu-ms      of the processors used by all five, and by the programs
 //	quiet-ms    the same, maximum, without a recovery
 func BenchmarkRecovery(b *testing.B) {
 	for _, c := range []struct {
@@ -205,6 +208,15 @@ func (w *world) recovered() {
 	}
 }
 
+// cpuTime gives what this process has used of the processors.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func recoverOnce(b *testing.B, n, affected int) {
 	h := holdMany(b, n, affected)
 	stop := make(chan struct{})
@@ -217,13 +229,13 @@ func recoverOnce(b *testing.B, n, affected int) {
 	quiet := worstOf(probers)
 	h.w.crash(5)
 	messages, bytes := h.w.traffic()
-	start := time.Now()
+	start, cpu := time.Now(), cpuTime()
 	b.StartTimer()
 	h.w.view()
 	installed := time.Since(start)
 	h.w.recovered()
 	b.StopTimer()
-	took := time.Since(start)
+	took, used := time.Since(start), cpuTime()-cpu
 	m, o := h.w.traffic()
 	close(stop)
 	wg.Wait()
@@ -238,6 +250,7 @@ func recoverOnce(b *testing.B, n, affected int) {
 	}
 	b.ReportMetric(float64(installed)/1e6, "install-ms")
 	b.ReportMetric(float64(took)/1e6, "recover-ms")
+	b.ReportMetric(float64(used)/1e6, "cpu-ms")
 	b.ReportMetric(quiet[len(quiet)-1], "quiet-ms")
 	b.ReportMetric(worst[len(worst)/2], "pause-p50-ms")
 	b.ReportMetric(worst[len(worst)-1], "pause-max-ms")

@@ -31,6 +31,7 @@ type runner struct {
 	number int
 	shard  *lockspace.Shard
 
+	working  bool        // work runs
 	open     []openFrame // by peer index
 	urgent   bool        // something here should leave at once
 	lazy     bool        // something may wait for company: NOTIFYs
@@ -93,6 +94,10 @@ func (r *runner) leave(b *batch) {
 	for {
 		r.drain()
 		r.checkFence()
+		if r.shard.Working() && !r.working {
+			r.working = true
+			go r.work()
+		}
 		if b != nil {
 			b.add(r)
 		} else {

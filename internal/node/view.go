@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -134,8 +135,13 @@ func (s *Space) install(v *lockspace.View) {
 	}
 	s.view.Store(v)
 	s.node.epoch.Store(max(s.node.epoch.Load(), v.Epoch))
+	for _, r := range s.runners { // before any of them takes up the token clock of the next view
+		r.work()
+	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
+			for r.shard.Work(r.now(), workPiece) { // if something has come meanwhile
+			}
 			r.flushAll() // with the old view's number: the new one would make it valid
 			r.unmute(r.node.present)
 			r.mute(v, r.node.present)
@@ -146,6 +152,23 @@ func (s *Space) install(v *lockspace.View) {
 		close(s.opened)
 	}
 	s.node.cfg.Logger.Info("view installed", "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members))
+}
+
+// workPiece is for how many names a shard works on what a view has brought before it
+// lets others in: some 100 us.
+const workPiece = 64
+
+// work does that until nothing is left for now. Half of the processors, but one at
+// least, stay with those who want something else.
+func (r *runner) work() {
+	for more := true; more; runtime.Gosched() {
+		r.node.workers <- struct{}{}
+		r.wait(func(r *runner) {
+			more = r.shard.Work(r.now(), workPiece)
+			r.working = more
+		})
+		<-r.node.workers
+	}
 }
 
 // mute drops what is for members of v that are not present, until they are unmuted.

@@ -23,6 +23,7 @@ type Client struct {
 	transport engine.Transport
 	calls     calls
 	owners    owners
+	clock     func() int64    // ns, CLOCK_BOOTTIME
 	ctx       context.Context // ends at Close
 	stop      context.CancelFunc
 	redials   sync.WaitGroup
@@ -49,6 +50,7 @@ type DialOption struct {
 	session   func(*Session)
 	once      bool
 	via       engine.Transport // of tests, instead of transport
+	clock     func() int64     // of tests
 }
 
 // WithTransport chooses the transport: "plain" (default, best for a few
@@ -81,7 +83,7 @@ func Dial(ctx context.Context, addr string, opts ...DialOption) (*Client, error)
 	if err != nil {
 		return nil, err
 	}
-	o := DialOption{transport: "plain", name: programName()}
+	o := DialOption{transport: "plain", name: programName(), clock: engine.BootTime}
 	for _, x := range opts {
 		o.add(&x)
 	}
@@ -94,7 +96,7 @@ func Dial(ctx context.Context, addr string, opts ...DialOption) (*Client, error)
 		}
 	}
 	c := &Client{
-		opts: o, addrs: addrs, transport: o.via, spaces: map[*remote]struct{}{}, change: make(chan struct{}),
+		opts: o, addrs: addrs, transport: o.via, clock: o.clock, spaces: map[*remote]struct{}{}, change: make(chan struct{}),
 	}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	if err := c.dial(ctx); err != nil {
@@ -112,6 +114,9 @@ func (o *DialOption) add(x *DialOption) {
 	}
 	if x.via != nil {
 		o.via = x.via
+	}
+	if x.clock != nil {
+		o.clock = x.clock
 	}
 }
 
@@ -138,7 +143,7 @@ func parseAddrs(list string) (addrs []address, err error) {
 // error then tells as well what was in the way. The lockspace is open in all later
 // sessions, too: if the cluster has it with other properties by then, whatever is
 // asked of it fails with ErrMismatch. Errors: ErrInvalid, ErrMismatch, ErrLimit,
-// ErrClosed.
+// ErrClosed; ErrNoQuorum with OneSession, or together with that of ctx.
 func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	props, err := spaceArgs(name, opts)
 	if err != nil {
@@ -147,7 +152,7 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 	r := &remote{c: c}
 	s := &Lockspace{name: name, props: props, be: r, calls: &c.calls, conflict: conflictOption(opts)}
 	r.ls = s
-	for {
+	for failures := 0; ; failures++ {
 		session, err := c.await(ctx, nil)
 		if err != nil {
 			return nil, err
@@ -156,7 +161,11 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 		switch {
 		case err == nil && c.register(at):
 			return s, nil
-		case err != nil && !errors.Is(err, ErrSessionLost):
+		case errors.Is(err, ErrNoQuorum) && !errors.Is(err, ErrSessionLost) && !c.opts.once:
+			if err = c.lookElsewhere(ctx, session, err, failures); err != nil {
+				return nil, err
+			}
+		case err != nil && (c.opts.once || !errors.Is(err, ErrSessionLost)):
 			return nil, err
 		}
 	}

@@ -94,9 +94,9 @@
 //   - Fencing tokens grow with each exclusive grant of a name (Lock.Token).
 //   - A value that is read is the last one written, or it is not valid.
 //
-// Not guaranteed: that a holder notices at once when its lock is lost. A
-// program that has been stopped, or whose machine has, may go on believing in
-// it; let the resource check the token.
+// Not guaranteed: that nothing happens between a look at a lock and the deed that it
+// protects. A program that is stopped there, or whose machine is, does it when it goes
+// on, whoever has the lock by then; let the resource check the token.
 //
 // # Membership
 //
@@ -125,6 +125,21 @@
 //     next session; it then looks at the state that it protects as if for the first
 //     time (ReadValue). A lock that was Persistent is taken over with AdoptOrphan, if
 //     the new session is with the same node and that has not started anew.
+//
+// Where membership is agreed a node holds a lease, and its clients hold what is left of
+// it (lease.go has the arithmetic): a client that does not hear from its node in time
+// (the daemon is stopped or hangs, or the network is cut) takes its session for ended
+// by itself, before the cluster can have given its locks to others. So does one that
+// was stopped itself: Lock.Valid and the other methods of a Lock look at the clock, and
+// a program that may be stopped asks Valid before what must not be done without the
+// lock. Where membership is fixed there is no lease, as nobody goes on without a node.
+//
+// A node without quorum, because it is cut off from most of the others, or not yet a
+// member, opens no lockspace and grants nothing. Its clients lose their sessions and
+// hear ErrNoQuorum, with a text that says since when and why. The Client goes on to the
+// next address, or waits until this node is a member again; Open and Lock wait with it,
+// and if their context ends first the error is ErrNoQuorum as well as the context's.
+// With OneSession they fail at once.
 //
 // Between two sessions Lock, Open and the other calls with a context wait until there
 // is one, or the context ends; the error then says as well why there was none.

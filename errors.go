@@ -26,6 +26,7 @@ var (
 	ErrNoOrphan   = errors.New("lockify: no orphan of this name on the node")                    // AdoptOrphan
 	ErrOrphanMode = errors.New("lockify: the orphan has another mode")                           // AdoptOrphan
 	ErrInUse      = errors.New("lockify: name is in use")                                        // Retire: others hold or want locks on it
+	ErrNoQuorum   = errors.New("lockify: no quorum")                                             // the node is no member of the cluster, or cannot be sure to be one
 	ErrNotOwner   = errors.New("lockify: another session's lock")                                // it is not ours to use
 )
 
@@ -66,6 +67,9 @@ func statusError(st wire.Status, text string) error {
 	if st == wire.OK || st == wire.Unlocked {
 		return nil
 	}
+	if st == wire.NoQuorum {
+		return noQuorum(text)
+	}
 	err := statusErrors[st]
 	if err == nil {
 		err = fmt.Errorf("lockify: status %d", st)
@@ -75,6 +79,12 @@ func statusError(st wire.Status, text string) error {
 	}
 	return err
 }
+
+// noQuorum is ErrNoQuorum with the node's text, which says since when and why.
+type noQuorum string
+
+func (e noQuorum) Error() string { return "lockify: " + string(e) }
+func (noQuorum) Unwrap() error   { return ErrNoQuorum }
 
 // outcomeError is statusError of what an operation on a lock came to.
 func outcomeError(st wire.Status, text string, cycle wire.Path) error {

@@ -73,10 +73,27 @@ var closedChan = func() chan struct{} {
 // Name gives the lock's name.
 func (l *Lock) Name() string { return l.name }
 
-// Mode gives the granted mode.
-func (l *Lock) Mode() Mode {
+// Valid says that the lock is granted and not lost, as far as can be known now: it
+// looks at the clock as well, and so finds that the lease has ended even if the process
+// was stopped meanwhile. (A process that stops right behind it is a matter for Token.)
+func (l *Lock) Valid() bool {
+	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return holds && !l.gone && l.mode != lockspace.NoMode
+}
+
+// holds says that the place where the lock was taken has not lost it.
+func (l *Lock) holds() bool { return l.at == nil || l.at.holds() }
+
+// Mode gives the granted mode.
+func (l *Lock) Mode() Mode {
+	holds := l.holds()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !holds {
+		return lockspace.NoMode
+	}
 	return l.mode
 }
 
@@ -150,9 +167,10 @@ func (l *Lock) Confirmed() <-chan struct{} {
 // Lost gives a channel that is closed when the lock is lost: its holder must
 // stop using what it protects. Unlock does not close it.
 func (l *Lock) Lost() <-chan struct{} {
+	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.isLost {
+	if l.isLost || !holds && !l.gone {
 		return closedChan
 	}
 	if l.lost == nil {
@@ -280,10 +298,11 @@ func (l *Lock) Cancel() {
 
 // begin claims the lock for an operation; mode is that of a conversion.
 func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
+	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.isLost:
+	case l.isLost, !holds && !l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
 	case l.pending:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)

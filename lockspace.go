@@ -28,6 +28,7 @@ type backend interface {
 // place is where a lock is: the node in this process, or the session that it was
 // taken in.
 type place interface {
+	holds() bool // what is held there is not lost, as far as can be known now
 	convert(l *Lock, mode Mode, o Option, later bool)
 	unlock(l *Lock, flags uint32, value []byte, later bool)
 	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet

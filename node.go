@@ -206,6 +206,8 @@ func rootError(err error) error {
 		return fmt.Errorf("%w: %w", ErrMismatch, err)
 	case errors.Is(err, node.ErrLimit):
 		return fmt.Errorf("%w: %w", ErrLimit, err)
+	case errors.Is(err, node.ErrFenced):
+		return fmt.Errorf("%w: %w", ErrNoQuorum, err)
 	case errors.Is(err, node.ErrClosed):
 		return ErrClosed
 	}
@@ -252,6 +254,8 @@ func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
 func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
+
+func (e *embedded) holds() bool { return e.node.n.Holds() }
 
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 

@@ -1,7 +1,6 @@
 package lockify
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,6 +22,9 @@ func (s *sessionSide) OnIdle(*engine.FrameConn) {}
 
 // OnFrame takes the node's answers and events.
 func (s *sessionSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte) error {
+	if (*Session)(s).over() {
+		return errLease // or another reason, which came first
+	}
 	if h.Kind != wire.KindClient {
 		return fmt.Errorf("%w: kind %d on a client connection", wire.ErrKind, h.Kind)
 	}
@@ -50,6 +52,9 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 	case wire.Refused:
 		return statusError(m.Status, string(m.Text))
 	case wire.SpaceOpened, wire.SpaceClosed, wire.Ast, wire.DeadlockAst, wire.RangeAst:
+		if nodeEnds(m) {
+			return sessionError(m.Status, string(m.Text))
+		}
 		s.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		s.event(space, m)
@@ -57,6 +62,8 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 		s.conflict(space, m)
 	case wire.SessionLost:
 		return sessionError(m.Status, string(m.Text))
+	case wire.Lease:
+		return s.leased(m)
 	case wire.Ping:
 		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
 	case wire.Pong:
@@ -72,14 +79,21 @@ func (s *Session) welcome(m *wire.Msg) {
 	defer s.mu.Unlock()
 	if !s.greeted {
 		s.greeted, s.version, s.id = true, uint8(m.Num), m.Instance
+		s.lease.told = m.Features&wire.FeatureLease != 0
 		close(s.hello)
 	}
+}
+
+// nodeEnds says that the answer is of a node that is good for nothing any more. To a
+// question for a lockspace it may say NoQuorum and become a member later.
+func nodeEnds(m *wire.Msg) bool {
+	return m.Status == wire.ShuttingDown || m.Status == wire.NoQuorum && m.Type != wire.SpaceOpened
 }
 
 // sessionError is why a node ends a session.
 func sessionError(st wire.Status, text string) error {
 	if st == wire.ShuttingDown { // the node is closed, not what the program has
-		return errors.New(text)
+		return fmt.Errorf("the node is about to end: %s", text)
 	}
 	return statusError(st, text)
 }

@@ -94,6 +94,9 @@ func (c *Client) try(ctx context.Context, addr int) error {
 		return err
 	}
 	seats, err := c.reopen(ctx, s)
+	if err == nil && c.Session() != nil && s.refused() {
+		err = noQuorum("no quorum: the lease of the node has ended")
+	}
 	if err == nil {
 		err = c.install(s, seats)
 	}
@@ -102,6 +105,29 @@ func (c *Client) try(ctx context.Context, addr int) error {
 		return fmt.Errorf("lockify: dial %s: %w", c.addrs[addr].text, err)
 	}
 	return nil
+}
+
+// lookElsewhere is what to do about a node that cannot open a lockspace now, because
+// of why: another one may do better. A session that holds something stays; then the
+// same node is asked again later.
+func (c *Client) lookElsewhere(ctx context.Context, s *Session, why error, failures int) error {
+	s.mu.Lock()
+	busy := s.busy()
+	s.mu.Unlock()
+	if !busy {
+		s.end(why)
+		return nil
+	}
+	t := time.NewTimer(pause(failures))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-c.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ctx.Err(), why)
+	}
 }
 
 // reopen opens all lockspaces in a new session. One that the node has with other
@@ -217,18 +243,18 @@ func (c *Client) lostError(cause error) error {
 	return fmt.Errorf("%w: %w", ErrSessionLost, cause)
 }
 
-// state gives the present session, or why there is none, and whether another may
-// come; change is closed when that is no longer so.
-func (c *Client) state() (s *Session, why error, final bool, change chan struct{}) {
+// state gives the present session, or why there is none, and whether that is for
+// ever; change is closed when it is no longer so.
+func (c *Client) state() (s *Session, final bool, change chan struct{}, why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.closed:
-		return nil, ErrClosed, true, nil
+		return nil, true, nil, ErrClosed
 	case c.live != nil && c.live.Err() != nil: // its end is on the way here
-		return nil, c.live.Err(), c.opts.once, c.change
+		return nil, c.opts.once, c.change, c.live.Err()
 	}
-	return c.live, c.why, c.opts.once, c.change
+	return c.live, c.opts.once, c.change, c.why
 }
 
 // await waits for a session, for a lockspace (nil: for none) no longer than it is
@@ -238,7 +264,7 @@ func (c *Client) await(ctx context.Context, r *remote) (*Session, error) {
 		if r != nil && r.ls.closed.Load() {
 			return nil, nil
 		}
-		s, why, final, change := c.state()
+		s, final, change, why := c.state()
 		if s != nil {
 			return s, nil
 		}
@@ -248,7 +274,7 @@ func (c *Client) await(ctx context.Context, r *remote) (*Session, error) {
 		select {
 		case <-change:
 		case <-ctx.Done():
-			_, why, _, _ = c.state()
+			_, _, _, why = c.state()
 			if why == nil {
 				why = ErrSessionLost
 			}

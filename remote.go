@@ -29,7 +29,7 @@ func (r *remote) present() (*seat, error) {
 	at := r.at.Load()
 	switch {
 	case at == nil:
-		_, why, _, _ := r.c.state()
+		_, _, _, why := r.c.state()
 		if why == nil { // a session has come just now
 			why = ErrSessionLost
 		}
@@ -94,7 +94,7 @@ func (r *remote) full() bool {
 func (r *remote) wait(ctx context.Context) error {
 	for {
 		at := r.at.Load()
-		if at != nil && at.s.Err() == nil {
+		if at != nil && !at.s.over() {
 			return at.err
 		}
 		if s, err := r.c.await(ctx, r); err != nil {

@@ -34,6 +34,7 @@ type Session struct {
 	out     []byte               // open frame; nil: empty
 	space   uint32               // its lockspace
 	count   uint16               // its messages
+	lease   lease
 }
 
 type lockKey struct {
@@ -76,6 +77,7 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 		c: c, addr: addr, version: wire.HelloVersion,
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), hello: make(chan struct{}),
 		running: map[uint64]running{}, locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{},
+		lease: lease{first: make(chan struct{}), until: noEnd},
 	}
 	a := &c.addrs[addr]
 	conn, err := engine.DialFrames(ctx, c.transport, a.network, a.rest, (*sessionSide)(s))
@@ -91,14 +93,17 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 	}, false)
 	select {
 	case <-s.hello:
-		return s, nil
+		s.beginLease(ctx.Done())
 	case <-s.gone:
-		err = s.reason()
 	case <-ctx.Done():
-		err = context.Cause(ctx)
-		s.end(err)
 	}
-	return nil, fmt.Errorf("lockify: dial %s: %w", a.text, err)
+	if ctx.Err() != nil {
+		s.end(context.Cause(ctx))
+	}
+	if err := s.reason(); err != nil {
+		return nil, fmt.Errorf("lockify: dial %s: %w", a.text, err)
+	}
+	return s, nil
 }
 
 // reason tells why the session has ended, as its connection has it.
@@ -122,6 +127,9 @@ func (s *Session) end(cause error) {
 	if s.out != nil {
 		engine.PutBuf(s.out)
 		s.out = nil
+	}
+	if s.lease.timer != nil {
+		s.lease.timer.Stop()
 	}
 	s.mu.Unlock()
 	for _, l := range locks {
@@ -164,6 +172,9 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) {
 	}
 	s.nextReq++
 	m.Req = s.nextReq
+	if !s.busy() {
+		s.wakeLease(space)
+	}
 	s.running[m.Req] = r
 	if r.lock != nil {
 		r.lock.setReq(m.Req)

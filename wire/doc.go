@@ -86,7 +86,7 @@
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
 //	flags        4 request flags (LKF_... of the kernel's DLM); OPEN_SPACE, LINK_SPACE: the range rule
-//	status       1 0 to 28, see Status; else refused
+//	status       1 0 to 29, see Status; else refused
 //	bits         1 see BitValue and following; others are sent as 0 and not looked at
 //	hops         1 one-way messages between nodes that the request has waited for
 //	since        1 set of modes granted since the claim, 1<<mode; bits 6 and 7: refused
@@ -95,7 +95,7 @@
 //	token        8 fencing token
 //	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received; DELEGATE, RETURN: generation of the delegation
 //	idle         8 nanoseconds since an incompatible mode was held
-//	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never
+//	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never; LEASE: how long the lease lasts, 0: it has ended, from 1<<63 - 1: for ever
 //	features     8 feature bits
 //	owner        8 who waits as a whole, for deadlock detection, unique at the requester; 0: none; from a client: below 1<<32
 //	value      2+n u16 n, n bytes; 0 to 256: lock value block
@@ -294,6 +294,10 @@
 //	    client or node: asks for a PONG with the same num.
 //	146 PONG: num
 //	    answers a PING.
+//	147 LEASE_REQ: req
+//	    client: how long does your lease last? With FeatureLease.
+//	148 LEASE: req wait
+//	    node: so long, at least, from when it had the LEASE_REQ.
 //	150 PURGE_REQ: instance num req
 //	    client: unlock the orphans of node num that session instance (0: any) has left; answered with AST.
 //
@@ -333,4 +337,6 @@
 //	bit 0  FeatureCompress  reads compressed frames
 //	bit 1  FeatureClaims    understands NOTIFY; towards a peer without it nobody
 //	                        grants itself new names
+//	bit 2  FeatureLease     of a client and its node: LEASE_REQ, LEASE and status 29;
+//	                        to a client without it the node says status 11 instead
 package wire

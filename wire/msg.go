@@ -156,6 +156,8 @@ var fields = [256]field{
 	SessionLost: fStatus | fText,
 	Ping:        fNum,
 	Pong:        fNum,
+	LeaseReq:    fReq,
+	Lease:       fReq | fWait,
 	PurgeReq:    fInstance | fNum | fReq,
 
 	DeadlockAst: fLock | fMode | fStatus | fBits | fHops | fReq | fPath | fNoMode,

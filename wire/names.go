@@ -25,7 +25,7 @@ var typeNames = [256]string{
 	LockReq: "LOCK_REQ", ConvertReq: "CONVERT_REQ", UnlockReq: "UNLOCK_REQ",
 	CancelReq: "CANCEL_REQ", Ast: "AST", BlockingAst: "BLOCKING_AST",
 	Confirmed: "CONFIRMED", Lost: "LOST", BarrierReq: "BARRIER_REQ",
-	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", PurgeReq: "PURGE_REQ",
+	SessionLost: "SESSION_LOST", Ping: "PING", Pong: "PONG", LeaseReq: "LEASE_REQ", Lease: "LEASE", PurgeReq: "PURGE_REQ",
 
 	DeadlockAst: "DEADLOCK_AST",
 
@@ -42,7 +42,7 @@ var statusNames = [...]string{
 	BadValue: "bad value", NotOwner: "another session's lock", NoOrphan: "no orphan",
 	OrphanMode: "orphan in another mode", NoNode: "no such node", InUse: "in use",
 	RangeTaken: "range of another node", NoSuchRange: "not this node's range",
-	BadBytes: "bad byte range", BadOwner: "bad owner", BadKey: "bad range key",
+	BadBytes: "bad byte range", BadOwner: "bad owner", BadKey: "bad range key", NoQuorum: "no quorum",
 }
 
 // String gives the message's name in the documents, or TYPE_n for an unknown n.

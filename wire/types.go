@@ -82,6 +82,8 @@ const (
 	SessionLost Type = 144 // node: the session and all its locks are gone
 	Ping        Type = 145
 	Pong        Type = 146
+	LeaseReq    Type = 147 // client: how long does the node's lease last?
+	Lease       Type = 148 // node: so long
 	PurgeReq    Type = 150 // client: unlock a node's orphans
 
 	DeadlockAst Type = 155 // node: operation Req has ended in a deadlock, and which
@@ -127,8 +129,9 @@ const (
 	BadBytes     Status = 26 // a byte range that starts before byte 0 or ends before it starts
 	BadOwner     Status = 27 // an owner that is 0 where there must be one, or too large
 	BadKey       Status = 28 // no range key of the lockspace
+	NoQuorum     Status = 29 // the node is no member, or cannot be sure to be one: the text says since when
 
-	lastStatus = BadKey
+	lastStatus = NoQuorum
 )
 
 // Bits that travel with a lock value block or a completion.

@@ -14,7 +14,9 @@ const (
 	FeatureCompress uint64 = 1 << 0 // reads frames with FlagCompressed
 	FeatureClaims   uint64 = 1 << 1 // understands NOTIFY; without it nobody grants itself new names towards this peer
 
-	Features = FeatureCompress | FeatureClaims // all that this build has
+	FeatureLease uint64 = 1 << 2 // of a client and its node: LEASE_REQ, LEASE, and the status NoQuorum
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

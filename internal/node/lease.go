@@ -1,6 +1,11 @@
 package node
 
-import "github.com/lockify-dlm/lockify/engine"
+import (
+	"fmt"
+	"math"
+
+	"github.com/lockify-dlm/lockify/engine"
+)
 
 // A lease is what lets a node act between two views: as long as it lasts, the others
 // do not go on without the node. It is looked at whenever a shard is entered, before
@@ -19,7 +24,11 @@ func (n *Node) SetLease(until int64) {
 	at += until - engine.BootTime()
 	for {
 		old := n.lease.Load()
-		if n.now() >= old || n.lease.CompareAndSwap(old, at) {
+		if n.now() >= old {
+			return
+		}
+		if n.lease.CompareAndSwap(old, at) {
+			n.until.Store(until)
 			return
 		}
 	}
@@ -35,4 +44,27 @@ func (r *runner) now() int64 {
 	return now
 }
 
-func (n *Node) leaseOver() { n.Fence(ErrFenced) }
+func (n *Node) leaseOver() { n.Fence(errLease) }
+
+var errLease = fmt.Errorf("%w: its lease has ended", ErrFenced)
+
+// leaseLeft gives for how long this node may act from now, in ns on CLOCK_BOOTTIME: 0
+// if not or no more, math.MaxInt64 if there is no end. That is only so where the
+// membership is fixed: who has not joined yet will get a lease that he may not exceed.
+func (n *Node) leaseLeft() int64 {
+	lease, until, now := n.lease.Load(), n.until.Load(), n.now()
+	switch {
+	case lease == math.MaxInt64 && n.fixed != nil:
+		return lease
+	case lease == math.MaxInt64, now >= lease:
+		return 0
+	}
+	return max(min(lease-now, until-engine.BootTime()), 0)
+}
+
+func (n *Node) leaseEnded() bool {
+	return n.now() >= n.lease.Load() || engine.BootTime() >= n.until.Load()
+}
+
+// Holds says that the lease of this node has not ended, so that its locks count.
+func (n *Node) Holds() bool { return n.leaseLeft() > 0 }

@@ -55,7 +55,9 @@ type Node struct {
 	links     *engine.Links
 	linked    chan struct{} // closed when links is set
 	peers     peerTable
-	lease     atomic.Int64 // when this node must stop, on its clock; see lease.go
+	lease     atomic.Int64           // when this node must stop, on its clock; see lease.go
+	until     atomic.Int64           // the same as BootTime
+	refusal   atomic.Pointer[string] // what clients hear of a fenced node; see quorum.go
 	flusher   *flusher
 	base      time.Time
 	listeners []engine.Listener
@@ -111,6 +113,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	n.runners.Store(&[]*runner{})
 	n.byID.Store(&map[uint32]*Space{})
 	n.lease.Store(math.MaxInt64)
+	n.until.Store(math.MaxInt64)
 	n.peers.init()
 	if fixed != nil {
 		n.fixed = fixed
@@ -275,7 +278,7 @@ func (n *Node) Close(ctx context.Context) error {
 		b.done(ErrClosed)
 	}
 	for s := range sessions {
-		s.shutDown()
+		s.lost("node is shutting down")
 	}
 	for _, l := range n.listeners {
 		l.Close()

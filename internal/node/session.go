@@ -20,6 +20,7 @@ type session struct {
 	refused error // why REFUSED was sent
 	greeted bool
 	version uint8
+	leases  bool                     // the client knows of leases (wire.FeatureLease)
 	batch   batch                    // of the connection's reading goroutine
 	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
 
@@ -67,6 +68,9 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 			s.send(0, &wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode})
 			s.flush()
 		})
+		return nil
+	case wire.LeaseReq:
+		s.send(h.Lockspace, &wire.Msg{Type: wire.Lease, Req: m.Req, Wait: uint64(s.node.leaseLeft())})
 		return nil
 	case wire.Ping:
 		s.send(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
@@ -121,6 +125,7 @@ func (s *session) hello(m *wire.Msg) error {
 		return nil
 	}
 	s.greeted, s.version, s.name = true, version, string(m.Text)
+	s.leases = m.Features&wire.FeatureLease != 0
 	s.send(0, &wire.Msg{
 		Type: wire.Welcome, Instance: s.id, Num: uint32(version), Features: m.Features & wire.Features,
 		Text: fmt.Appendf(nil, "node %d", s.node.cfg.ID),
@@ -339,6 +344,7 @@ func (s *session) append(space uint32, m *wire.Msg) {
 	if s.gone {
 		return
 	}
+	s.sayQuorum(m)
 	if s.out != nil && (s.space != space || len(s.out) >= frameTarget) {
 		s.sendFrame()
 	}
@@ -423,9 +429,9 @@ func (nobody) Blocking(id uint64, mode lockspace.Mode)          {}
 func (nobody) Confirmed(id uint64)                              {}
 func (nobody) Lost(id uint64)                                   {}
 
-// shutDown tells the client that the node ends.
-func (s *session) shutDown() {
-	s.event(0, &wire.Msg{Type: wire.SessionLost, Status: wire.ShuttingDown, Text: []byte("node is shutting down")})
+// lost ends the session, and tells the client why.
+func (s *session) lost(text string) {
+	s.event(0, &wire.Msg{Type: wire.SessionLost, Status: wire.ShuttingDown, Text: []byte(text)})
 	s.flush()
 	s.conn.CloseSent()
 }

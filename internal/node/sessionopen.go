@@ -35,8 +35,14 @@ func (n *Node) opensAtOnce(name string) bool {
 func (s *session) opened(req uint64, name string, props Props) {
 	answer := wire.Msg{Type: wire.SpaceOpened, Req: req}
 	sp, err := s.node.Open(context.Background(), name, props)
+	if err == nil && s.node.leaseEnded() { // perhaps no shard has noticed yet
+		err = errLease
+	}
 	if err != nil {
 		answer.Status, answer.Text = openStatus(err), []byte(err.Error())
+		if errors.Is(err, errNotJoined) && s.leases {
+			answer.Status, answer.Text = wire.NoQuorum, []byte(noQuorum(s.node.base, err))
+		}
 	} else {
 		answer.Num = sp.id
 		s.add(sp)

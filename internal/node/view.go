@@ -210,6 +210,7 @@ func (n *Node) Fence(why error) {
 	}
 	n.mu.Unlock()
 	n.lease.Store(math.MinInt64)
+	n.tellFenced(why)
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) { r.shard.Fence(r.node.now()) })
 	}

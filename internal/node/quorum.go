@@ -1,0 +1,56 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// What clients hear of a node that takes no part in the cluster, because it is fenced
+// or not yet a member:
+//
+//	SESSION_LOST, then the end       their sessions, when it is fenced
+//	WELCOME                          who connects later
+//	SPACE_OPENED with NoQuorum       who wants to open a lockspace then
+//
+// A client without FeatureLease is told ShuttingDown instead of NoQuorum.
+
+// noQuorum gives the text of a refusal.
+func noQuorum(since time.Time, why error) string {
+	text := fmt.Sprintf("no quorum since %s: %v", since.UTC().Format(time.RFC3339), why)
+	return text[:min(len(text), wire.MaxText)]
+}
+
+// fencedText gives the text for clients of a node that is fenced, the same for all:
+// why and the time of the first call.
+func (n *Node) fencedText(why error) string {
+	if n.refusal.Load() == nil {
+		text := noQuorum(time.Now(), why)
+		n.refusal.CompareAndSwap(nil, &text)
+	}
+	return *n.refusal.Load()
+}
+
+// tellFenced ends the sessions of all clients, before anything else is done about
+// their locks.
+func (n *Node) tellFenced(why error) {
+	text := n.fencedText(why)
+	n.mu.Lock()
+	var all []*session
+	for s := range n.sessions {
+		all = append(all, s)
+	}
+	n.mu.Unlock()
+	for _, s := range all {
+		s.lost(text)
+	}
+}
+
+// sayQuorum puts right what a message says of a node that takes no part: shards know
+// only that it does not.
+func (s *session) sayQuorum(m *wire.Msg) {
+	if m.Status == wire.ShuttingDown && s.leases && s.node.leaseEnded() {
+		m.Status, m.Text = wire.NoQuorum, []byte(s.node.fencedText(errLease))
+	}
+}

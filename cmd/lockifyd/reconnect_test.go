@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -80,4 +81,76 @@ func TestClientChangesDaemon(t *testing.T) {
 		t.Fatalf("session at %s", a)
 	}
 	unlock(t, lock(t, s, "held", lockify.EX))
+}
+
+// A daemon is stopped. Its client lets go by itself, before another node's client has
+// the lock; when the daemon goes on, the client is back, and finds the lock taken.
+func TestClientOfStoppedDaemon(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, lease)
+	_, s, sessions := sessionsOf(t, c.Nodes[2].Client)
+	_, other, _ := sessionsOf(t, c.Nodes[0].Client)
+	held := lock(t, s, "held", lockify.EX)
+	if !held.Valid() {
+		t.Fatal("not valid")
+	}
+	c.Nodes[2].Signal(t, syscall.SIGSTOP)
+	l := lock(t, other, "held", lockify.EX)
+	if held.Valid() {
+		t.Error("two holders")
+	}
+	hear(t, "the loss", held.Lost())
+	c.Nodes[2].Signal(t, syscall.SIGCONT)
+	hear(t, "a session", sessions)
+	ctx, cancel := context.WithTimeout(t.Context(), daemontest.Patience)
+	defer cancel()
+	if _, err := s.TryLock(ctx, "held", lockify.PR); !errors.Is(err, lockify.ErrWouldBlock) {
+		t.Errorf("a lock that the other client holds: %v", err)
+	}
+	if l.Token() <= held.Token() || !l.Valid() || held.Valid() {
+		t.Errorf("tokens %d and %d, valid %v and %v", held.Token(), l.Token(), held.Valid(), l.Valid())
+	}
+	unlock(t, l)
+	unlock(t, lock(t, s, "held", lockify.EX))
+}
+
+// Most nodes die. A client of one that is left loses its lock and hears why, until the
+// others are back: then it goes on by itself.
+func TestClientWithoutQuorum(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, lease)
+	_, s, sessions := sessionsOf(t, c.Nodes[0].Client)
+	held := lock(t, s, "held", lockify.EX)
+	for _, d := range c.Nodes[1:] {
+		d.Signal(t, syscall.SIGKILL)
+		d.Wait(t)
+	}
+	hear(t, "the loss", held.Lost())
+	ctx, cancel := context.WithTimeout(t.Context(), daemontest.Patience)
+	defer cancel()
+	for { // its node starts anew, and is not there for a moment
+		err := openOnce(ctx, c.Nodes[0].Client)
+		if errors.Is(err, lockify.ErrNoQuorum) && strings.HasPrefix(err.Error(), "lockify: no quorum since 2") {
+			break
+		}
+		if err == nil || ctx.Err() != nil {
+			t.Fatalf("open without quorum: %v", err)
+		}
+	}
+	if len(sessions) != 0 {
+		t.Error("a session without quorum")
+	}
+	c.Restart(t, 1)
+	c.Restart(t, 2)
+	unlock(t, lock(t, s, "held", lockify.EX))
+	hear(t, "a session", sessions)
+}
+
+// openOnce tries to open the test's lockspace, in one session.
+func openOnce(ctx context.Context, addr string) error {
+	c, err := lockify.Dial(ctx, addr, lockify.OneSession())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.Open(ctx, testSpace)
+	return err
 }

@@ -265,7 +265,7 @@ func TestWholeClusterRestarts(t *testing.T) {
 		n.openSpace("s", "")
 	}
 	for _, n := range nodes {
-		n.await(t, "all three", func() bool { return strings.HasSuffix(n.views[len(n.views)-1], ": 1 2 3") })
+		n.await(t, "all three", func() bool { return len(n.views) > 0 && strings.HasSuffix(n.views[len(n.views)-1], ": 1 2 3") })
 	}
 }
 

@@ -100,18 +100,18 @@ func (n *Node) LeaveForGood() { n.forGood.Store(true) }
 
 // quit ends the membership. If nothing is left of this node at others, they need not
 // wait for its lease.
-func (n *Node) quit(ctx context.Context, clean bool) error {
+func (n *Node) quit(ctx context.Context, clean bool) (left bool, err error) {
 	if n.provider == nil {
-		return nil
+		return false, nil
 	}
 	if clean {
-		err := n.provider.Leave(ctx, n.forGood.Load())
+		err = n.provider.Leave(ctx, n.forGood.Load())
 		if err == nil {
-			return nil
+			return true, nil
 		}
 		n.cfg.Logger.Warn("the others wait for the end of this node's lease: it could not leave", "err", err)
 	}
-	return n.provider.Close()
+	return false, n.provider.Close()
 }
 
 // Mailer carries mail to addresses as they are configured.

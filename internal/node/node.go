@@ -291,6 +291,10 @@ func (n *Node) Close(ctx context.Context) error {
 	for _, r := range n.allRunners() {
 		r.wait((*runner).flushAll)
 	}
-	quit := n.quit(ctx, fenced == nil && left == nil)
-	return errors.Join(left, quit, n.links.Close(ctx))
+	gone, quit := n.quit(ctx, fenced == nil && left == nil)
+	links := n.links.Close(ctx)
+	if gone { // the others have ended their links, and are owed nothing
+		links = nil
+	}
+	return errors.Join(left, quit, links)
 }

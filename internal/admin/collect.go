@@ -53,11 +53,21 @@ func (s *Server) lockspaces() []Lockspace {
 	for i := range st.Spaces {
 		sp := &st.Spaces[i]
 		out = append(out, Lockspace{
-			Name: Name(sp.Name), ID: ID(sp.ID), ValueSize: sp.ValueLen, Shards: len(sp.Shards), Totals: totals(sp.Shards),
+			Name: Name(sp.Name), ID: ID(sp.ID), ValueSize: sp.ValueLen, Shards: len(sp.Shards),
+			Epoch: sp.Epoch, Waiting: recovering(sp.Shards), Totals: totals(sp.Shards),
 		})
 	}
 	slices.SortFunc(out, func(a, b Lockspace) int { return bytes.Compare(a.Name, b.Name) })
 	return out
+}
+
+func recovering(shards []lockspace.Stats) (n int) {
+	for i := range shards {
+		if shards[i].Recovering {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Server) counters() Counters {

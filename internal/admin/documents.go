@@ -64,7 +64,9 @@ type Lockspace struct {
 	Name      Name   `json:"name"`
 	ID        ID     `json:"id"` // its number in frames
 	ValueSize int    `json:"value_size"`
-	Shards    int    `json:"shards"` // on this node
+	Shards    int    `json:"shards"`            // on this node
+	Epoch     uint64 `json:"epoch"`             // of its view, 0: none yet
+	Waiting   int    `json:"recovering_shards"` // that cannot answer for all their names yet
 	Totals    Totals `json:"totals"`
 }
 

@@ -11,6 +11,7 @@ import (
 type SpaceStats struct {
 	Name     string
 	ID       uint32
+	Epoch    uint64 // of its view, 0: none yet
 	ValueLen int
 	Range    lockspace.RangeRule
 	Shards   []lockspace.Stats
@@ -64,6 +65,9 @@ func (n *Node) Stats() Stats {
 // Stats collects the counters of one lockspace.
 func (s *Space) Stats() SpaceStats {
 	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.props.ValueLen, Range: s.props.Range}
+	if v := s.view.Load(); v != nil {
+		st.Epoch = v.Epoch
+	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			st.Shards = append(st.Shards, r.shard.Stats())

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/perf/proc"
 	"github.com/lockify-dlm/lockify/perf/trace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -97,7 +98,7 @@ type coordinator struct {
 	addrs    []string
 	admins   []*admin.Client
 	sockets  []string
-	daemons  []*process
+	daemons  []*proc.Process
 	workers  []*workerProc
 	events   chan event
 	windows  map[string]*window
@@ -113,7 +114,7 @@ type event struct {
 }
 
 type workerProc struct {
-	*process
+	*proc.Process
 	node   int
 	to     *lines
 	stats  chan *nodeStats
@@ -141,7 +142,7 @@ func runOne(ctx context.Context, o Options, plan *trace.Plan, protocol string) (
 		windows: map[string]*window{}, active: map[string]int{},
 	}
 	defer c.stop()
-	if c.addrs, err = freeAddrs(o.Nodes); err != nil {
+	if c.addrs, err = proc.FreeAddrs(o.Nodes); err != nil {
 		return nil, err
 	}
 	if err := c.start(ctx); err != nil {
@@ -173,7 +174,7 @@ func (c *coordinator) start(ctx context.Context) error {
 				w.count[s.Phase] += s.Count
 			}
 		}
-		p, err := startProcess(fmt.Sprintf("node %d", i+1), func(r io.Reader) {
+		p, err := proc.Start(fmt.Sprintf("node %d", i+1), func(r io.Reader) {
 			readLines(r, func(l *line) {
 				if l.T == lineStats {
 					w.stats <- l.Stats
@@ -186,7 +187,7 @@ func (c *coordinator) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.process, w.to = p, newLines(p.stdin)
+		w.Process, w.to = p, newLines(p.Stdin)
 		c.workers = append(c.workers, w)
 		cfg := &workerConfig{
 			Trace: c.opts.Trace, Nodes: c.opts.Nodes, Repeat: c.opts.Repeat, Until: c.opts.Until,
@@ -226,8 +227,8 @@ func (c *coordinator) next(ctx context.Context) (event, error) {
 	select {
 	case e := <-c.events:
 		if e.line == nil {
-			<-e.from.ended
-			return e, e.from.failure()
+			<-e.from.Ended
+			return e, e.from.Failure()
 		}
 		if e.line.T == lineError {
 			return e, errors.New(e.line.Error)
@@ -358,8 +359,8 @@ func (c *coordinator) snapshot(ctx context.Context) (nodeStats, error) {
 		select {
 		case st := <-w.stats:
 			sum.add(st)
-		case <-w.ended:
-			return sum, w.failure()
+		case <-w.Ended:
+			return sum, w.Failure()
 		case <-ctx.Done():
 			return sum, ctx.Err()
 		}
@@ -409,16 +410,16 @@ func (c *coordinator) stop() {
 		}
 	}()
 	for _, w := range c.workers {
-		w.stdin.Close()
+		w.Stdin.Close()
 	}
 	for _, w := range c.workers {
-		w.stop(3 * time.Second)
+		w.Stop(3 * time.Second)
 	}
 	for _, p := range c.daemons {
-		p.cmd.Process.Signal(os.Interrupt)
+		p.Signal(os.Interrupt)
 	}
 	for _, p := range c.daemons {
-		p.stop(5 * time.Second)
+		p.Stop(5 * time.Second)
 	}
 	close(c.events)
 }

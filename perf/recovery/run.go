@@ -1,0 +1,262 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+// Size is how many locks are held in a run.
+type Size struct {
+	Locks    int
+	Affected int // of them: mastered by the node that is killed; must divide Locks
+}
+
+// Options say what to measure.
+type Options struct {
+	Nodes    int // at least 3
+	Sizes    []Size
+	Weighed  int // locks that are held to see what one takes
+	Lease    time.Duration
+	Daemon   string            // path of lockifyd; empty: beside this program, or in PATH
+	Progress func(what string) // nil: nobody wants to know
+}
+
+// probes is how many programs of each kind there are.
+const probes = 24
+
+// Measure kills a node of a new cluster for each size.
+func Measure(ctx context.Context, o Options) (*Report, error) {
+	if o.Nodes < 3 {
+		return nil, fmt.Errorf("recovery: %d nodes, must be 3 at least: more than half of those that decide must live", o.Nodes)
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	rep := &Report{Nodes: o.Nodes}
+	for _, size := range o.Sizes {
+		if size.Affected < 1 || size.Locks%size.Affected != 0 {
+			return nil, fmt.Errorf("recovery: %d of %d locks cannot be affected: want a divisor, at least 1", size.Affected, size.Locks)
+		}
+		r, err := measureOne(ctx, &o, size)
+		if err != nil {
+			return nil, fmt.Errorf("recovery: %d locks: %w", size.Locks, err)
+		}
+		rep.Runs = append(rep.Runs, *r)
+	}
+	return rep, nil
+}
+
+// scene is a cluster with locks that are held.
+type scene struct {
+	*cluster
+	o    *Options
+	size Size
+	run  Run
+}
+
+// name gives the i-th name, as long as a file system's names are.
+func name(i int) string { return fmt.Sprintf("       2%16x", i) }
+
+func (s *scene) live() int { return len(s.nodes) - 1 }
+
+// master gives the node, from 0, that masters lock i: the last one, or one of the others.
+func (s *scene) master(i int) int {
+	if i%(s.size.Locks/s.size.Affected) == 0 {
+		return s.live()
+	}
+	return i % s.live()
+}
+
+// holder gives the node where the program is that holds lock i: not its master, and not
+// the one that is to be killed.
+func (s *scene) holder(i int) int {
+	m := s.master(i)
+	h := i / 7 % s.live()
+	if h == m {
+		h = (h + 1) % s.live()
+	}
+	return h
+}
+
+func measureOne(ctx context.Context, o *Options, size Size) (*Run, error) {
+	o.Progress(fmt.Sprintf("%d locks: starting %d daemons", size.Locks, o.Nodes))
+	c, err := startCluster(ctx, o, o.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	s := &scene{cluster: c, o: o, size: size, run: Run{Locks: size.Locks, Affected: size.Affected}}
+	if err := s.weigh(ctx); err != nil {
+		return nil, err
+	}
+	o.Progress(fmt.Sprintf("%d locks: taking them", size.Locks))
+	if _, err := s.hold(ctx, size.Locks, s.master, s.holder, name); err != nil {
+		return nil, err
+	}
+	// What this program leaves behind must not be collected while it measures.
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	runtime.GC()
+	if err := s.kill(ctx); err != nil {
+		return nil, err
+	}
+	return &s.run, nil
+}
+
+// hold takes all locks: first what makes its node a name's master, then the lock that
+// stays; then that is given up.
+func (s *scene) hold(ctx context.Context, n int, master, holder func(i int) int, name func(i int) string) ([]*lockify.Lock, error) {
+	made, held := make([]*lockify.Lock, n), make([]*lockify.Lock, n)
+	err := each(ctx, n, func(i int, done func(error)) {
+		made[i] = s.nodes[master(i)].space.LockAsync(name(i), lockify.NL, func(_ *lockify.Lock, err error) { done(err) }, lockify.New())
+	})
+	if err := errors.Join(err, s.barrier(ctx)); err != nil {
+		return nil, err
+	}
+	err = each(ctx, n, func(i int, done func(error)) {
+		held[i] = s.nodes[holder(i)].space.LockAsync(name(i), lockify.EX, func(_ *lockify.Lock, err error) { done(err) })
+	})
+	if err != nil {
+		return nil, err
+	}
+	return held, each(ctx, n, func(i int, done func(error)) { made[i].UnlockAsync(done) })
+}
+
+// barrier waits until the cluster knows what was made.
+func (s *scene) barrier(ctx context.Context) error {
+	for _, nd := range s.nodes {
+		if err := nd.space.Barrier(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weigh finds out what a lock that a program at another node holds takes on its master.
+func (s *scene) weigh(ctx context.Context) error {
+	s.o.Progress(fmt.Sprintf("%d locks: weighing", s.size.Locks))
+	master, weighed := s.nodes[0], s.o.Weighed
+	before, err := master.heap(ctx)
+	if err != nil {
+		return err
+	}
+	held, err := s.hold(ctx, weighed, func(int) int { return 0 }, func(int) int { return 1 }, func(i int) string { return fmt.Sprintf("       3%16x", i) })
+	if err != nil {
+		return err
+	}
+	after, err := master.heap(ctx)
+	if err != nil {
+		return err
+	}
+	s.run.MasterBytes = (after - before) / float64(weighed)
+	return each(ctx, weighed, func(i int, done func(error)) { held[i].UnlockAsync(done) })
+}
+
+// programs makes those that lock names which the given masters have.
+func (s *scene) programs(ctx context.Context, kind string, master func(k int) int) ([]*program, error) {
+	members := make([]lockspace.Member, len(s.nodes))
+	for i := range members {
+		members[i].ID = uint16(i + 1)
+	}
+	view, err := lockspace.NewView(1, members)
+	if err != nil {
+		return nil, err
+	}
+	var list []*program
+	for i := 0; len(list) < probes; i++ {
+		text := fmt.Sprintf("%s %d", kind, i)
+		k := len(list)
+		m := master(k)
+		if int(view.Directory(lockspace.Hash([]byte(text)))) == len(s.nodes) {
+			continue
+		}
+		// The lock in NL keeps the name there.
+		if _, err := s.nodes[m].space.Lock(ctx, text, lockify.NL, lockify.New()); err != nil {
+			return nil, err
+		}
+		list = append(list, &program{space: s.nodes[(k+k/s.live()%2)%s.live()].space, name: text})
+	}
+	return list, s.barrier(ctx)
+}
+
+// kill kills the last node and measures until the others have recovered.
+func (s *scene) kill(ctx context.Context) error {
+	s.o.Progress(fmt.Sprintf("%d locks: a second of rest", s.size.Locks))
+	unaffected, err := s.programs(ctx, "unaffected", func(k int) int { return k % s.live() })
+	if err != nil {
+		return err
+	}
+	affected, err := s.programs(ctx, "affected", func(int) int { return s.live() })
+	if err != nil {
+		return err
+	}
+	free, waits := start(ctx, unaffected), start(ctx, affected)
+	rest := time.NewTimer(time.Second)
+	select {
+	case <-rest.C:
+	case <-ctx.Done():
+	}
+	s.run.Quiet = free.pause()
+	waits.pause()
+	before, err := s.counts(ctx, s.live())
+	if err != nil {
+		return err
+	}
+	old, err := s.nodes[0].state(ctx)
+	if err != nil {
+		return err
+	}
+	s.o.Progress(fmt.Sprintf("%d locks: node %d is killed", s.size.Locks, len(s.nodes)))
+	killed := time.Now()
+	s.nodes[s.live()].daemon.Kill()
+	detected, recovered, err := s.await(ctx, old.Epoch, waits)
+	if err != nil {
+		return err
+	}
+	s.run.DetectMS = float64(detected.Sub(killed)) / 1e6
+	s.run.RecoverMS = float64(recovered.Sub(detected)) / 1e6
+	err = errors.Join(free.stop(), waits.stop())
+	s.run.Unaffected, s.run.AffectedPause = free.pause(), waits.pause()
+	if err != nil {
+		return err
+	}
+	after, err := s.counts(ctx, s.live())
+	s.run.Messages, s.run.Bytes, s.run.Lost = after.messages-before.messages, after.bytes-before.bytes, after.lost-before.lost
+	return err
+}
+
+// await waits until a live node has a view after epoch, and until all have recovered.
+func (s *scene) await(ctx context.Context, epoch uint64, waits *programs) (detected, recovered time.Time, err error) {
+	var used time.Duration
+	err = until(ctx, func() (bool, error) {
+		done := true
+		for _, nd := range s.nodes[:s.live()] {
+			st, err := nd.state(ctx)
+			if err != nil {
+				return false, err
+			}
+			if st.Epoch > epoch && detected.IsZero() {
+				detected = time.Now()
+				waits.since.Store(&detected)
+				if used, err = s.cpu(s.live()); err != nil {
+					return false, err
+				}
+			}
+			done = done && st.Epoch > epoch && st.Waiting == 0
+		}
+		recovered = time.Now()
+		return done, nil
+	})
+	if err != nil {
+		return detected, recovered, err
+	}
+	all, err := s.cpu(s.live())
+	s.run.CPUMS = float64(all-used) / 1e6
+	return detected, recovered, err
+}

@@ -132,10 +132,10 @@ func DecodeCommand(b []byte) (*Command, error) {
 
 // apply carries out a command. It says whether that changed the state, which
 // then has the next version. For Join, id is the node's.
-func (s *State) apply(c *Command, off rules) (st Status, id uint16, changed bool) {
+func (s *State) apply(c *Command, off Rules) (st Status, id uint16, changed bool) {
 	if from := s.Member(c.From); c.From != 0 && from == nil {
 		return statusMember, 0, false
-	} else if from != nil && c.Req <= from.Req && off&ruleOnce == 0 {
+	} else if from != nil && c.Req <= from.Req && off&RuleOnce == 0 {
 		return StatusOK, 0, false // it came before
 	}
 	switch c.Kind {
@@ -182,7 +182,7 @@ func (s *State) apply(c *Command, off rules) (st Status, id uint16, changed bool
 	return st, id, changed
 }
 
-func (s *State) join(c *Command, off rules) (Status, uint16, bool) {
+func (s *State) join(c *Command, off Rules) (Status, uint16, bool) {
 	instance, store, id := c.Instance, c.Raft, NodeOf(c.Instance)
 	if id == 0 {
 		if id = s.allot(instance); id == 0 {
@@ -193,14 +193,14 @@ func (s *State) join(c *Command, off rules) (Status, uint16, bool) {
 			store |= uint64(id)
 		}
 	}
-	if slices.Contains(s.Past, instance) && off&ruleNoReturn == 0 {
+	if slices.Contains(s.Past, instance) && off&RuleNoReturn == 0 {
 		return statusMember, id, false
 	}
 	if old := s.Node(id); old != nil {
 		switch {
 		case old.Instance == instance:
 			return StatusOK, id, false
-		case off&ruleInstance == 0:
+		case off&RuleInstance == 0:
 			return statusBusy, id, false
 		}
 		s.drop(id)

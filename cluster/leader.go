@@ -81,7 +81,7 @@ func (s *Server) onRenew(from uint16, addr string, m *message) {
 	if from != NodeOf(m.instance) || len(l.fresh) >= maxRenewals || m.cluster != s.state.Cluster {
 		return
 	}
-	if l.doomed[m.instance] != nil && s.cfg.off&ruleCondemned == 0 {
+	if l.doomed[m.instance] != nil && s.cfg.Without&RuleCondemned == 0 {
 		return
 	}
 	r := renewal{from, addr, *m}
@@ -89,7 +89,7 @@ func (s *Server) onRenew(from uint16, addr string, m *message) {
 		l.heard[m.instance] = s.now
 		l.known[m.instance] = m.version
 	}
-	if s.cfg.off&ruleQuorum != 0 {
+	if s.cfg.Without&RuleQuorum != 0 {
 		s.renewed(&r)
 		return
 	}
@@ -125,7 +125,7 @@ func (s *Server) renewed(r *renewal) {
 	a := &message{kind: msgRenewed, instance: r.m.instance, seq: r.m.seq, version: r.m.version}
 	n := s.state.Member(r.m.instance)
 	switch {
-	case s.led.doomed[r.m.instance] != nil && n != nil && s.cfg.off&ruleCondemned == 0:
+	case s.led.doomed[r.m.instance] != nil && n != nil && s.cfg.Without&RuleCondemned == 0:
 		return
 	case n == nil || n.Removing:
 		a.status = statusMember
@@ -247,13 +247,13 @@ func (l *leadership) decided(s *Server, c *Command, status Status, id uint16) {
 // of it (Terms has the argument).
 func (s *Server) deadline(n *Node) int64 {
 	last := s.led.heard[n.Instance]
-	if s.cfg.off&ruleElectionWait == 0 {
+	if s.cfg.Without&RuleElectionWait == 0 {
 		last = max(last, s.led.since)
 	}
-	if s.cfg.off&ruleWait != 0 {
+	if s.cfg.Without&RuleWait != 0 {
 		return last + s.state.Terms.Lease/2
 	}
-	return last + s.state.Terms.over(s.cfg.off)
+	return last + s.state.Terms.over(s.cfg.Without)
 }
 
 // leaderTick is a tick of the leader: it dooms members whose leases have ended,
@@ -330,7 +330,7 @@ func (s *Server) seeToVoters() {
 		// Who leads does not take its own vote: as its log may be longer than that
 		// of the one voter that is left, who has not heard that it is alone, neither
 		// could be elected (found by the simulation). The next leader does.
-		if store == s.cfg.Store && s.cfg.off&ruleOthersVote == 0 {
+		if store == s.cfg.Store && s.cfg.Without&RuleOthersVote == 0 {
 			s.resign()
 			l.conf = 3
 			return

@@ -82,16 +82,16 @@ func (t Terms) check() error {
 func (t Terms) drift() int64 { return (t.Lease*int64(t.DriftPPM) + 999_999) / 1_000_000 }
 
 // held is L(1-r): how long a member goes by a renewal, on its clock from sending it.
-func (t Terms) held(off rules) int64 {
-	if off&ruleDrift != 0 {
+func (t Terms) held(off Rules) int64 {
+	if off&RuleDrift != 0 {
 		return t.Lease
 	}
 	return t.Lease - t.drift()
 }
 
 // over is W: how long a leader waits, on its clock, until a lease has ended.
-func (t Terms) over(off rules) int64 {
-	if off&ruleDrift != 0 {
+func (t Terms) over(off Rules) int64 {
+	if off&RuleDrift != 0 {
 		return t.Lease + t.Margin
 	}
 	return t.Lease + t.drift() + t.Margin

@@ -26,8 +26,11 @@ type MemberConfig struct {
 	Contacts []Contact
 	Retry    int64 // ns until a question is asked again: 10 ms to 1 min
 
-	off     rules        // rules that do not hold, for tests
-	applied func(*State) // sees each version, for tests
+	// Without is the rules that do not hold, for tests.
+	Without Rules
+	// Applied is shown each version of the state as it comes, for tests; nil: nobody
+	// looks. It must neither change it nor keep it.
+	Applied func(*State)
 }
 
 // Phase is how far a membership is.
@@ -141,7 +144,7 @@ func (m *Member) Lease() int64 { return m.until }
 // Valid says that the lease lasts at now, a reading of the clock made just now:
 // only then may anything be granted, or sent that was held back.
 func (m *Member) Valid(now int64) bool {
-	return m.phase == Active && (now < m.until || m.cfg.off&ruleSelfFence != 0)
+	return m.phase == Active && (now < m.until || m.cfg.Without&RuleSelfFence != 0)
 }
 
 // Views gives the views that are to be installed, in order, and forgets them.
@@ -222,7 +225,7 @@ func (m *Member) retry() { m.retryAt, m.hints = m.now+m.cfg.Retry, 0 }
 
 // checkLease fences this node when the lease has ended.
 func (m *Member) checkLease() {
-	if m.until != 0 && m.now >= m.until && m.cfg.off&ruleSelfFence == 0 {
+	if m.until != 0 && m.now >= m.until && m.cfg.Without&RuleSelfFence == 0 {
 		m.end(fmt.Errorf("%w for %d ms", ErrNoQuorum, (m.now-m.since)/1e6))
 	}
 }
@@ -407,10 +410,10 @@ func (m *Member) onRenewed(msg *message) {
 		return
 	}
 	at := s.at
-	if m.cfg.off&ruleFromSending != 0 {
+	if m.cfg.Without&RuleFromSending != 0 {
 		at = m.now
 	}
-	if until := at + m.state.Terms.held(m.cfg.off); until > m.until {
+	if until := at + m.state.Terms.held(m.cfg.Without); until > m.until {
 		m.until, m.since = until, at
 	}
 	m.renewAt = s.at + m.state.Terms.Lease/4
@@ -442,9 +445,9 @@ func (m *Member) apply(event []byte) {
 		m.end(fmt.Errorf("a decision of a newer version of lockify: %w", err))
 		return
 	}
-	m.state.apply(c, m.cfg.off)
-	if m.cfg.applied != nil {
-		m.cfg.applied(m.state)
+	m.state.apply(c, m.cfg.Without)
+	if m.cfg.Applied != nil {
+		m.cfg.Applied(m.state)
 	}
 	n := m.state.Member(m.instance)
 	if n == nil || n.Removing {

@@ -1,20 +1,22 @@
 package cluster
 
-// rules are the rules that keep the cluster safe. The simulation switches one
-// off at a time, and must find out.
-type rules uint32
+// Rules is a set of the rules that keep the cluster safe, which a test has
+// switched off: the simulations switch off one at a time, and must find out.
+// Production code leaves it zero.
+type Rules uint32
 
+// One bit for each rule.
 const (
-	ruleFromSending  rules = 1 << iota // a lease counts from sending the renewal
-	ruleWait                           // no view without a member before its lease has ended
-	ruleDrift                          // both sides allow for drift
-	ruleQuorum                         // a renewal is answered when a quorum has confirmed the leader
-	ruleElectionWait                   // a new leader waits for the leases its predecessors have granted
-	ruleCommitted                      // what is appended is not applied before it is committed
-	ruleInstance                       // a start of a node does not replace an earlier one that may hold a lease
-	ruleCondemned                      // no renewal once the view without the member is proposed
-	ruleOnce                           // a command that comes twice counts once
-	ruleSelfFence                      // a member whose lease has ended knows it
-	ruleNoReturn                       // an instance that has gone is a member never again
-	ruleOthersVote                     // a leader does not take its own vote away
+	RuleFromSending  Rules = 1 << iota // a lease counts from sending the renewal
+	RuleWait                           // no view without a member before its lease has ended
+	RuleDrift                          // both sides allow for drift
+	RuleQuorum                         // a renewal is answered when a quorum has confirmed the leader
+	RuleElectionWait                   // a new leader waits for the leases its predecessors have granted
+	RuleCommitted                      // what is appended is not applied before it is committed
+	RuleInstance                       // a start of a node does not replace an earlier one that may hold a lease
+	RuleCondemned                      // no renewal once the view without the member is proposed
+	RuleOnce                           // a command that comes twice counts once
+	RuleSelfFence                      // a member whose lease has ended knows it
+	RuleNoReturn                       // an instance that has gone is a member never again
+	RuleOthersVote                     // a leader does not take its own vote away
 )

@@ -23,8 +23,11 @@ type ServerConfig struct {
 	// Logf is told what Raft does, nil: nobody is.
 	Logf func(format string, args ...any)
 
-	off     rules        // rules that do not hold, for tests
-	applied func(*State) // sees each version, for tests
+	// Without is the rules that do not hold, for tests.
+	Without Rules
+	// Applied is shown each version of the state as it comes, for tests; nil: nobody
+	// looks. It must neither change it nor keep it.
+	Applied func(*State)
 }
 
 // Output is what a Server or a Member wants done.
@@ -108,6 +111,11 @@ func (s *Server) State() *State { return s.state }
 func (s *Server) Leader() (id uint16, self bool) {
 	return NodeOf(s.lead), s.led != nil && s.led.ready
 }
+
+// Voters gives the numbers of the stores that have a vote as far as this voter knows:
+// those of State().Voters, but for changes that are still under way. The list is
+// valid until the next call, and must not be changed.
+func (s *Server) Voters() []uint64 { return s.conf.GetVoters() }
 
 // Tick tells the time. It is called each ServerConfig.Tick, or more often.
 func (s *Server) Tick(now int64) (Output, error) {
@@ -331,7 +339,7 @@ func (s *Server) apply(e *pb.Entry) error {
 		}
 		s.conf = s.rn.ApplyConfChange(cc)
 	case pb.EntryNormal:
-		if s.cfg.off&ruleCommitted == 0 {
+		if s.cfg.Without&RuleCommitted == 0 {
 			if err := s.command(e.GetData()); err != nil {
 				return err
 			}
@@ -345,7 +353,7 @@ func (s *Server) apply(e *pb.Entry) error {
 
 // applyUncommitted is the mistake of applying what may yet be undone.
 func (s *Server) applyUncommitted(entries []*pb.Entry) {
-	if s.cfg.off&ruleCommitted == 0 {
+	if s.cfg.Without&RuleCommitted == 0 {
 		return
 	}
 	for _, e := range entries {
@@ -366,11 +374,11 @@ func (s *Server) command(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("cluster: voter %#x gives up, its log has a decision of a newer version of lockify: %w", s.cfg.Store, err)
 	}
-	status, id, changed := s.state.apply(c, s.cfg.off)
+	status, id, changed := s.state.apply(c, s.cfg.Without)
 	if changed {
 		s.history.add(s.state.Version, slices.Clone(data))
-		if s.cfg.applied != nil {
-			s.cfg.applied(s.state)
+		if s.cfg.Applied != nil {
+			s.cfg.Applied(s.state)
 		}
 	}
 	if s.led != nil {

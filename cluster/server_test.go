@@ -136,8 +136,8 @@ func TestPausedLeader(t *testing.T) {
 // TestFence: a member that is to be fenced gets no renewal any more, and is out
 // when the agent says so. Without the rule it gets one, and goes on.
 func TestFence(t *testing.T) {
-	for _, off := range []rules{0, ruleCondemned} {
-		so := newSolo(t, ServerConfig{FenceAfter: 200 * ms, off: off})
+	for _, off := range []Rules{0, RuleCondemned} {
+		so := newSolo(t, ServerConfig{FenceAfter: 200 * ms, Without: off})
 		one := so.join(1)
 		so.tick(400 * ms)
 		if len(so.out.Fence) != 1 || so.out.Fence[0] != one {

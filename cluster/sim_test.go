@@ -30,7 +30,7 @@ type profile struct {
 	fences        bool // a fence agent confirms
 	spaces        int
 	openers       int // 1 in so many machines opens lockspaces; 0: all
-	off           rules
+	off           Rules
 	forget        int // a store forgets what it has saved last when it crashes, 1 in n; 0: never
 }
 
@@ -210,8 +210,8 @@ func (m *machine) boot() {
 	if m.disk != nil {
 		s, err := NewServer(ServerConfig{
 			Store: m.disk.store, Seed: m.w.rng.Uint64(), Tick: simTick, Elections: 5,
-			FenceAfter: m.fenceAfter(), off: m.w.p.off, Logf: m.logf(),
-			applied: func(st *State) { m.w.check.state(m, "server", st) },
+			FenceAfter: m.fenceAfter(), Without: m.w.p.off, Logf: m.logf(),
+			Applied: func(st *State) { m.w.check.state(m, "server", st) },
 		}, m.disk)
 		if err != nil {
 			m.w.fail("machine %d: %v", m.id, err)
@@ -233,8 +233,8 @@ func (m *machine) fenceAfter() int64 {
 // join begins a new membership in a running process.
 func (m *machine) join() {
 	cfg := MemberConfig{
-		Instance: m.w.number(m.id), Addr: m.addr(), Cluster: 7, Retry: 100 * ms, off: m.w.p.off,
-		applied: func(st *State) { m.w.check.state(m, "member", st) },
+		Instance: m.w.number(m.id), Addr: m.addr(), Cluster: 7, Retry: 100 * ms, Without: m.w.p.off,
+		Applied: func(st *State) { m.w.check.state(m, "member", st) },
 	}
 	if m.disk != nil {
 		cfg.Store = m.disk.store

@@ -109,21 +109,21 @@ func TestSimOutside(t *testing.T) {
 // has found it; the search goes on from there.
 var mutants = []struct {
 	name   string
-	off    rules
+	off    Rules
 	forget int
 	seed   uint64
 }{
-	{"the lease counts from the answer", ruleFromSending, 0, 51},
-	{"nobody waits for the end of a lease", ruleWait, 0, 1},
-	{"drift is ignored", ruleDrift, 0, 3},
-	{"a leader that is none any more renews", ruleQuorum, 0, 115},
-	{"a new leader forgets its predecessor's leases", ruleElectionWait, 0, 1},
-	{"what is appended counts before it is committed", ruleCommitted, 0, 1},
-	{"a new start replaces the earlier one at once", ruleInstance, 0, 1},
-	{"a command that comes again counts again", ruleOnce, 0, 95},
-	{"a member does not look at its lease", ruleSelfFence, 0, 1},
-	{"an instance comes back", ruleNoReturn, 0, 71},
-	{"a leader takes its own vote away", ruleOthersVote, 0, 187},
+	{"the lease counts from the answer", RuleFromSending, 0, 51},
+	{"nobody waits for the end of a lease", RuleWait, 0, 1},
+	{"drift is ignored", RuleDrift, 0, 3},
+	{"a leader that is none any more renews", RuleQuorum, 0, 115},
+	{"a new leader forgets its predecessor's leases", RuleElectionWait, 0, 1},
+	{"what is appended counts before it is committed", RuleCommitted, 0, 1},
+	{"a new start replaces the earlier one at once", RuleInstance, 0, 1},
+	{"a command that comes again counts again", RuleOnce, 0, 95},
+	{"a member does not look at its lease", RuleSelfFence, 0, 1},
+	{"an instance comes back", RuleNoReturn, 0, 71},
+	{"a leader takes its own vote away", RuleOthersVote, 0, 187},
 	{"a store forgets its last vote", 0, 1, 152},
 }
 
@@ -132,7 +132,7 @@ func TestSimMutants(t *testing.T) {
 		t.Run(mu.name, func(t *testing.T) {
 			p := faults()
 			p.off, p.forget = mu.off, mu.forget
-			if mu.off == ruleOthersVote { // with two voters it is not rare
+			if mu.off == RuleOthersVote { // with two voters it is not rare
 				p.stores, p.plain, p.want, p.faultEvery = 2, 0, 2, 200*ms
 			}
 			for seed := mu.seed; seed < mu.seed+200; seed++ {

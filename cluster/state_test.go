@@ -122,7 +122,7 @@ func TestLeaseArithmetic(t *testing.T) {
 		if member > float64(terms.Lease)*(1+1e-12) || leader < float64(terms.Lease)*(1-1e-12) {
 			t.Fatalf("%+v: member %f, leader %f", terms, member, leader)
 		}
-		if terms.DriftPPM > 1000 && float64(terms.held(ruleDrift))/(1-r) <= float64(terms.over(ruleDrift)-terms.Margin)/(1+r) {
+		if terms.DriftPPM > 1000 && float64(terms.held(RuleDrift))/(1-r) <= float64(terms.over(RuleDrift)-terms.Margin)/(1+r) {
 			t.Fatalf("%+v: ignoring drift does no harm", terms)
 		}
 	}

@@ -14,6 +14,13 @@ func (s *Shard) Fence(now int64) {
 		return
 	}
 	s.now = now
+	if s.errs(FlushAtFence) {
+		for h := s.outbox.head; h != nil; h = h.next {
+			for i := range h.msgs {
+				s.host.Send(h.to, &h.msgs[i])
+			}
+		}
+	}
 	s.fenced, s.lastFrom = true, noInstance
 	var own []*Lock
 	for _, l := range s.locks.slots {

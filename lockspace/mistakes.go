@@ -34,5 +34,6 @@ const (
 	ProbeOnce                           // a request looks for a deadlock once, and not again while it waits
 	ForgetOwner                         // what is reported of a lock leaves out its owner
 	ForgetWait                          // a probe goes on with one of the owner's requests only
+	FlushAtFence                        // what is held back leaves when the shard is fenced
 	ForgetByteWait                      // an owner who waits for a byte range is not known to wait
 )

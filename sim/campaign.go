@@ -11,12 +11,16 @@ type Campaign struct {
 	Profiles []string        // none: all
 	Skip     bool            // leave the deliberate bugs out
 	Progress func(p *Report) // called between runs; nil: nobody looks
+	// Spread calls do with 0 to n-1, in any order and at the same time if it likes, and
+	// returns when all have returned; nil: one after the other. What comes of it is the
+	// same.
+	Spread func(n int, do func(i int))
 }
 
 // Report is the outcome of a campaign.
 type Report struct {
 	Steps        int               `json:"steps"`       // without those of mutants
-	StepsPerS    float64           `json:"steps_per_s"` // on one core, checks included
+	StepsPerS    float64           `json:"steps_per_s"` // checks included
 	Seeds        int               `json:"seeds"`
 	Violations   int               `json:"violations"`
 	MutantsTotal int               `json:"mutants_total"`
@@ -75,16 +79,8 @@ func (c *Campaign) Run() (*Report, error) {
 	start := c.Clock()
 	if !c.Skip {
 		rep.MutantsTotal = len(mutants)
-		for i := range mutants {
-			m, err := c.hunt(&mutants[i])
-			if err != nil {
-				return nil, err
-			}
-			rep.Mutants = append(rep.Mutants, *m)
-			if m.Found {
-				rep.MutantsFound++
-			}
-			c.progress(rep)
+		if err := c.huntAll(rep); err != nil {
+			return nil, err
 		}
 	}
 	names := c.Profiles
@@ -96,10 +92,8 @@ func (c *Campaign) Run() (*Report, error) {
 	}
 	began := c.Clock()
 	for seed := max(c.Seed, 1); c.Clock()-start < c.Budget && rep.Violations < maxFailures && (c.Last == 0 || seed <= c.Last); seed++ {
-		for i := range names {
-			if err := c.one(rep, &rep.Profiles[i], seed); err != nil {
-				return nil, err
-			}
+		if err := c.all(rep, seed); err != nil {
+			return nil, err
 		}
 		rep.Seeds++
 		rep.StepsPerS = float64(rep.Steps) / (float64(c.Clock()-began) / 1e9)
@@ -114,12 +108,33 @@ func (c *Campaign) progress(rep *Report) {
 	}
 }
 
-// one runs one seed of a profile.
-func (c *Campaign) one(rep *Report, p *ProfileReport, seed uint64) error {
-	res, err := Run(Config{Seed: seed, Profile: p.Name, Steps: c.Steps})
-	if err != nil {
-		return err
+func (c *Campaign) spread(n int, do func(i int)) {
+	if c.Spread != nil {
+		c.Spread(n, do)
+		return
 	}
+	for i := range n {
+		do(i)
+	}
+}
+
+// all runs one seed of each profile.
+func (c *Campaign) all(rep *Report, seed uint64) error {
+	results, errs := make([]*Result, len(rep.Profiles)), make([]error, len(rep.Profiles))
+	c.spread(len(results), func(i int) {
+		results[i], errs[i] = Run(Config{Seed: seed, Profile: rep.Profiles[i].Name, Steps: c.Steps})
+	})
+	for i, res := range results {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		c.count(rep, &rep.Profiles[i], seed, res)
+	}
+	return nil
+}
+
+// count adds a run to the report.
+func (c *Campaign) count(rep *Report, p *ProfileReport, seed uint64, res *Result) {
 	rep.Steps += res.Steps
 	p.Steps += res.Steps
 	p.Seeds++
@@ -132,6 +147,28 @@ func (c *Campaign) one(rep *Report, p *ProfileReport, seed uint64) error {
 		rep.Failures = append(rep.Failures, RunReport{
 			Seed: seed, Profile: p.Name, Steps: c.Steps, Invariant: f.Invariant, Text: f.Text, Step: f.Step,
 		})
+	}
+}
+
+// huntAtOnce is how many deliberate bugs are hunted between two looks at the progress.
+const huntAtOnce = 8
+
+// huntAll looks for all deliberate bugs.
+func (c *Campaign) huntAll(rep *Report) error {
+	for from := 0; from < len(mutants); from += huntAtOnce {
+		n := min(huntAtOnce, len(mutants)-from)
+		found, errs := make([]*MutantReport, n), make([]error, n)
+		c.spread(n, func(i int) { found[i], errs[i] = c.hunt(&mutants[from+i]) })
+		for i, m := range found {
+			if errs[i] != nil {
+				return errs[i]
+			}
+			rep.Mutants = append(rep.Mutants, *m)
+			if m.Found {
+				rep.MutantsFound++
+			}
+		}
+		c.progress(rep)
 	}
 	return nil
 }

@@ -27,6 +27,8 @@ const (
 	inByteWait
 	inDeadlock
 	inCircle
+	inMembers
+	inLease
 	inPanic
 	invariants
 )
@@ -48,6 +50,8 @@ var invariantNames = [invariants]string{
 	inByteWait:  "byte ranges: no lost work, no deadlock",
 	inDeadlock:  "8 no false deadlock, the youngest gives up",
 	inCircle:    "8 no deadlock stays",
+	inMembers:   "9 agreed views, and who is out holds nothing",
+	inLease:     "9 nothing is granted or sent without a lease",
 	inPanic:     "no panic",
 }
 

@@ -43,10 +43,16 @@ type side struct {
 func (c *exclusion) stepped(nm *name) {
 	c.r.evals[inExclusion]++
 	nm.prune()
+	if len(nm.ghosts) > 0 {
+		c.haunted(nm)
+	}
 	for i, a := range nm.locks {
 		for _, b := range nm.locks[:i] {
 			if fits(a.effective(), b.effective()) {
 				c.lapse(a, b)
+				continue
+			}
+			if fits(a.believed(), b.believed()) {
 				continue
 			}
 			if c.r.p.Reuse && (a.open || b.open) {
@@ -65,8 +71,8 @@ func (c *exclusion) lapse(a, b *lock) {
 	if a.wanted == lockspace.NoMode && b.wanted == lockspace.NoMode || c.r.p.Reuse && (a.open || b.open) {
 		return
 	}
-	a.lapsed = a.lapsed || !fits(a.mode, b.effective())
-	b.lapsed = b.lapsed || !fits(b.mode, a.effective())
+	a.lapsed = a.lapsed || !fits(a.mode, b.believed())
+	b.lapsed = b.lapsed || !fits(b.mode, a.believed())
 }
 
 // completed: who has lost his mode for a while must be told, unless he is granted

@@ -1,6 +1,7 @@
 // Package sim runs a whole cluster in one process, from one number: real
-// shards of package lockspace, several on each node, a simulated network,
-// clocks that differ, and clients with random programs. After every step it
+// shards of package lockspace, several on each node, real servers and members of
+// package cluster, a simulated network, clocks that differ, and clients with random
+// programs. After every step it
 // checks what must be true then, and at rest the rest (the invariants of
 // docs/protocol.md and the kernel's semantics).
 //
@@ -22,6 +23,10 @@
 // # Files
 //
 //	run.go        a run: events, steps, rest, end
+//	council.go    nodes that agree on views and leases themselves (package cluster)
+//	council_*.go  their faults and kinds of runs
+//	parcel.go     their messages
+//	ghost.go      what clients of dead nodes believe
 //	heap.go       events by time
 //	network.go    lanes, delays, cuts
 //	node.go       a node: shards, clock; the shards' Host
@@ -42,8 +47,8 @@
 //
 // # Contract
 //
-// No I/O, no goroutine, no clock: the caller says when a campaign is to end. A
-// Runner is used by one goroutine at a time.
+// No I/O, no goroutine, no clock: the caller says when a campaign is to end, and may
+// run several at the same time.
 //
 // # Where to add things
 //

@@ -19,10 +19,17 @@ func (r *run) rest() {
 	for _, c := range r.checks {
 		c.rested()
 	}
+	if r.council != nil && !r.ending {
+		r.council.calm = false
+	}
 }
 
 // deliverAll delivers all messages, and what they cause, until no node has anything to do.
 func (r *run) deliverAll() {
+	if r.council != nil {
+		r.council.deliverAll()
+		return
+	}
 	for i := 0; r.failed == nil; i++ {
 		switch {
 		case i == maxDeliveries:
@@ -69,6 +76,10 @@ func (r *run) windDown() {
 
 // pass lets time pass on all nodes.
 func (r *run) pass(ns int64) {
+	if r.council != nil {
+		r.council.pass(ns + ns/10)
+		return
+	}
 	r.now += ns + ns/1000 // the slowest clock, too
 	for _, n := range r.nodes {
 		if !n.takesPart() {

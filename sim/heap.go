@@ -20,6 +20,12 @@ const (
 	timerFence                    // the lease of a node that is cut off ends
 	timerInstall                  // a node installs a view
 	timerWork                     // and goes on with what that has brought
+	timerSeat                     // a node's server and member tick
+	timerParcel                   // a message between them arrives
+	timerBoot                     // a process starts
+	timerWake                     // a process that was stopped goes on
+	timerJoin                     // a node that was fenced begins anew
+	timerAgent                    // a fence agent ends a node
 	timerScript                   // the next operation of a recorded run
 )
 

@@ -77,6 +77,9 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 		r.fail(inOnce, l.name, "lock %d: granted %v instead of %v", l.num, c.Mode, l.wanted)
 		return
 	}
+	if c.Status == wire.OK && c.Mode != lockspace.NoMode {
+		r.leased(n, l.name, "grants")
+	}
 	if c.Bits&wire.BitDemoted != 0 {
 		l.from = lockspace.NL // before the grant
 	}

@@ -165,7 +165,7 @@ func (r *run) restart(n *node) {
 		r.fail(inPanic, nil, "node %d: %v", n.id, err)
 	}
 	for i := range r.nodes {
-		if i+1 != int(n.id) && r.nodes[i].fenceAt == 0 {
+		if i+1 != int(n.id) && r.nodes[i].fenceAt == 0 && r.council == nil {
 			r.mend(r.pair(int(n.id), i+1))
 			r.mend(r.pair(i+1, int(n.id)))
 		}
@@ -200,11 +200,16 @@ func (r *run) decide() {
 // installNext installs the next view on a node, if it has one to install. One
 // that is cut off hears of none.
 func (r *run) installNext(n *node) bool {
-	if len(n.due) == 0 || n.fenceAt != 0 {
+	if len(n.due) == 0 || n.fenceAt != 0 || !n.mayAct() {
 		return false
 	}
 	v := n.due[0]
 	n.due = n.due[1:]
+	if r.bug == bugSkipViews {
+		for len(n.due) > 0 {
+			v, n.due = n.due[0], n.due[1:]
+		}
+	}
 	r.tracef(nil, "node %d installs view %d", n.id, v.Epoch)
 	closed := n.closed
 	for _, s := range n.shards { // all, before the node's token clock is that of the next view
@@ -227,7 +232,7 @@ func (r *run) installNext(n *node) bool {
 // to it.
 func (r *run) workOn(n *node) bool {
 	n.working = false
-	if n.down {
+	if n.down || !n.mayAct() {
 		return false
 	}
 	closed := n.closed
@@ -254,6 +259,10 @@ func (r *run) workAll() (any bool) {
 
 // settle ends what is going on with the membership.
 func (r *run) settle() {
+	if r.council != nil {
+		r.council.settle()
+		return
+	}
 	for _, n := range r.nodes {
 		if n.fenceAt != 0 {
 			r.now += max(0, r.realTime(n, n.fenceAt-n.now()))

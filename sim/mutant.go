@@ -1,16 +1,28 @@
 package sim
 
-import ls "github.com/lockify-dlm/lockify/lockspace"
+import (
+	"github.com/lockify-dlm/lockify/cluster"
+	ls "github.com/lockify-dlm/lockify/lockspace"
+)
 
 // bug is a deliberate bug in what the simulator itself stands for: a node's
 // shared state, its clock.
 type bug int
 
 const (
-	bugNone       bug = iota
-	bugShardClock     // the token clock is each shard's own
-	bugFenceGap       // the fence opens with the last claim closed, not when all before it are
-	bugDrift          // clocks run apart by more than Config.Drift allows
+	bugNone         bug = iota
+	bugShardClock       // the token clock is each shard's own
+	bugFenceGap         // the fence opens with the last claim closed, not when all before it are
+	bugDrift            // clocks run apart by more than Config.Drift allows
+	bugFarDrift         // and by more than the terms of leases allow
+	bugStaleClock       // a reading of the clock from before a stop is used after it
+	bugNoLook           // a node looks at its lease in ticks only
+	bugQuietEnd         // a node that is fenced begins anew, and tells its clients nothing
+	bugReleaseFirst     // a node whose lease has ended unlocks what its clients hold, before it is fenced
+	bugLeaveHolding     // a node leaves while its clients hold locks
+	bugSkipViews        // of several views that are due only the last one is installed
+	bugOldFrames        // links do not tell the starts of a node apart
+	bugSameStore        // a voter without its store votes under the same number
 )
 
 // mutant is a deliberate bug that the checkers must find: a rule of the
@@ -26,9 +38,11 @@ type mutant struct {
 type flaw struct {
 	without  ls.Rules
 	mistakes ls.Mistakes
+	rules    cluster.Rules // of package cluster, that do not hold
 	bug      bug
 }
 
+func rule(r cluster.Rules) flaw  { return flaw{rules: r} }
 func off(rule ls.Rules) flaw     { return flaw{without: rule} }
 func mistake(m ls.Mistakes) flaw { return flaw{mistakes: m} }
 
@@ -114,6 +128,25 @@ var mutants = []mutant{
 	{"probe-once", "owners", mistake(ls.ProbeOnce), "a request looks for a deadlock once, and not again while it waits"},
 	{"forget-wait", "owners", mistake(ls.ForgetWait), "a probe goes on with one of an owner's requests only"},
 	{"forget-byte-wait", "plots", mistake(ls.ForgetByteWait), "an owner who waits for a byte range is not known to wait"},
+	{"lease-from-answer", "leases", rule(cluster.RuleFromSending), "a lease counts from the answer to a renewal, not from its sending"},
+	{"no-lease-wait", "leases", rule(cluster.RuleWait), "a view without a node is decided before its lease has ended"},
+	{"lease-drift", "leases", rule(cluster.RuleDrift), "leases do not allow for drift"},
+	{"no-renewal-quorum", "islands", rule(cluster.RuleQuorum), "a leader that may be none any more answers renewals"},
+	{"no-election-wait", "leases", rule(cluster.RuleElectionWait), "a new leader does not wait for the leases that others have granted"},
+	{"uncommitted", "voters", rule(cluster.RuleCommitted), "views count before they are committed"},
+	{"replace-start", "leases", rule(cluster.RuleInstance), "a start of a node replaces the earlier one at once, whose clients may live"},
+	{"no-self-fence", "sleep", rule(cluster.RuleSelfFence), "a member does not look at its lease"},
+	{"own-vote", "guests", rule(cluster.RuleOthersVote), "a leader takes its own vote away"},
+	{"same-store", "voters", flaw{bug: bugSameStore}, "a voter that has lost its store goes on under its number"},
+	{"far-drift", "leases", flaw{bug: bugFarDrift}, "clocks are worse than the terms allow"},
+	{"stale-clock", "sleep", flaw{bug: bugStaleClock}, "a reading of the clock from before a stop is used after it"},
+	{"no-look", "sleep", flaw{bug: bugNoLook}, "a node looks at its lease in ticks only, not before it grants"},
+	{"quiet-end", "leases", flaw{bug: bugQuietEnd}, "a node that is fenced begins anew, and tells its clients nothing"},
+	{"release-first", "leases", flaw{bug: bugReleaseFirst}, "a node whose lease has ended unlocks what its clients hold, before it is fenced"},
+	{"flush-at-fence", "leases", mistake(ls.FlushAtFence), "what is held back leaves when a node is fenced"},
+	{"leave-holding", "guests", flaw{bug: bugLeaveHolding}, "a node leaves before its clients have given everything up"},
+	{"skip-views", "agents", flaw{bug: bugSkipViews}, "of several views that are due only the last one is installed"},
+	{"old-frames", "leases", flaw{bug: bugOldFrames}, "frames of an earlier start of a node count as those of the present one"},
 	{"forget-owner", "clans", mistake(ls.ForgetOwner), "what is reported of a lock leaves out its owner"},
 }
 

@@ -14,6 +14,7 @@ type name struct {
 	knownBy  uint64 // set of node ids whose programs have heard of it
 	lanes    []*lane
 	locks    []*lock            // alive
+	ghosts   []*ghost           // of dead nodes
 	children []*name            // published below this name
 	writes   []writeRec         // of the value; number i writes value(i+1)
 	tainted  string             // why values and tokens of this name may be wrong

@@ -118,6 +118,7 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	if m.Type.Named() {
 		nm = r.nameOf(string(m.Name))
 	}
+	r.leased(n, nm, "sends")
 	var dest uint64 // 0: nobody
 	if v := n.views[shard]; v != nil {
 		dest = v.Instance(to)
@@ -202,13 +203,19 @@ func (r *run) arrive(l *lane) (delivered bool) {
 		l.pair.parked = append(l.pair.parked, l)
 		return false
 	}
+	if s := r.nodes[l.pair.to-1].seat; s != nil && s.stopped {
+		s.parked = append(s.parked, l)
+		return false
+	}
 	p := l.packets[0]
 	l.packets[0] = packet{}
 	l.packets = l.packets[1:]
 	if len(l.packets) > 0 {
 		r.coming(l)
 	}
-	if dest := r.nodes[l.pair.to-1]; p.lost || dest.down || dest.instance != p.to {
+	dest := r.nodes[l.pair.to-1]
+	r.oldFrame(dest, &p)
+	if p.lost || dest.down || dest.instance != p.to || !dest.mayAct() {
 		return false
 	}
 	m := &p.msg
@@ -220,7 +227,7 @@ func (r *run) arrive(l *lane) (delivered bool) {
 		}
 	}
 	r.traceArrival(l, m)
-	r.nodes[l.pair.to-1].deliver(l, &p, m)
+	dest.deliver(l, &p, m)
 	r.poison(&p)
 	return true
 }

@@ -24,6 +24,7 @@ type node struct {
 	clients   []*client
 	lastOwner uint64
 	known     []*name // what its programs have heard of, the latest last
+	seat      *seat   // in the council; nil: there is none
 	curious   *name   // the latest of them that came from somebody else
 	hurry     *lock   // of a directory below which a program has just created something
 }
@@ -75,6 +76,9 @@ func (n *node) after(closed uint64) {
 }
 
 func (n *node) tick() {
+	if !n.mayAct() {
+		return
+	}
 	closed := n.closed
 	for _, s := range n.shards {
 		s.Tick(n.now())

@@ -33,6 +33,7 @@ type Profile struct {
 	Release   int   // percent of held locks that are given up once they are in somebody's way, per turn
 	Weights   map[string]int
 	Modes     []ls.Mode // chosen with equal chances
+	Council   *Council  // the members agree on views themselves, and Members is the time between its faults; nil: they do not
 }
 
 var (
@@ -51,7 +52,10 @@ const (
 )
 
 // profiles are all kinds of runs.
-var profiles = []Profile{
+var profiles = append(ownViews, agreedViews...)
+
+// ownViews are those whose views come from the simulator.
+var ownViews = []Profile{
 	{
 		Name: "fresh", About: "files are created in directories; New is used rightly",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,

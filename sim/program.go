@@ -14,6 +14,9 @@ func (r *run) program(n *node) (happened bool) {
 	}
 	clear(n.live[len(keep):])
 	n.live = keep
+	if n.seat != nil && n.seat.leaving {
+		return r.giveUp(n)
+	}
 	if r.p.Owners > 0 {
 		return r.clientTurn(n)
 	}
@@ -91,7 +94,7 @@ func (r *run) choose(n *node, l *lock, on target, a *action) bool {
 // do executes an operation, and records it. It says whether it made sense.
 func (r *run) do(a *action) bool {
 	n, o := r.nodes[a.node], &ops[a.op]
-	if !n.takesPart() {
+	if !n.takesPart() || !n.mayAct() {
 		return false
 	}
 	var l *lock

@@ -53,6 +53,13 @@ type Stats struct {
 	Taken         uint64 `json:"range_taken"`
 	ByteGrants    uint64 `json:"byte_grants"` // unlocks and tests too
 	ByteDeadlocks uint64 `json:"byte_deadlocks"`
+	Joins         uint64 `json:"joins"`  // of instances
+	Fenced        uint64 `json:"fenced"` // that have ended while their processes went on
+	Leaves        uint64 `json:"leaves"`
+	Stops         uint64 `json:"stops"` // of processes
+	Splits        uint64 `json:"splits"`
+	Wiped         uint64 `json:"wiped"`    // stores
+	Ended         uint64 `json:"ended"`    // by fence agents
 	Posted        uint64 `json:"posted"`   // names that others learn through byte ranges
 	Circles       uint64 `json:"circles"`  // deadlocks across names that were reported
 	Phantoms      uint64 `json:"phantoms"` // that were none at the second look
@@ -105,6 +112,7 @@ type run struct {
 	circles   *deadlocks
 	late      bool // a claim that is confirmed now is so old that this proves little
 	closedWas uint64
+	council   *council // nil: the simulator decides on views
 	ending    bool
 	pausedTo  int64
 	endsAt    int64 // when everything began to be wound down, or the run failed
@@ -156,6 +164,7 @@ func newRun(cfg Config) (*run, error) {
 	}
 	r.env = rand.New(rand.NewPCG(cfg.Seed, 1))
 	r.prog = rand.New(rand.NewPCG(cfg.Seed, 2))
+	r.fate = rand.New(rand.NewPCG(cfg.Seed, 0))
 	r.wire = r.env.IntN(2) == 0
 	r.shards = 1 + r.env.IntN(r.p.MaxShards)
 	r.valueLen = []int{8, 32, 64, 256, 8, 8, 16, 0}[r.env.IntN(8)]
@@ -173,6 +182,9 @@ func newRun(cfg Config) (*run, error) {
 	r.checks = newCheckers(r)
 	r.excl = r.checks[0].(*exclusion)
 	r.queues.r = r
+	if r.p.Council != nil {
+		r.council = newCouncil(r)
+	}
 	r.startTimers()
 	return r, nil
 }
@@ -190,6 +202,9 @@ func (r *run) makeNodes() error {
 		if r.bug == bugDrift {
 			n.drift = []int64{-300_000, 300_000}[i%2]
 		}
+		if r.p.Council != nil {
+			n.drift = r.councilDrift()
+		}
 		members = append(members, lockspace.Member{ID: n.id, Instance: n.instance})
 		r.nodes = append(r.nodes, n)
 	}
@@ -203,8 +218,10 @@ func (r *run) makeNodes() error {
 		return err
 	}
 	for _, n := range r.nodes {
-		if err := n.start(r.view); err != nil {
-			return err
+		if r.p.Council == nil {
+			if err := n.start(r.view); err != nil {
+				return err
+			}
 		}
 		for i := range r.p.Roots {
 			text := fmt.Sprintf("p%d", i)
@@ -226,6 +243,9 @@ func (r *run) all() {
 			r.fail(inPanic, nil, "panic: %v", p)
 		}
 	}()
+	if r.council != nil {
+		r.council.begin()
+	}
 	for r.failed == nil && r.goesOn() && r.step() {
 	}
 	r.endsAt = r.now
@@ -352,5 +372,6 @@ func (s *Stats) fields() []*uint64 {
 		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views, &s.Delegated, &s.Taken,
 		&s.ByteGrants, &s.ByteDeadlocks, &s.Posted,
 		&s.Circles, &s.Phantoms,
+		&s.Joins, &s.Fenced, &s.Leaves, &s.Stops, &s.Splits, &s.Wiped, &s.Ended,
 	}
 }

@@ -50,7 +50,8 @@ func TestProfiles(t *testing.T) {
 	}
 	if all.ValidReads == 0 || all.Deadlocks == 0 || all.Demoted == 0 || all.Adopted == 0 || all.Lost == 0 ||
 		all.Resent == 0 || all.Held == 0 || all.Overlaps == 0 || all.Cuts == 0 || all.ByteGrants == 0 ||
-		all.ByteDeadlocks == 0 || all.Posted == 0 || all.Circles == 0 || all.Phantoms == 0 {
+		all.ByteDeadlocks == 0 || all.Posted == 0 || all.Circles == 0 || all.Phantoms == 0 ||
+		all.Fenced == 0 || all.Leaves == 0 || all.Stops == 0 || all.Splits == 0 || all.Wiped == 0 || all.Ended == 0 {
 		t.Errorf("something never happened: %+v", all)
 	}
 }

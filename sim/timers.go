@@ -52,7 +52,7 @@ func (r *run) timer(e *event) (happened bool) {
 	switch e.kind {
 	case timerTick:
 		r.timer0(timerTick, i, r.p.Tick)
-		if !r.nodes[i].takesPart() {
+		if !r.nodes[i].takesPart() || !r.nodes[i].mayAct() {
 			return false
 		}
 		r.mixIn(uint64(i))
@@ -61,7 +61,7 @@ func (r *run) timer(e *event) (happened bool) {
 		if r.ending {
 			return false
 		}
-		if r.now >= r.pausedTo && r.nodes[i].takesPart() {
+		if r.now >= r.pausedTo && r.nodes[i].takesPart() && !r.quiet() {
 			happened = r.program(r.nodes[i])
 		}
 		r.timer0(timerProgram, i, r.expo(r.prog, r.p.Think))
@@ -77,6 +77,8 @@ func (r *run) timer(e *event) (happened bool) {
 		return r.installNext(r.nodes[i])
 	case timerWork:
 		return r.workOn(r.nodes[i])
+	case timerSeat, timerParcel, timerBoot, timerWake, timerJoin, timerAgent:
+		return r.council.timer(e.kind, i)
 	case timerScript:
 		a := r.cfg.script[i]
 		return r.do(&a)
@@ -84,7 +86,9 @@ func (r *run) timer(e *event) (happened bool) {
 		if r.ending {
 			return false
 		}
-		r.fault(i)
+		if !r.quiet() {
+			r.fault(i)
+		}
 		r.timer0(timerFault, i, r.expo(r.env, r.faultTimes()[i]))
 	}
 	return true
@@ -114,6 +118,10 @@ func (r *run) fault(kind int) {
 		r.stats.Rests++
 		r.rest()
 	case faultMember:
-		r.change()
+		if r.council != nil {
+			r.council.change(r.fate)
+		} else {
+			r.change()
+		}
 	}
 }

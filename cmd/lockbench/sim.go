@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -128,6 +131,7 @@ func simMany(cmd *cobra.Command, o *simOptions) error {
 	start := time.Now()
 	c := sim.Campaign{
 		Budget: int64(o.budget), Clock: func() int64 { return int64(time.Since(start)) }, Steps: o.steps, Last: o.seeds, Skip: o.profile != "",
+		Spread: spread,
 		Progress: func(r *sim.Report) {
 			progress.line(fmt.Sprintf("%d of %d mutants found, %d seeds, %d steps, %d violations",
 				r.MutantsFound, r.MutantsTotal, r.Seeds, r.Steps, r.Violations))
@@ -161,6 +165,20 @@ func simMany(cmd *cobra.Command, o *simOptions) error {
 		return fmt.Errorf("%d violations, %d of %d mutants found", rep.Violations, rep.MutantsFound, rep.MutantsTotal)
 	}
 	return nil
+}
+
+// spread does n things on all cores.
+func spread(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				do(int(i))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func printSim(w io.Writer, rep *sim.Report) error {

@@ -7,11 +7,13 @@ COUNT    ?= 1
 SEEDS    ?= 100
 BUDGET   ?= 200s
 OLD      ?= HEAD~1
+DURATION ?= 5m
+OUT      ?= chaos-out
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim model model-full upgrade fuzz bench lint tidy-check clean
+.PHONY: help build demo test race sim chaos model model-full upgrade fuzz bench lint tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +35,9 @@ race: ## all tests under the race detector (needs a C compiler)
 
 sim: build ## simulated clusters, SEEDS=100: deliberate bugs are found, no invariant fails
 	@bin/lockbench sim --seeds $(SEEDS) --budget $(BUDGET)
+
+chaos: build ## daemons in network namespaces, faults, checked with porcupine: DURATION=5m OUT=chaos-out, as root
+	@bin/lockbench chaos --duration $(DURATION) --out $(OUT)
 
 model: ## the protocol's models, exhaustively (needs spin and a C compiler)
 	@$(GO) run ./models
@@ -65,4 +70,4 @@ tidy-check: ## go.mod and go.sum say what the code needs, no more
 	cd tools && $(GO) mod tidy -diff
 
 clean: ## remove what the other targets have made
-	rm -rf bin out
+	rm -rf bin out chaos-out

@@ -81,7 +81,7 @@ func TestHealth(t *testing.T) {
 		t    int64
 		want bool
 	}{{1, 9, true}, {1, 21, false}, {1, 30, true}, {5, 39, true}, {5, 41, false}, {5, 55, false}} {
-		if got := h.wellSince(tc.node, tc.t, 9); got != tc.want {
+		if got := h.wellFrom(tc.node, tc.t-9, tc.t); got != tc.want {
 			t.Errorf("node %d at %d was well: %v, want %v", tc.node, tc.t, got, tc.want)
 		}
 	}

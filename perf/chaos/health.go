@@ -84,14 +84,13 @@ func (h *health) times(node int, end int64) (out []span) {
 	return out
 }
 
-// wellSince says that a node was well for so long before t, all the time.
-func (h *health) wellSince(node int, t int64, d time.Duration) bool {
-	from := t - int64(d)
-	if !h.well(node, from) || !h.well(node, t) {
+// wellFrom says that a node was well from then to then, all the time.
+func (h *health) wellFrom(node int, from, to int64) bool {
+	if !h.well(node, from) || !h.well(node, to) {
 		return false
 	}
 	for _, e := range h.edges {
-		if e > from && e < t && !h.well(node, e) {
+		if e > from && e < to && !h.well(node, e) {
 			return false
 		}
 	}

@@ -113,7 +113,7 @@ func (r *run) judgeLoss(rep *Report, h *health, name string, o *op) {
 	}
 	rep.Lost++
 	o.Killed = o.Killed && h.killed(o.Node, o.Call, o.Return)
-	if h.wellSince(o.Node, o.Return, 2*r.cfg.Lease) {
+	if h.wellFrom(o.Node, o.Call-2*int64(r.cfg.Lease), o.Return) {
 		rep.LostBeyond++
 		rep.problem("node %d was well, and lost %q: %s between %v and %v", o.Node, name, o, time.Duration(o.Call), time.Duration(o.Return))
 	}

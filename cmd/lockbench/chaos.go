@@ -73,6 +73,7 @@ name as HTML and text, the daemons' logs, the faults.`,
 	f.DurationVar(&cfg.Lease, "lease", time.Second, "lease of a node, from 200ms on")
 	f.StringVar(&cfg.Daemon, "daemon", "", "lockifyd (default: the one beside this program)")
 	f.StringVar(&cfg.Out, "out", "chaos-out", "directory for what tells of a failure")
+	f.StringVar(&cfg.LogLevel, "log-level", "info", "of the daemons: debug, info, warn or error")
 	f.StringVar(&json, "json", "", "write the report as JSON to this file; -: to standard output, instead of the text")
 	f.BoolVar(&quiet, "quiet", false, "do not tell of faults as they happen")
 	return cmd

@@ -17,6 +17,7 @@ type Config struct {
 	Clients  int           // of each node, 1 to 16; 0: 2
 	Workers  int           // of each client, 1 to 16; 0: 2
 	Lease    time.Duration // from 200 ms on; 0: 1 s
+	LogLevel string        // of the daemons; "": info
 	Progress io.Writer     // what is done, line by line; nil: nobody wants to know
 }
 
@@ -31,6 +32,9 @@ func (c *Config) check() error {
 	def(&c.Workers, 2)
 	if c.Lease == 0 {
 		c.Lease = time.Second
+	}
+	if c.LogLevel == "" {
+		c.LogLevel = "info"
 	}
 	if c.Progress == nil {
 		c.Progress = io.Discard

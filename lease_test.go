@@ -392,6 +392,32 @@ func TestOpenNoQuorum(t *testing.T) {
 	}
 }
 
+// In a program's own node the same is heard.
+func TestEmbeddedNoQuorum(t *testing.T) {
+	ctx := testContext(t)
+	n := startCluster(t, clusterOptions{nodes: 1, transport: "plain"})[0]
+	s, err := n.Open(ctx, "test")
+	expect(t, "Open", err, nil)
+	l, err := s.Lock(ctx, "held", EX)
+	expect(t, "Lock", err, nil)
+	if !l.Valid() {
+		t.Fatal("not valid")
+	}
+	n.n.SetLease(engine.BootTime()) // it has ended; nobody has noticed yet
+	if l.Valid() || l.Mode() == EX || !isClosed(l.Lost()) {
+		t.Error("valid behind the end of the lease")
+	}
+	expect(t, "Unlock", l.Unlock(ctx), ErrLost)
+	_, err = s.Lock(ctx, "other", EX)
+	expect(t, "Lock", err, ErrNoQuorum)
+	if !strings.HasPrefix(err.Error(), "lockify: no quorum since 2") {
+		t.Errorf("it says %q", err)
+	}
+	wait(t, ctx, "the end", n.Lost())
+	_, err = n.Open(ctx, "third")
+	expect(t, "Open", err, ErrNoQuorum)
+}
+
 // A node that is not yet a member can open nothing; its clients wait until it can.
 func TestNotYetMember(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()

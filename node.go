@@ -249,7 +249,13 @@ type owner Lock
 
 func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 	l := (*Lock)(o)
-	l.complete(id, outcomeError(c.Status, c.Text, c.Cycle), c.Status, c)
+	err := outcomeError(c.Status, c.Text, c.Cycle)
+	if c.Status == wire.ShuttingDown {
+		if text := l.at.(*embedded).node.n.Refusal(); text != "" {
+			err = noQuorum(text)
+		}
+	}
+	l.complete(id, err, c.Status, c)
 }
 func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }

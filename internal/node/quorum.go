@@ -32,6 +32,14 @@ func (n *Node) fencedText(why error) string {
 	return *n.refusal.Load()
 }
 
+// Refusal says since when and why this node grants nothing any more, "" if it may.
+func (n *Node) Refusal() string {
+	if !n.leaseEnded() {
+		return ""
+	}
+	return n.fencedText(errLease)
+}
+
 // tellFenced ends the sessions of all clients, before anything else is done about
 // their locks.
 func (n *Node) tellFenced(why error) {
@@ -50,7 +58,10 @@ func (n *Node) tellFenced(why error) {
 // sayQuorum puts right what a message says of a node that takes no part: shards know
 // only that it does not.
 func (s *session) sayQuorum(m *wire.Msg) {
-	if m.Status == wire.ShuttingDown && s.leases && s.node.leaseEnded() {
-		m.Status, m.Text = wire.NoQuorum, []byte(s.node.fencedText(errLease))
+	if m.Status != wire.ShuttingDown || !s.leases {
+		return
+	}
+	if text := s.node.Refusal(); text != "" {
+		m.Status, m.Text = wire.NoQuorum, []byte(text)
 	}
 }

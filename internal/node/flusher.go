@@ -68,6 +68,9 @@ func (f *flusher) run() {
 			if ticks++; ticks%tokensEvery == 0 {
 				f.node.renewTokens()
 			}
+			if ticks%expireEvery == 0 {
+				f.node.expireSessions()
+			}
 		case <-f.hurry:
 			f.round()
 		case <-wake:

@@ -269,22 +269,17 @@ func (n *Node) Close(ctx context.Context) error {
 	default:
 		close(n.over)
 	}
-	sessions := n.sessions
-	n.sessions = map[*session]struct{}{}
 	barriers := n.barriers
 	n.barriers = nil
 	n.mu.Unlock()
 	for _, b := range barriers {
 		b.done(ErrClosed)
 	}
-	for s := range sessions {
-		s.lost("node is shutting down")
-	}
+	left := n.awaitHangUps(ctx)
 	for _, l := range n.listeners {
 		l.Close()
 	}
-	var left error
-	if fenced == nil { // else all is lost already
+	if fenced == nil && left == nil { // else all is lost already, or nothing may be released
 		left = n.leave(ctx)
 	}
 	n.flusher.stop()

@@ -44,13 +44,7 @@ func (n *Node) Refusal() string {
 // their locks.
 func (n *Node) tellFenced(why error) {
 	text := n.fencedText(why)
-	n.mu.Lock()
-	var all []*session
-	for s := range n.sessions {
-		all = append(all, s)
-	}
-	n.mu.Unlock()
-	for _, s := range all {
+	for _, s := range n.allSessions() {
 		s.lost(text)
 	}
 }

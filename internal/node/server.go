@@ -77,9 +77,9 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	s := fc.User().(*session)
 	n := (*Node)(c)
 	n.mu.Lock()
-	delete(n.sessions, s)
 	closing := n.closed
 	n.mu.Unlock()
+	reason := err
 	if s.greeted {
 		level := slog.LevelInfo
 		if !errors.Is(err, io.EOF) && !errors.Is(err, engine.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
@@ -92,5 +92,5 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		}
 		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
 	}
-	s.releaseAll(closing)
+	s.release(closing, reason)
 }

@@ -24,14 +24,15 @@ type session struct {
 	batch   batch                    // of the connection's reading goroutine
 	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
 
-	mu    sync.Mutex // guards what follows; answers come from several shards
-	out   []byte     // open frame, nil if empty
-	space uint32     // lockspace of the open frame
-	count uint16
-	dirty bool // some runner will flush
-	gone  bool
-	locks int
-	ready []*sessionSpace // opened, and not yet among spaces
+	mu       sync.Mutex // guards what follows; answers come from several shards
+	out      []byte     // open frame, nil if empty
+	space    uint32     // lockspace of the open frame
+	count    uint16
+	dirty    bool // some runner will flush
+	gone     bool
+	locks    int
+	leaseEnd int64           // on the node's clock, of the lease that the client was told; 0: none, or without end
+	ready    []*sessionSpace // opened, and not yet among spaces
 }
 
 // sessionSpace is a session's part in one lockspace. It owns the locks.
@@ -70,7 +71,7 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 		})
 		return nil
 	case wire.LeaseReq:
-		s.send(h.Lockspace, &wire.Msg{Type: wire.Lease, Req: m.Req, Wait: uint64(s.node.leaseLeft())})
+		s.answerLease(h.Lockspace, m.Req)
 		return nil
 	case wire.Ping:
 		s.send(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
@@ -384,16 +385,20 @@ func (s *session) sendFrame() {
 	s.conn.Send(frame) // a failure closes the connection, and OnClose the session
 }
 
-// releaseAll gives up all the session has, because the client has gone. If the
-// node goes too, nothing stays.
-func (s *session) releaseAll(closing bool) {
+// leaveConn lets nothing more go out.
+func (s *session) leaveConn() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.gone = true
 	if s.out != nil {
 		engine.PutBuf(s.out)
 		s.out = nil
 	}
-	s.mu.Unlock()
+}
+
+// releaseAll gives up all the session has, because the client has gone. If the
+// node goes too, nothing stays.
+func (s *session) releaseAll(closing bool) {
 	s.takeReady()
 	for _, sp := range s.spaces {
 		sp.releaseAll(closing)
@@ -433,5 +438,7 @@ func (nobody) Lost(id uint64)                                   {}
 func (s *session) lost(text string) {
 	s.event(0, &wire.Msg{Type: wire.SessionLost, Status: wire.ShuttingDown, Text: []byte(text)})
 	s.flush()
-	s.conn.CloseSent()
+	if s.believes() == 0 { // else it hangs up, when it has seen this
+		s.conn.CloseSent()
+	}
 }

@@ -51,6 +51,7 @@ var errLease = errors.New("the lease of its node has ended, or the node does not
 type lease struct {
 	told    bool          // the node knows of leases
 	first   chan struct{} // closed at the first answer; nil from then on
+	sure    bool          // until is what the node has said, and it had a lease
 	until   int64         // on the client's clock; noEnd
 	renew   int64         // when to ask again
 	asked   int64         // when the running LEASE_REQ was made
@@ -77,6 +78,9 @@ func renewAfter(left int64) int64 {
 
 // busy says that the session holds something, or waits. mu is held.
 func (s *Session) busy() bool { return len(s.running)+len(s.locks) > 0 }
+
+// unsure says that the session holds what a node without a lease has granted. mu is held.
+func (s *Session) unsure() bool { return s.lease.told && !s.lease.sure && len(s.locks) > 0 }
 
 // ask sends a LEASE_REQ with what else is for that lockspace. mu is held.
 func (l *lease) ask(s *Session, space uint32, now int64) {
@@ -112,14 +116,15 @@ func (s *Session) refused() bool {
 
 // wakeLease sees to the lease when the first request comes after a while without. That
 // nothing was held meanwhile makes the lease's end harmless: until is now only how
-// long the node may take to answer. mu is held.
+// long the node may take to answer. A node that had no lease when it was asked last, as
+// it has not joined yet, is asked in front of each request. mu is held.
 func (s *Session) wakeLease(space uint32) {
 	l := &s.lease
 	if !l.told {
 		return
 	}
 	now := s.c.clock()
-	if !l.asking && now >= min(l.renew, l.until) {
+	if !l.sure || !l.asking && now >= min(l.renew, l.until) {
 		l.ask(s, space, now)
 	}
 	if l.asking {
@@ -180,9 +185,10 @@ func (s *Session) leased(m *wire.Msg) error {
 	}
 	l.asking, l.until = false, leaseUntil(l.asked, m.Wait)
 	l.renew = now + renewAfter(l.until-now)
+	l.sure = m.Wait > 0
 	switch {
 	case !s.busy():
-	case m.Wait == 0 && len(s.locks) == 0: // it is fenced, grants nothing, and will say so
+	case !l.sure && len(s.locks) == 0: // it grants nothing, and will say so
 		l.until = now + int64(patience)
 		l.tickAt(s, now)
 	case now >= l.until:
@@ -198,7 +204,7 @@ func (s *Session) leased(m *wire.Msg) error {
 func (s *Session) over() bool {
 	s.mu.Lock()
 	ended := s.err != nil
-	late := !ended && s.lease.told && s.lease.until < math.MaxInt64 && s.busy() && s.c.clock() >= s.lease.until
+	late := !ended && (s.unsure() || s.lease.told && s.lease.until < math.MaxInt64 && s.busy() && s.c.clock() >= s.lease.until)
 	s.mu.Unlock()
 	if late {
 		s.end(errLease)

@@ -216,8 +216,12 @@ func TestLeaseIdle(t *testing.T) {
 	}
 }
 
-// oldNode is a node from before leases, as far as a client notices.
-type oldNode struct{ heard chan wire.Type }
+// oldNode is a node from before leases, as far as a client notices, or with
+// FeatureLease one that has none, and grants all the same.
+type oldNode struct {
+	heard    chan wire.Type
+	features uint64
+}
 
 func (o oldNode) OnOpen(*engine.FrameConn)         {}
 func (o oldNode) OnIdle(*engine.FrameConn)         {}
@@ -235,7 +239,9 @@ func (o oldNode) OnFrame(c *engine.FrameConn, h *wire.Header, payload []byte) er
 		answer := wire.Msg{Req: m.Req}
 		switch m.Type {
 		case wire.Hello:
-			answer = wire.Msg{Type: wire.Welcome, Instance: 1, Num: wire.VersionMax, Features: m.Features & wire.FeatureClaims}
+			answer = wire.Msg{Type: wire.Welcome, Instance: 1, Num: wire.VersionMax, Features: m.Features & o.features}
+		case wire.LeaseReq:
+			answer.Type = wire.Lease
 		case wire.OpenSpace:
 			answer.Type, answer.Num = wire.SpaceOpened, wire.SpaceID("test")
 		case wire.LockReq:
@@ -254,7 +260,7 @@ func (o oldNode) OnFrame(c *engine.FrameConn, h *wire.Header, payload []byte) er
 // A node that knows of no leases is not asked for one, and believed for ever.
 func TestLeaseOldNode(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
-	old := oldNode{heard: make(chan wire.Type, 10)}
+	old := oldNode{heard: make(chan wire.Type, 10), features: wire.FeatureClaims}
 	listener, err := engine.ListenFrames(net, "tcp", "old", old)
 	expect(t, "ListenFrames", err, nil)
 	defer listener.Close()
@@ -268,6 +274,29 @@ func TestLeaseOldNode(t *testing.T) {
 	}
 	for _, want := range []wire.Type{wire.Hello, wire.OpenSpace, wire.LockReq} {
 		if got := wait(t, ctx, "a message", old.heard); got != want {
+			t.Errorf("the node hears %v, want %v", got, want)
+		}
+	}
+}
+
+// A node that has no lease yet is asked in front of each request; what it grants then
+// is not believed in.
+func TestLeaseUnsure(t *testing.T) {
+	ctx, net := testContext(t), engine.NewMem()
+	unsure := oldNode{heard: make(chan wire.Type, 100), features: wire.FeatureLease}
+	listener, err := engine.ListenFrames(net, "tcp", "a", unsure)
+	expect(t, "ListenFrames", err, nil)
+	defer listener.Close()
+	c, _ := dialMem(t, net, "tcp://a", OneSession())
+	s := openMem(t, c)
+	l, err := s.Lock(ctx, "name", EX)
+	if err == nil && (l.Valid() || !isClosed(l.Lost())) {
+		t.Error("a lock of a node without a lease counts")
+	}
+	wait(t, ctx, "the end", c.Session().Lost())
+	expect(t, "the session", c.Session().Err(), ErrSessionLost)
+	for _, want := range []wire.Type{wire.Hello, wire.LeaseReq, wire.LeaseReq, wire.OpenSpace, wire.LeaseReq, wire.LockReq} {
+		if got := wait(t, ctx, "a message", unsure.heard); got != want {
 			t.Errorf("the node hears %v, want %v", got, want)
 		}
 	}

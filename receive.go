@@ -55,7 +55,7 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 		if nodeEnds(m) {
 			return sessionError(m.Status, string(m.Text))
 		}
-		s.answer(space, m)
+		return s.answer(space, m)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		s.event(space, m)
 	case wire.ConflictAst:
@@ -98,8 +98,9 @@ func sessionError(st wire.Status, text string) error {
 	return statusError(st, text)
 }
 
-// answer ends the request that m answers.
-func (s *Session) answer(space uint32, m *wire.Msg) {
+// answer ends the request that m answers. A grant of a node that had no lease just
+// before ends the session: for how long it may be believed in is not known.
+func (s *Session) answer(space uint32, m *wire.Msg) error {
 	s.mu.Lock()
 	r, ok := s.running[m.Req]
 	delete(s.running, m.Req)
@@ -112,6 +113,7 @@ func (s *Session) answer(space uint32, m *wire.Msg) {
 			delete(s.locks, key)
 		}
 	}
+	unsure := s.unsure()
 	s.mu.Unlock()
 	switch {
 	case !ok:
@@ -125,6 +127,10 @@ func (s *Session) answer(space uint32, m *wire.Msg) {
 			Text: string(m.Text),
 		})
 	}
+	if unsure {
+		return errLease
+	}
+	return nil
 }
 
 // event tells a lock what has happened to it.

@@ -172,7 +172,7 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) {
 	}
 	s.nextReq++
 	m.Req = s.nextReq
-	if !s.busy() {
+	if !s.busy() || !s.lease.sure {
 		s.wakeLease(space)
 	}
 	s.running[m.Req] = r

@@ -11,7 +11,8 @@ import (
 
 // byteEdges notes all edges of a master's byte ranges.
 func (c *deadlocks) byteEdges(n *node, nm *name, step int) {
-	held, waits := c.tables(nm, n)
+	c.mine.read(nm, n)
+	held, waits := c.mine.held, c.mine.waits
 	for i := range waits {
 		w := &waits[i]
 		last := byterange.Owner{}
@@ -24,17 +25,19 @@ func (c *deadlocks) byteEdges(n *node, nm *name, step int) {
 	}
 }
 
-// tables gives what a node's table of a name has, and what waits in it.
-func (c *deadlocks) tables(nm *name, n *node) (held, waits []byterange.Held) {
+// byteTable is what a node's table of a name has, and what waits in it.
+type byteTable struct{ held, waits []byterange.Held }
+
+func (t *byteTable) read(nm *name, n *node) {
+	t.held, t.waits = t.held[:0], t.waits[:0]
 	n.shardOf(nm).ByteRanges(nm.hash, nm.bytes, func(h byterange.Held, waiting bool) bool {
 		if waiting {
-			waits = append(waits, h)
+			t.waits = append(t.waits, h)
 		} else {
-			held = append(held, h)
+			t.held = append(t.held, h)
 		}
 		return true
 	})
-	return held, waits
 }
 
 // inWay says that h excludes w.
@@ -49,8 +52,8 @@ func (c *deadlocks) gaveBytesUp(nm *name, master *node, o byterange.Owner, w *by
 	if n == master || n.instance != o.Node || n.down {
 		return false
 	}
-	held, waits := c.tables(nm, n)
-	for _, list := range [][]byterange.Held{held, waits} {
+	c.theirs.read(nm, n)
+	for _, list := range [][]byterange.Held{c.theirs.held, c.theirs.waits} {
 		for i := range list {
 			if list[i].Owner == o && inWay(&list[i], w) {
 				return false

@@ -16,11 +16,13 @@ import (
 // still sees.
 type deadlocks struct {
 	watcher
-	state ls.ResourceState
-	far   ls.ResourceState
-	own   []ls.LockState // of a name: all locks, as their own nodes have them
-	of    map[*name][]*edge
-	all   map[edgeKey]*edge
+	state  ls.ResourceState
+	far    ls.ResourceState
+	own    []ls.LockState // of a name: all locks, as their own nodes have them
+	mine   byteTable      // of a master
+	theirs byteTable      // of another node
+	of     map[*name][]*edge
+	all    map[edgeKey]*edge
 }
 
 // edgeKey is what makes an edge: the two locks, their operations, what the one

@@ -117,6 +117,9 @@ func (r *run) post(n *node, shard int, to uint16, m *wire.Msg) {
 	var nm *name
 	if m.Type.Named() {
 		nm = r.nameOf(string(m.Name))
+		if !asks(m.Type) {
+			r.touch(nm) // a tick has no name of its own
+		}
 	}
 	r.leased(n, nm, "sends")
 	var dest uint64 // 0: nobody
@@ -236,6 +239,10 @@ func (p *packet) origin() lockspace.Origin {
 	return lockspace.Origin{Instance: p.instance, Epoch: p.epoch, Clock: p.clock}
 }
 
+// asks says that a message only looks for deadlocks: what comes of it is another one, or
+// the end of a request.
+func asks(t wire.Type) bool { return t == wire.Probe || t == wire.Chase || t == wire.Verify }
+
 // deliver enters the shard, or all shards, that a message is for.
 func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 	n.r.mixIn(uint64(p.typ)<<32 | uint64(l.pair.from)<<16 | uint64(l.pair.to))
@@ -244,7 +251,9 @@ func (n *node) deliver(l *lane, p *packet, m *wire.Msg) {
 		for _, s := range n.shards {
 			s.Deliver(n.now(), p.origin(), 0, m)
 		}
-		n.r.touchAll()
+		if !asks(m.Type) {
+			n.r.touchAll()
+		}
 		n.after(closed)
 		return
 	}

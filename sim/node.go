@@ -84,7 +84,6 @@ func (n *node) tick() {
 		s.Tick(n.now())
 	}
 	n.after(closed)
-	n.r.touchAll()
 }
 
 // knows says whether programs on the node have heard of a name.

@@ -290,10 +290,11 @@ func (r *run) step() bool {
 func (r *run) arrival() {
 	e := r.net.pop()
 	r.now = max(r.now, e.at)
+	typ := e.lane.packets[0].typ
 	if !r.arrive(e.lane) {
 		return
 	}
-	if e.lane.name != nil {
+	if e.lane.name != nil && !asks(typ) {
 		r.touch(e.lane.name)
 	}
 	r.stepped()

@@ -107,3 +107,17 @@ func TestRunnerOrder(t *testing.T) {
 		}
 	})
 }
+
+// An operation that is left in an inbox has the value that it came with: none, an empty
+// one, or one of some bytes.
+func TestTaskKeepsValue(t *testing.T) {
+	for _, value := range [][]byte{nil, {}, {1, 2}} {
+		for _, name := range []string{"", "name"} {
+			var k task
+			k.keep(&Op{name: []byte(name), value: value})
+			if (k.op.value == nil) != (value == nil) || string(k.op.value) != string(value) || string(k.op.name) != name {
+				t.Errorf("%q with %#v became %q with %#v", name, value, k.op.name, k.op.value)
+			}
+		}
+	}
+}

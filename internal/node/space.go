@@ -175,14 +175,22 @@ func (r *runner) submit(op *Op, b *batch) {
 		return
 	}
 	t := taskPool.Get().(*task)
+	t.keep(op)
+	r.put(t, b)
+}
+
+// keep copies op, with its name and value. An empty value stays one: it is not none.
+func (t *task) keep(op *Op) {
 	t.op = *op
 	n := len(op.name)
+	if t.buf == nil {
+		t.buf = make([]byte, 0, n+len(op.value))
+	}
 	t.buf = append(append(t.buf[:0], op.name...), op.value...)
 	t.op.name = t.buf[:n:n]
 	if op.value != nil {
 		t.op.value = t.buf[n:]
 	}
-	r.put(t, b)
 }
 
 // exec runs an operation inside the shard.

@@ -132,7 +132,9 @@
 // by itself, before the cluster can have given its locks to others. So does one that
 // was stopped itself: Lock.Valid and the other methods of a Lock look at the clock, and
 // a program that may be stopped asks Valid before what must not be done without the
-// lock. Where membership is fixed there is no lease, as nobody goes on without a node.
+// lock. Where membership is fixed there is no lease, as nobody goes on without a node,
+// and a program that is stopped keeps its locks. What one does that wakes up behind Valid
+// is refused by who checks its token: package fence, and examples/paused-holder.
 //
 // A node without quorum, because it is cut off from most of the others, or not yet a
 // member, opens no lockspace and grants nothing. Its clients lose their sessions and

@@ -69,7 +69,7 @@ func (s Status) String() string {
 	return fmt.Sprintf("status %d/%02Xh", s>>8, uint8(s))
 }
 
-func (s Status) Error() string { return "blockdev: " + s.String() }
+func (s Status) Error() string { return s.String() }
 
 // Err gives s as an error, nil for OK.
 func (s Status) Err() error {

@@ -80,17 +80,50 @@ func (r *resource) handleRanges(l *Lock) (list wire.RangeList) {
 }
 
 // orphanBytes prepares the requests that the dead master has not answered to
-// be asked anew. Those that were withdrawn end.
+// be asked anew. Those that were withdrawn end, and those that can only give
+// something up are done: the dead master may have carried them out, and others may
+// have been granted what they gave up.
 func (s *Shard) orphanBytes(r *resource) {
 	if r.bytes == nil {
 		return
 	}
 	for _, w := range slices.Clone(r.bytes.Waiting()) {
+		if s.perhapsReleased(r, w) && !s.off(AskReleases) {
+			r.bytes.Remove(w)
+			r.bytes.Set(w.Owner, w.Type, w.Range)
+			s.bytesDone(r, w, &ByteOutcome{}, ungated)
+			continue
+		}
 		if w.Sent, w.Parked = false, true; w.Flags&byteWithdrawn != 0 {
 			r.bytes.Remove(w)
 			s.bytesDone(r, w, &ByteOutcome{Status: wire.Cancelled}, ungated)
 		}
 	}
+}
+
+// perhapsReleased says that w may have reached the master that is dead, and gets its
+// owner nothing that it has not. Behind another request of the owner for the same bytes
+// that cannot be known: both are asked anew, in order.
+func (s *Shard) perhapsReleased(r *resource, w *byterange.Request) bool {
+	if !w.Sent || w.Flags&TestRange != 0 || w.Type != byterange.None && !r.bytes.Covers(w.Owner, w.Type, w.Range) {
+		return false
+	}
+	for _, q := range r.bytes.Waiting() {
+		if q == w {
+			break
+		}
+		if q.Owner == w.Owner && q.Start <= w.End && w.Start <= q.End {
+			return false
+		}
+	}
+	for h := r.held; h != nil; h = h.resNext {
+		for i := range h.msgs {
+			if m := &h.msgs[i]; m.Type == wire.RangeOp && m.Lock == w.Owner.Handle && m.Req == w.ID {
+				return false // it has not left
+			}
+		}
+	}
+	return true
 }
 
 // onRangeReg keeps the ranges of another node's handle on an orphaned name

@@ -57,6 +57,7 @@ const (
 	NoGateByteGrant // 1: grants of byte ranges, and that one is free, leave at once
 	OvertakeBytes   // byte ranges: an unlock takes effect here before an earlier grant arrives
 	ClaimBytes      // byte ranges: granted under an open claim
+	AskReleases     // recovery: an unlock or downgrade of bytes that is not answered is asked anew, and reported as if it had not been made
 	RepeatBytes     // byte ranges: a RANGE that comes twice counts twice
 
 	NoVerify    // deadlock: a cycle counts without a second look at its edges

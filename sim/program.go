@@ -107,7 +107,7 @@ func (r *run) do(a *action) bool {
 	} else if l == nil || l.gone || l.n != n || (o.on == onIdle) != l.idle() {
 		return false
 	}
-	if l != nil && !l.idle() && r.isDue(l) {
+	if l != nil && (!l.idle() || a.op == opOf("cancel bytes")) && r.isDue(l) {
 		return false // what it is to end may end, or be granted, in the same step
 	}
 	if r.recording && !r.ending {

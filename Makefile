@@ -13,7 +13,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim chaos model model-full upgrade fuzz bench lint tidy-check clean
+.PHONY: help build demo test race sim chaos model model-full upgrade fuzz bench lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench: ## the benchmarks: BENCH=pattern COUNT=1
 
 lint: ## staticcheck, in the version of tools/go.mod
 	$(TOOL) staticcheck ./...
+
+etcd: ## the etcd server that tests use, into Go's cache, in the version of tools/go.mod
+	@$(TOOL) -n go.etcd.io/etcd/server/v3
 
 tidy-check: ## go.mod and go.sum say what the code needs, no more
 	$(GO) mod tidy -diff

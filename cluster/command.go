@@ -130,8 +130,11 @@ func DecodeCommand(b []byte) (*Command, error) {
 	return c, nil
 }
 
-// apply carries out a command. It says whether that changed the state, which
-// then has the next version. For Join, id is the node's.
+// Apply carries out a command, in the order that all have agreed on. It says whether
+// that changed the state, which then has the next version. For Join, id is the node's.
+func (s *State) Apply(c *Command) (st Status, id uint16, changed bool) { return s.apply(c, 0) }
+
+// apply is Apply without the rules that are off.
 func (s *State) apply(c *Command, off Rules) (st Status, id uint16, changed bool) {
 	if from := s.Member(c.From); c.From != 0 && from == nil {
 		return statusMember, 0, false

@@ -78,6 +78,12 @@ func (t Terms) check() error {
 	return nil
 }
 
+// Held is how long a member goes by a renewal, in ns on its clock from sending it.
+func (t Terms) Held() int64 { return t.held(0) }
+
+// Over is how long, in ns on any member's clock, until a lease has surely ended.
+func (t Terms) Over() int64 { return t.over(0) }
+
 // drift is the share of the lease that a clock may be wrong by, rounded up.
 func (t Terms) drift() int64 { return (t.Lease*int64(t.DriftPPM) + 999_999) / 1_000_000 }
 

@@ -454,11 +454,5 @@ func (m *Member) apply(event []byte) {
 		m.end(fmt.Errorf("%w: %s", ErrMember, c.Kind))
 		return
 	}
-	for i := range m.state.Spaces {
-		sp := &m.state.Spaces[i]
-		if _, joined := slices.BinarySearch(sp.Joined, n.ID); !joined || sp.Since != m.state.Version {
-			continue
-		}
-		m.views = append(m.views, SpaceView{sp.Name, sp.Epoch, m.state.members(sp)})
-	}
+	m.views = append(m.views, m.state.Views(m.instance)...)
 }

@@ -70,6 +70,19 @@ type Space struct {
 	Joined []uint16 // ids of the members that have it open, rising
 }
 
+// NewState gives the state of a new cluster without voters, where something else than
+// Raft puts the commands in order. Its number is random and not 0. Zero Terms:
+// DefaultTerms.
+func NewState(cluster uint64, terms Terms) (*State, error) {
+	if terms == (Terms{}) {
+		terms = DefaultTerms()
+	}
+	if cluster == 0 {
+		return nil, fmt.Errorf("%w: a cluster without a number", ErrInvalid)
+	}
+	return &State{Cluster: cluster, Terms: terms}, terms.check()
+}
+
 // NodeOf gives the node id in an instance or in the number of a store.
 func NodeOf(instance uint64) uint16 { return uint16(instance) }
 
@@ -116,6 +129,22 @@ func (s *State) View(space string) (*lockspace.View, error) {
 		return nil, fmt.Errorf("%w: lockspace %q is not open", ErrInvalid, space)
 	}
 	return lockspace.NewView(sp.Epoch, s.members(sp))
+}
+
+// Views gives the views that this version has made of lockspaces which an instance
+// has open; nil: it has none of them, or is no member.
+func (s *State) Views(instance uint64) (views []SpaceView) {
+	n := s.Member(instance)
+	if n == nil {
+		return nil
+	}
+	for i := range s.Spaces {
+		sp := &s.Spaces[i]
+		if _, joined := slices.BinarySearch(sp.Joined, n.ID); joined && sp.Since == s.Version {
+			views = append(views, SpaceView{sp.Name, sp.Epoch, s.members(sp)})
+		}
+	}
+	return views
 }
 
 // members gives those who have a lockspace open. Both lists rise.

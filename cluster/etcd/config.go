@@ -10,6 +10,8 @@ import (
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 
 	"github.com/lockify-dlm/lockify/cluster"
 )
@@ -32,6 +34,8 @@ type Config struct {
 	// Features is what this version understands, as in the handshake of links.
 	Features uint64
 	Logger   *slog.Logger // nil: nothing is logged
+
+	dial []grpc.DialOption // for tests
 }
 
 const (
@@ -90,6 +94,11 @@ func (c *Config) client() (clientv3.Config, error) {
 		// clients that ask more often than every 5 s, and gRPC to ask before 10.
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
 		DialTimeout: 5 * time.Second,
+		// gRPC would wait for up to 2 min until it connects again; a lease does not.
+		DialOptions: append([]grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: 3 * time.Second,
+		})}, c.dial...),
 	}
 	if !strings.HasPrefix(c.Endpoints[0], "https://") {
 		return out, nil

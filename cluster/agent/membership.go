@@ -90,8 +90,10 @@ func (m *membership) settle() {
 		m.teller.tell(func() { m.h.Agreed(s, views) })
 	}
 	for _, answer := range m.pure.Answers() {
-		m.waits[answer.Req] <- answer.Err
-		delete(m.waits, answer.Req)
+		if wait := m.waits[answer.Req]; wait != nil { // nobody waits for the join
+			wait <- answer.Err
+			delete(m.waits, answer.Req)
+		}
 	}
 	phase, why := m.pure.Phase()
 	if phase == cluster.Joining && why != nil && !m.said {

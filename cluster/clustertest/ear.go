@@ -155,6 +155,15 @@ func (e *ear) sees(space, ids string) (last view) {
 	return last
 }
 
+// reaches waits for a view of a lockspace.
+func (e *ear) reaches(space string, epoch uint64) {
+	e.t.Helper()
+	e.await(fmt.Sprintf("view %d of %s", epoch, space), func() bool {
+		told := e.views[space]
+		return len(told) > 0 && told[len(told)-1].Epoch >= epoch
+	})
+}
+
 // hears waits for the end of the membership, and gives its reason.
 func (e *ear) hears() (why error) {
 	e.t.Helper()

@@ -143,6 +143,7 @@ func testOpen(t *testing.T, b Backend) {
 	n1.open(odd)
 	n1.sees(odd, "1")
 	n2.open("s") // the refused ones have left no trace
+	n2.await("the lockspace", func() bool { return n2.state.Space(odd) != nil })
 	if sp := n2.State().Space("other"); sp == nil || !slices.Equal(sp.Joined, []uint16{2}) {
 		t.Errorf("after a refusal: %+v", sp)
 	}
@@ -236,6 +237,7 @@ func testLeave(t *testing.T, b Backend) {
 	}
 	n2.closed()
 	n1.do(cluster.Command{Kind: cluster.NewView, Space: "s"}) // comes after it
+	n1.reaches("s", 4)
 	if s := n1.State(); s.Node(2) != nil || len(s.Space("s").Joined) != 1 {
 		t.Errorf("after it has left: %+v", s)
 	}
@@ -255,6 +257,7 @@ func testRestart(t *testing.T, b Backend) {
 	n1, n2 := start(t, b, 1), start(t, b, 2)
 	n1.open("s")
 	n2.open("s")
+	n1.sees("s", "1 2")
 	n2.crash()
 	next := start(t, b, 2)
 	if now := engine.BootTime(); now < n2.until() {
@@ -286,6 +289,7 @@ func testCommands(t *testing.T, b Backend) {
 	}
 	n1.open("s")
 	n1.do(cluster.Command{Kind: cluster.NewView, Space: "s"})
+	n1.reaches("s", 2)
 	if got := n1.texts("s", 0); !slices.Equal(got, []string{"1: 1", "2: 1"}) {
 		t.Errorf("views %q", got)
 	}
@@ -300,6 +304,7 @@ func testRemove(t *testing.T, b Backend) {
 	n1, n2 := start(t, b, 1), start(t, b, 2)
 	n1.open("s")
 	n2.open("s")
+	n1.sees("s", "1 2")
 	n1.do(cluster.Command{Kind: cluster.Remove, ID: 2})
 	wants(t, "removed", n2.hears(), cluster.ErrMember)
 	wants(t, "open", n2.Open(within(t), "s", nil), cluster.ErrMember)
@@ -313,9 +318,6 @@ func testRemove(t *testing.T, b Backend) {
 func testContext(t *testing.T, b Backend) {
 	n1, n2 := start(t, b, 1), start(t, b, 2)
 	n1.open("s")
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	wants(t, "no time", n1.Open(over, "other", nil), context.Canceled)
 	b.Cut(2, true)
 	ctx, cancel := context.WithCancel(context.Background())
 	got := make(chan error)
@@ -332,6 +334,7 @@ func testClose(t *testing.T, b Backend) {
 	n1, n2 := start(t, b, 1), start(t, b, 2)
 	n1.open("s")
 	n2.open("s")
+	n1.sees("s", "1 2")
 	b.Cut(2, true)
 	got := make(chan error)
 	go func() { got <- n2.Do(within(t), cluster.Command{Kind: cluster.NewView, Space: "s"}) }()
@@ -359,6 +362,7 @@ func testNoQuorum(t *testing.T, b Backend) {
 	n1, n2 := start(t, b, 1), start(t, b, 2)
 	n1.open("s")
 	n2.open("s")
+	n1.sees("s", "1 2")
 	b.Cut(2, true)
 	wants(t, "cut off", n2.Open(within(t), "other", nil), cluster.ErrNoQuorum)
 	wants(t, "cut off", n2.hears(), cluster.ErrNoQuorum)

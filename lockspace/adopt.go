@@ -24,7 +24,7 @@ func (s *Shard) onReject(hash uint64, m *wire.Msg) {
 // rejected begins the adoption by the master on record.
 func (s *Shard) rejected(r *resource, other wire.Life) {
 	c := r.claim
-	r.state, r.other = adopting, other
+	r.state, s.rarely(r).other = adopting, other
 	c.sentAt = s.now
 	if !s.view.HasInstance(other.Instance) { // how long it was idle nobody can tell any more
 		s.resumeClaim(r, true)
@@ -318,7 +318,7 @@ func (s *Shard) onAdopt(from uint64, hash uint64, m *wire.Msg) {
 // doubtClaimant: what the claimant m is from has written counts only when it
 // vouches for that.
 func (s *Shard) doubtClaimant(r *resource, m *wire.Msg) {
-	r.other = m.Other
+	s.rarely(r).other = m.Other
 	if m.Bits&wire.BitWritten != 0 {
 		r.valueOK = false
 	}

@@ -325,8 +325,8 @@ func TestLostWhileConverting(t *testing.T) {
 	}
 	m.unlock(0, nil)
 	f := c.hold(4, x, EX, 0)
-	if r := c.node(2).resource(x); r.granted.n != 1 || !f.holds(EX) {
-		t.Errorf("%d granted, %v", r.granted.n, f.mode)
+	if r := c.node(2).resource(x); r.granted.len() != 1 || !f.holds(EX) {
+		t.Errorf("%d granted, %v", r.granted.len(), f.mode)
 	}
 	c.windDown()
 }

@@ -248,7 +248,7 @@ func heldBytes(t testing.TB, n, share int) float64 {
 var heldShares = []struct {
 	share int
 	most  float64
-}{{1, 576}, {4, 300}, {100, 175}}
+}{{1, 310}, {4, 190}, {100, 145}}
 
 func TestHeldBytes(t *testing.T) {
 	for _, x := range heldShares {

@@ -317,6 +317,6 @@ func (s *Shard) tidyBytes(r *resource) {
 // needBytes makes a table for r if it has none.
 func (s *Shard) needBytes(r *resource) {
 	if r.bytes == nil {
-		r.bytes = &byteLocks{Table: byterange.From(s.byteGives)}
+		s.rarely(r).bytes = &byteLocks{Table: byterange.From(s.byteGives)}
 	}
 }

@@ -397,3 +397,11 @@ func (c *cluster) empty() string {
 }
 
 func value(i uint64) []byte { return binary.LittleEndian.AppendUint64(nil, i) }
+
+func allNames(s *Shard) (list []*resource) {
+	s.names.each(func(r *resource) bool {
+		list = append(list, r)
+		return true
+	})
+	return list
+}

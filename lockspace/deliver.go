@@ -116,7 +116,7 @@ func (s *Shard) notYet(r *resource, from uint64, m *wire.Msg) bool {
 	if !proposed && !claim && !rebuilt {
 		return false
 	}
-	r.early = append(r.early, earlyMsg{from, keep(m, r)})
+	s.rarely(r).early = append(r.early, earlyMsg{from, keep(m, r)})
 	return true
 }
 
@@ -128,7 +128,7 @@ func (s *Shard) keptBehind(r *resource, owner uint64, m *wire.Msg) bool {
 	}
 	for i := range r.early {
 		if e := &r.early[i]; e.from == owner && e.msg.Lock == m.Lock {
-			r.early = append(r.early, earlyMsg{owner, keep(m, r)})
+			s.rarely(r).early = append(r.early, earlyMsg{owner, keep(m, r)})
 			return true
 		}
 	}
@@ -337,11 +337,12 @@ func (s *Shard) onYou(hash uint64, m *wire.Msg) {
 	}
 	s.deliverEarly(r)
 	s.reused(r)
+	s.shed(r)
 }
 
 // takeWaiting empties the wait queue, for its requests to begin anew in order.
 func (r *resource) takeWaiting() []*Lock {
-	all := make([]*Lock, 0, r.waiting.n)
+	all := make([]*Lock, 0, r.waiting.len())
 	for l := r.waiting.head; l != nil; l = r.waiting.head {
 		l.unqueue()
 		all = append(all, l)
@@ -366,6 +367,7 @@ func (s *Shard) learn(r *resource, life wire.Life) {
 		s.sendCancel(r, carrier, life)
 	}
 	s.deliverEarly(r)
+	s.shed(r)
 }
 
 // onAnswer is a master's word about a lock of ours.

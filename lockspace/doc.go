@@ -61,7 +61,7 @@
 //	mode.go flags.go explain.go  the kernel's tables and numbers; what is wrong
 //	              with a request, in words
 //	shard.go host.go view.go  what a Shard is given; inspect.go what it shows
-//	lock.go resource.go table.go  the data
+//	lock.go resource.go table.go slab.go  the data
 //	rules.go mistakes.go  what tests and the simulation switch off or break
 //
 // # Not here yet

@@ -30,7 +30,7 @@ func (s *Shard) orphaned(r *resource, dir uint16) {
 	s.orphanBytes(r)
 	life := rebuildLife(s.view.Instance(dir), s.view.Epoch)
 	switch {
-	case r.granted.n+r.convert.n+len(before) == 0:
+	case r.granted.head == nil && r.convert.head == nil && len(before) == 0:
 		s.startOver(r)
 	case dir == s.self:
 		s.record(r).life = life
@@ -188,10 +188,10 @@ func (s *Shard) settleHeld(r *resource) {
 // putOff lets a conversion that the dead master has not seen wait until this node is
 // master.
 func (s *Shard) putOff(r *resource, m *wire.Msg) {
-	if l := s.lock(s.cfg.Self, m.Lock); l != nil && l.queue == &r.convert {
+	if l := s.lock(s.cfg.Self, m.Lock); l != nil && l.queue() == &r.convert {
 		l.setValue(valueOf(m))
 		l.moveTo(&r.granted)
-		r.deferred = append(r.deferred, l)
+		s.rarely(r).deferred = append(r.deferred, l)
 	}
 }
 

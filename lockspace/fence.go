@@ -23,13 +23,11 @@ func (s *Shard) Fence(now int64) {
 	}
 	s.fenced, s.lastFrom = true, noInstance
 	var own []*Lock
-	for _, l := range s.locks.slots {
-		for ; l != nil; l = l.hashNext {
-			if s.local(l) {
-				own = append(own, l)
-			}
+	s.locks.each(func(l *Lock) {
+		if s.local(l) {
+			own = append(own, l)
 		}
-	}
+	})
 	s.names, s.locks = resTable{}, lockTable{}
 	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil

@@ -210,7 +210,7 @@ func TestWrongPeer(t *testing.T) {
 	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{
 		Type: wire.Request, Name: []byte(name), Life: life, Lock: 1 << 8, Mode: uint8(EX), Flags: Expedite,
 	})
-	if r := c.node(1).resource(name); r.waiting.n != 1 {
+	if r := c.node(1).resource(name); r.waiting.len() != 1 {
 		t.Fatal("EX granted by EXPEDITE")
 	}
 	sh.Deliver(c.node(1).now(), Origin{Instance: instanceOf(2), Epoch: 1}, hash, &wire.Msg{

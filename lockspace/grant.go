@@ -39,15 +39,15 @@ func (s *Shard) inOrder(r *resource, l *Lock, first bool) bool {
 	case first && conv && l.flags&QueCvt == 0 && !s.errs(QueueConverts):
 		return true // in place
 	case first && conv:
-		return r.convert.n == 0
+		return r.convert.head == nil
 	case l.flags&OutOfOrder != 0:
 		return true
 	case first:
-		return (r.convert.n == 0 || s.errs(PassConverts)) && (r.waiting.n == 0 || s.errs(PassWaiting))
+		return (r.convert.head == nil || s.errs(PassConverts)) && (r.waiting.head == nil || s.errs(PassWaiting))
 	case conv:
 		return r.convert.head == l
 	}
-	return r.convert.n == 0 && r.waiting.head == l
+	return r.convert.head == nil && r.waiting.head == l
 }
 
 // convertDeadlock implements conversion_deadlock_detect: l, which wants a
@@ -117,7 +117,7 @@ func (l *Lock) alternate() Mode {
 // grantPending grants what has become grantable, then tells the holders that
 // block the rest (grant_pending_locks).
 func (s *Shard) grantPending(r *resource) {
-	if r.convert.n+r.waiting.n == 0 {
+	if r.convert.head == nil && r.waiting.head == nil {
 		return
 	}
 	high, cw := s.grantConverts(r)

@@ -75,11 +75,12 @@ func (s *Shard) move(k *keyRange) {
 // table: delegations are rare.
 func (s *Shard) namesOf(k *keyRange) []*resource {
 	var names []*resource
-	for _, slot := range s.names.slots {
-		if slot.r != nil && string(s.cfg.Range.Key(slot.r.name())) == k.key {
-			names = append(names, slot.r)
+	s.names.each(func(r *resource) bool {
+		if string(s.cfg.Range.Key(r.name())) == k.key {
+			names = append(names, r)
 		}
-	}
+		return true
+	})
 	slices.SortFunc(names, func(a, b *resource) int { return bytes.Compare(a.name(), b.name()) })
 	return names
 }

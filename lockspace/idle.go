@@ -6,39 +6,55 @@ import "github.com/lockify-dlm/lockify/wire"
 // that the next lock on it costs nothing, and is then removed: invariant 6 of
 // the design, no leaks.
 
-type idleList struct{ head, tail *resource }
+// idleName is a name in the list of those that nobody uses.
+type idleName struct {
+	r          *resource
+	prev, next *idleName // of free ones: only next
+	since      int64
+}
+
+// idleList holds them, the one unused for longest first.
+type idleList struct{ head, tail, free *idleName }
 
 func (q *idleList) push(r *resource, now int64) {
-	r.onIdleList, r.idleSince = true, now
-	r.idlePrev, r.idleNext = q.tail, nil
-	if q.tail != nil {
-		q.tail.idleNext = r
+	n := q.free
+	if n != nil {
+		q.free = n.next
 	} else {
-		q.head = r
+		n = &idleName{}
 	}
-	q.tail = r
+	n.r, n.prev, n.next, n.since = r, q.tail, nil, now // in place, as in resTable.get
+	r.idle = n
+	if q.tail != nil {
+		q.tail.next = n
+	} else {
+		q.head = n
+	}
+	q.tail = n
 }
 
 func (q *idleList) remove(r *resource) {
-	if !r.onIdleList {
+	n := r.idle
+	if n == nil {
 		return
 	}
-	if r.idlePrev != nil {
-		r.idlePrev.idleNext = r.idleNext
+	r.idle = nil
+	if n.prev != nil {
+		n.prev.next = n.next
 	} else {
-		q.head = r.idleNext
+		q.head = n.next
 	}
-	if r.idleNext != nil {
-		r.idleNext.idlePrev = r.idlePrev
+	if n.next != nil {
+		n.next.prev = n.prev
 	} else {
-		q.tail = r.idlePrev
+		q.tail = n.prev
 	}
-	r.onIdleList, r.idlePrev, r.idleNext = false, nil, nil
+	n.r, n.next, q.free = nil, q.free, n
 }
 
 // maybeIdle starts the idle time of a resource whose last lock has gone.
 func (s *Shard) maybeIdle(r *resource) {
-	if r.onIdleList || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
+	if r.idle != nil || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
 		return
 	}
 	s.idle.push(r, s.now)
@@ -53,7 +69,8 @@ func (s *Shard) reused(r *resource) {
 
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
-	for r := s.idle.head; r != nil && s.now-r.idleSince >= s.cfg.IdleAfter; r = s.idle.head {
+	for n := s.idle.head; n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.head {
+		r := n.r
 		if r.turn != s.turn {
 			s.touch(r) // which may end its being idle
 			continue
@@ -97,7 +114,7 @@ func (s *Shard) remove(r *resource) {
 		m.Life = r.life
 		s.send(r, dir, m, s.unless(NoGateRemove))
 		if h := r.lastHeld(dir); h != nil && h.msgs[len(h.msgs)-1].Type == wire.Remove {
-			r.removal = h // it can still be cancelled
+			s.rarely(r).removal = h // it can still be cancelled
 			return
 		}
 		s.removed(r)

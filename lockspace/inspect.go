@@ -47,11 +47,7 @@ type ByteInfo struct {
 // Inspect calls f for each resource until f returns false. The shard must not
 // be entered meanwhile.
 func (s *Shard) Inspect(f func(ResourceInfo) bool) {
-	for _, slot := range s.names.slots {
-		if slot.r != nil && !f(s.info(slot.r)) {
-			return
-		}
-	}
+	s.names.each(func(r *resource) bool { return f(s.info(r)) })
 }
 
 func (s *Shard) info(r *resource) ResourceInfo {
@@ -73,13 +69,11 @@ func (s *Shard) info(r *resource) ResourceInfo {
 // Own calls f for each lock of this node that somebody has. The shard must not be entered
 // meanwhile.
 func (s *Shard) Own(f func(user any, id uint64)) {
-	for _, l := range s.locks.slots {
-		for ; l != nil; l = l.hashNext {
-			if s.local(l) && !l.dying && (!l.orphan || l.takenOver()) {
-				f(l.user, s.handle(l))
-			}
+	s.locks.each(func(l *Lock) {
+		if s.local(l) && !l.dying && (!l.orphan || l.takenOver()) {
+			f(l.user, s.handle(l))
 		}
-	}
+	})
 }
 
 func (s *Shard) list(q *queue) []LockInfo {

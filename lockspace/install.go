@@ -254,7 +254,7 @@ func (s *Shard) askAgain(r *resource, dir uint16) {
 	for i := range early {
 		switch e := &early[i]; {
 		case e.msg.Life != proposed:
-			r.early = append(r.early, *e)
+			s.rarely(r).early = append(r.early, *e)
 		case e.msg.Type == wire.Request || e.msg.Type == wire.Adopt:
 			s.notMaster(r, wire.NodeOf(e.from), &e.msg)
 		}

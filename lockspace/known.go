@@ -56,6 +56,7 @@ func (s *Shard) sawValue(r *resource, m *wire.Msg) {
 	}
 	r.valueOK = m.Bits&wire.BitValue != 0 && s.excludesWriters(r)
 	if r.valueOK {
+		s.valued(r)
 		r.value, r.valueSeq = append(r.value[:0], m.Value...), m.Seq
 	}
 }
@@ -77,6 +78,7 @@ func (s *Shard) wrote(r *resource, m *wire.Msg) {
 
 // setKnown notes a value as the master will.
 func (s *Shard) setKnown(r *resource, value []byte) {
+	s.valued(r)
 	r.value = append(r.value[:0], value...)
 	for len(r.value) < s.cfg.ValueLen {
 		r.value = append(r.value, 0)

@@ -28,23 +28,21 @@ func (s *Shard) Leave(now int64) (left int) {
 	}
 	s.purge(0)
 	s.returnRanges()
-	for r := s.idle.head; r != nil; {
-		next := r.idleNext
+	for n := s.idle.head; n != nil; {
+		r, next := n.r, n.next
 		if !s.registering(r) {
 			s.idle.remove(r)
 			s.remove(r)
 		}
-		r = next
+		n = next
 	}
 	s.finish()
-	for _, l := range s.locks.slots {
-		for ; l != nil; l = l.hashNext {
-			if s.local(l) {
-				left++
-			}
+	s.locks.each(func(l *Lock) {
+		if s.local(l) {
+			left++
 		}
-	}
-	for r := s.idle.head; r != nil; r = r.idleNext {
+	})
+	for n := s.idle.head; n != nil; n = n.next {
 		left++
 	}
 	for _, k := range s.ranges {

@@ -33,7 +33,7 @@ func (c *cluster) traces(id int) (out []string) {
 			continue
 		}
 		for _, s := range n.shards {
-			for _, r := range s.names.all() {
+			for _, r := range allNames(s) {
 				name := string(r.name())
 				if r.dirLife.Instance == instance {
 					out = append(out, name+": an entry")

@@ -11,7 +11,6 @@ type Lock struct {
 	prev     *Lock
 	next     *Lock
 	hashNext *Lock
-	queue    *queue
 	user     any    // local locks: the caller's handle
 	tag      uint64 // local locks: the caller's number of the running operation
 	token    uint64
@@ -20,8 +19,9 @@ type Lock struct {
 	flags    uint32 // of the running or last operation
 	op       uint32 // counts operations; an answer names the one it answers
 	granted  Mode
-	wanted   Mode  // NoMode: no operation is running
-	high     Mode  // highest mode for which a BAST was sent since the grant; NoMode: none
+	wanted   Mode // NoMode: no operation is running
+	high     Mode // highest mode for which a BAST was sent since the grant; NoMode: none
+	in       which
 	hops     uint8 // messages the running operation has waited for
 	demoted  bool  // CONVDEADLK has taken the granted mode down to NL, or a dead master may have taken it down
 	cancel   bool  // a cancel is under way, or waits until the master is known
@@ -75,39 +75,77 @@ func (l *Lock) pendingValue() []byte {
 	return l.more.value
 }
 
-// queue is a list of locks in order.
-type queue struct {
-	head, tail *Lock
-	n          int
+// queue is a list of locks in order. The first one's prev is the last one.
+type queue struct{ head *Lock }
+
+// which says which queue of its resource a lock is in.
+type which uint8
+
+const (
+	noQueue which = iota
+	inGranted
+	inConvert
+	inWaiting
+)
+
+// queue gives the queue that l is in, nil: none.
+func (l *Lock) queue() *queue {
+	switch l.in {
+	case inGranted:
+		return &l.res.granted
+	case inConvert:
+		return &l.res.convert
+	case inWaiting:
+		return &l.res.waiting
+	}
+	return nil
 }
 
-func (q *queue) push(l *Lock) {
-	l.queue, l.prev, l.next = q, q.tail, nil
-	if q.tail != nil {
-		q.tail.next = l
-	} else {
-		q.head = l
+func (r *resource) which(q *queue) which {
+	switch q {
+	case &r.granted:
+		return inGranted
+	case &r.convert:
+		return inConvert
 	}
-	q.tail = l
-	q.n++
+	return inWaiting
+}
+
+// len counts.
+func (q *queue) len() (n int) {
+	for l := q.head; l != nil; l = l.next {
+		n++
+	}
+	return n
+}
+
+// push puts l, which is of q's resource, at the end.
+func (q *queue) push(l *Lock) {
+	l.in, l.next = l.res.which(q), nil
+	first := q.head
+	if first == nil {
+		q.head, l.prev = l, l
+		return
+	}
+	l.prev = first.prev
+	first.prev.next, first.prev = l, l
 }
 
 // pushBehind puts l behind o, nil: at the head.
 func (q *queue) pushBehind(o, l *Lock) {
-	next := q.head
-	if o != nil {
-		next = o.next
-		o.next = l
-	} else {
-		q.head = l
+	first := q.head
+	if first == nil || o == first.prev {
+		q.push(l)
+		return
 	}
-	if next != nil {
-		next.prev = l
-	} else {
-		q.tail = l
+	l.in = l.res.which(q)
+	if o == nil {
+		l.prev, l.next = first.prev, first
+		first.prev, q.head = l, l
+		return
 	}
-	l.queue, l.prev, l.next = q, o, next
-	q.n++
+	l.prev, l.next = o, o.next
+	o.next.prev, o.next = l, l
 }
 
 // enqueue lets l wait in q, at the end it has asked for (add_lkb). HEADQUE does
@@ -116,38 +154,45 @@ func (q *queue) pushBehind(o, l *Lock) {
 // and leaves them.)
 func (l *Lock) enqueue(q *queue) {
 	l.unqueue()
-	if l.flags&HeadQue == 0 {
+	if l.flags&HeadQue == 0 || q.head == nil {
 		q.push(l)
 		return
 	}
-	o := q.tail
+	o := q.head.prev
 	for o != nil && Compatible(o.granted, l.wanted) {
-		o = o.prev
+		if o == q.head {
+			o = nil
+		} else {
+			o = o.prev
+		}
 	}
 	q.pushBehind(o, l)
 }
 
 func (l *Lock) unqueue() {
-	q := l.queue
-	if q == nil {
-		return
+	if l.in != noQueue {
+		l.takeOut()
 	}
-	if l.prev != nil {
-		l.prev.next = l.next
-	} else {
-		q.head = l.next
+}
+
+func (l *Lock) takeOut() {
+	q := l.queue()
+	first := q.head
+	switch {
+	case l == first:
+		if q.head = l.next; l.next != nil {
+			l.next.prev = l.prev
+		}
+	case l.next == nil:
+		l.prev.next, first.prev = nil, l.prev
+	default:
+		l.prev.next, l.next.prev = l.next, l.prev
 	}
-	if l.next != nil {
-		l.next.prev = l.prev
-	} else {
-		q.tail = l.prev
-	}
-	q.n--
-	l.queue, l.prev, l.next = nil, nil, nil
+	l.in, l.prev, l.next = noQueue, nil, nil
 }
 
 func (l *Lock) moveTo(q *queue) {
-	if l.queue != q {
+	if l.queue() != q {
 		l.unqueue()
 		q.push(l)
 	}

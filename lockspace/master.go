@@ -16,7 +16,7 @@ func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 
 // requestHere runs a new lock on the master's queues (do_request).
 func (s *Shard) requestHere(r *resource, l *Lock) {
-	alone := r.granted.n+r.convert.n+r.waiting.n == 0
+	alone := r.unqueued()
 	if alone && !s.starves(l) || s.tryGrant(r, l, true) == grant {
 		s.grantNow(r, l, nil)
 		s.passed(r)
@@ -46,7 +46,7 @@ func (s *Shard) requestHere(r *resource, l *Lock) {
 // them (NOORDER, HEADQUE), and hears at once whom it blocks, like one that was
 // converted in place. The kernel does not tell it: they may wait for ever.
 func (s *Shard) passed(r *resource) {
-	if r.convert.n+r.waiting.n != 0 && !s.off(PassSilently) {
+	if (r.convert.head != nil || r.waiting.head != nil) && !s.off(PassSilently) {
 		s.grantPending(r)
 	}
 }
@@ -56,7 +56,7 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 	v := s.tryGrant(r, l, true)
 	if l.demoted && v == wait {
 		s.grantConverts(r) // the demotion may have freed others
-		if l.queue == &r.granted && s.grantable(r, l, true) {
+		if l.queue() == &r.granted && s.grantable(r, l, true) {
 			v = grant
 		}
 	}
@@ -169,6 +169,7 @@ func (s *Shard) writeValue(r *resource, flags uint32, value []byte) {
 	case flags&IvValBlk != 0, len(value) > s.cfg.ValueLen: // no peer may make it longer
 		r.valueOK = r.valueOK && s.errs(KeepInvalid)
 	case flags&ValBlk != 0 && value != nil:
+		s.valued(r)
 		r.value = append(r.value[:0], value...)
 		for len(r.value) < s.cfg.ValueLen {
 			r.value = append(r.value, 0)

@@ -168,6 +168,15 @@ func (s *Shard) SendPurge(now int64, node uint16, owner uint64) Status {
 // own finds a lock of this node by the id that its user knows. A lock that is
 // on its way out is not his any more, and an orphan is nobody's.
 func (s *Shard) own(id uint64) *Lock {
+	l := s.locks.find(s.cfg.Self, id)
+	if l == nil || l.renamed || l.dying || l.orphan || l.res.turn != s.turn {
+		return s.ownStrange(id)
+	}
+	return l
+}
+
+// ownStrange is own for what is not found at once, or not as in most cases.
+func (s *Shard) ownStrange(id uint64) *Lock {
 	l := s.called(id)
 	if l != nil && l.res.turn != s.turn {
 		s.touch(l.res)

@@ -106,7 +106,7 @@ func (s *Shard) hold(r *resource, to uint16, m *wire.Msg, fence uint64) *held {
 	s.outbox.tail = h
 	s.outbox.n++
 	s.stats.HeldTotal++
-	p := &r.held
+	p := &s.rarely(r).held
 	for *p != nil {
 		p = &(*p).resNext
 	}
@@ -205,6 +205,7 @@ func (s *Shard) releaseHeld() {
 		if r.removal == h {
 			s.removed(r)
 		} else {
+			s.shed(r)
 			s.maybeIdle(r)
 			s.release(r)
 		}

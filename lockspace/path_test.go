@@ -176,8 +176,8 @@ func TestCancelCarrier(t *testing.T) {
 	b.unlock(0, nil)
 	c.one(1, 2, x, wire.Unlock)
 	c.settle()
-	if r := c.node(2).resource(x); r.granted.n != 1 {
-		t.Errorf("%d locks at the master, one is held", r.granted.n)
+	if r := c.node(2).resource(x); r.granted.len() != 1 {
+		t.Errorf("%d locks at the master, one is held", r.granted.len())
 	}
 	c.windDown()
 }

@@ -149,7 +149,7 @@ func (s *Shard) owners(r *resource, l *Lock, f func(blocker)) {
 		s.deadlocks.work--
 		switch {
 		case ahead && (o.xid == 0 || !o.excludes(l)):
-			if o.queue == &r.waiting && o.flags&(alternates|OutOfOrder) == 0 {
+			if o.queue() == &r.waiting && o.flags&(alternates|OutOfOrder) == 0 {
 				last[o.wanted] = o // what an earlier one in this mode waits for, this does, too
 			} else if s.deadlocks.work > 0 {
 				s.ownersThrough(r, o, f)
@@ -180,7 +180,7 @@ func (s *Shard) ownersThrough(r *resource, via *Lock, f func(blocker)) {
 // waiting operation of l can be granted, and for each request that must be
 // decided first (ahead): the other side of grantable.
 func (r *resource) blockers(l *Lock, f func(o *Lock, ahead bool)) {
-	if l.wanted == NoMode || l.queue != &r.convert && l.queue != &r.waiting {
+	if l.wanted == NoMode || l.queue() != &r.convert && l.queue() != &r.waiting {
 		return
 	}
 	for _, q := range []*queue{&r.granted, &r.convert} {

@@ -89,7 +89,7 @@ func modeGen() *rapid.Generator[Mode] {
 func drawQueues(t *rapid.T) (r *resource, all []*Lock) {
 	r = &resource{}
 	for i := range rapid.IntRange(1, 8).Draw(t, "locks") {
-		l := &Lock{id: uint64(i), granted: NoMode, wanted: NoMode, high: NoMode}
+		l := &Lock{id: uint64(i), res: r, granted: NoMode, wanted: NoMode, high: NoMode}
 		switch rapid.IntRange(0, 2).Draw(t, "queue") {
 		case 0:
 			l.granted = modeGen().Draw(t, "granted")
@@ -175,8 +175,8 @@ func TestResTable(t *testing.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "n") {
 					n := name.Draw(t, "name")
 					if want[n] == nil {
-						r := &resource{hash: hash(n)}
-						r.setName([]byte(n))
+						r := table.get()
+						r.hash, r.nameLen = hash(n), uint8(copy(r.nameBuf[:], n))
 						table.insert(r)
 						want[n] = r
 					}
@@ -186,6 +186,7 @@ func TestResTable(t *testing.T) {
 				n := name.Draw(t, "name")
 				if r := want[n]; r != nil {
 					table.remove(r)
+					table.free = append(table.free, r)
 					delete(want, n)
 				}
 			},
@@ -217,7 +218,8 @@ func TestLockTable(t *testing.T) {
 			"insert": func(t *rapid.T) {
 				for range rapid.IntRange(1, 20).Draw(t, "n") {
 					if k := draw.Draw(t, "lock"); want[k] == nil {
-						l := &Lock{owner: k.owner, id: k.id}
+						l := table.get()
+						l.owner, l.id = k.owner, k.id
 						table.insert(l)
 						want[k] = l
 					}
@@ -227,6 +229,7 @@ func TestLockTable(t *testing.T) {
 				k := draw.Draw(t, "lock")
 				if l := want[k]; l != nil {
 					table.remove(l)
+					table.put(l)
 					delete(want, k)
 				}
 			},
@@ -307,8 +310,8 @@ func TestLists(t *testing.T) {
 					c = append(c, x)
 				}
 				var r []*resource
-				for x := idle.head; x != nil; x = x.idleNext {
-					r = append(r, x)
+				for x := idle.head; x != nil; x = x.next {
+					r = append(r, x.r)
 				}
 				if !slices.Equal(c, wantClaims) || claims.n != len(c) || !slices.Equal(r, wantIdle) {
 					t.Fatalf("%d of %d claims, %d of %d names, or in another order", len(c), len(wantClaims), len(r), len(wantIdle))

@@ -38,7 +38,7 @@ func rebuildLife(instance, epoch uint64) wire.Life {
 // record gives r's recovery, to be written.
 func (s *Shard) record(r *resource) *recovery {
 	if r.rec == nil {
-		r.rec = &recovery{}
+		s.rarely(r).rec = &recovery{}
 		s.recs = append(s.recs, r)
 	}
 	return r.rec
@@ -142,7 +142,7 @@ func (s *Shard) rebuild(r *resource) {
 			s.startOver(r)
 		}
 		return
-	case !r.dirLife.IsZero(), r.state == master, r.state == adopting, r.state == remote && r.granted.n+r.convert.n != 0:
+	case !r.dirLife.IsZero(), r.state == master, r.state == adopting, r.state == remote && (r.granted.head != nil || r.convert.head != nil):
 		s.refuseOrphans(r, life, reports)
 		return
 	case r.state == claimed:
@@ -202,8 +202,11 @@ func (s *Shard) rebuild(r *resource) {
 func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
 	m := &e.msg
 	r.lastToken = max(r.lastToken, s.heard(m.Token))
-	r.valueSeq = max(r.valueSeq, m.Seq)
+	if m.Seq > r.valueSeq {
+		s.valued(r).valueSeq = m.Seq
+	}
 	if m.Bits&wire.BitValue != 0 {
+		s.valued(r)
 		r.value, r.valueOK = append(r.value[:0], m.Value...), true
 	}
 	for i := range m.Locks.Len() {
@@ -319,6 +322,7 @@ func (s *Shard) openName(r *resource) {
 		}
 	}
 	r.rec = nil
+	s.shed(r)
 	s.maybeIdle(r)
 	s.release(r)
 }

@@ -320,7 +320,7 @@ func TestFinding9Restart(t *testing.T) {
 	if !w.holds(EX) {
 		t.Error("the lock of the dead start still holds")
 	}
-	if r := c.node(3).resource(x); r.waiting.n != 0 {
+	if r := c.node(3).resource(x); r.waiting.len() != 0 {
 		t.Error("a request of the dead start waits")
 	}
 	c.windDown()

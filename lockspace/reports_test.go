@@ -40,8 +40,8 @@ func TestReportMany(t *testing.T) {
 		t.Errorf("%d REG", got)
 	}
 	r := c.node(1).resource(x)
-	if r.state != master || r.granted.n != n {
-		t.Errorf("%v with %d locks", r.state, r.granted.n)
+	if r.state != master || r.granted.len() != n {
+		t.Errorf("%v with %d locks", r.state, r.granted.len())
 	}
 	w := c.node(4).lock(x, EX, 0)
 	c.settle()
@@ -134,8 +134,8 @@ func TestReportBroken(t *testing.T) {
 		t.Errorf("%d ignored, want %d", n, 4+later-2)
 	}
 	r := c.node(1).resource(x)
-	if r.state != master || r.granted.n != 3 || r.bytes.Len() != 2 {
-		t.Errorf("%v with %d locks and %d ranges", r.state, r.granted.n, r.bytes.Len())
+	if r.state != master || r.granted.len() != 3 || r.bytes.Len() != 2 {
+		t.Errorf("%v with %d locks and %d ranges", r.state, r.granted.len(), r.bytes.Len())
 	}
 	if h.has(1) == "" || !l.holds(PR) {
 		t.Error("a sound report was harmed")

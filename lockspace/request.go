@@ -67,8 +67,8 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 
 // start routes a new lock by what this node is to the resource.
 func (s *Shard) start(r *resource, l *Lock) {
-	if r.state == claimed && (len(r.deferred) != 0 || r.granted.n+r.convert.n+r.waiting.n >= wire.MaxLocks) {
-		r.deferred = append(r.deferred, l) // more than an ADOPT could carry
+	if r.state == claimed && (len(r.deferred) != 0 || r.granted.len()+r.convert.len()+r.waiting.len() >= wire.MaxLocks) {
+		s.rarely(r).deferred = append(r.deferred, l) // more than an ADOPT could carry
 		return
 	}
 	switch r.state {
@@ -81,7 +81,7 @@ func (s *Shard) start(r *resource, l *Lock) {
 	case lookup, rebuilding:
 		r.waiting.push(l)
 	case adopting:
-		r.deferred = append(r.deferred, l)
+		s.rarely(r).deferred = append(r.deferred, l)
 	case unused:
 		s.startUnused(r, l)
 	}
@@ -117,7 +117,7 @@ func (s *Shard) sendLookup(r *resource, l *Lock, gone wire.Life) {
 	if r.state != lookup {
 		r.state, r.life = lookup, s.newLife()
 	}
-	r.carrier = l
+	s.rarely(r).carrier = l
 	l.hops++
 	s.send(r, s.dirOf(r), &wire.Msg{
 		Type: wire.Lookup, Life: r.life, Other: gone,
@@ -173,7 +173,7 @@ func (s *Shard) beginConvert(l *Lock, mode Mode, flags uint32, value []byte) {
 	switch r.state {
 	case adopting, rebuilding:
 		l.setValue(value)
-		r.deferred = append(r.deferred, l)
+		s.rarely(r).deferred = append(r.deferred, l)
 	case remote:
 		s.convertRemote(r, l, value)
 	default:

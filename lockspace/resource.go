@@ -1,6 +1,10 @@
 package lockspace
 
-import "github.com/lockify-dlm/lockify/wire"
+import (
+	"slices"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
 
 // state is what this node is to a resource, apart from being its directory.
 type state uint8
@@ -21,54 +25,130 @@ var stateNames = [...]string{"unused", "lookup", "remote", "master", "claimed", 
 func (s state) String() string { return stateNames[s] }
 
 // resource is one name: its queues, and its directory entry where this node
-// is the name's directory.
+// is the name's directory. There are very many of them, so what few have, or most have
+// for a moment only, is elsewhere.
 type resource struct {
 	hash uint64
-	next *resource // in the list of free ones
 
-	life     wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
-	dirLife  wire.Life // directory entry: master and life; zero: absent
-	other    wire.Life // adopting: the master's life; master: of the claimant that may yet vouch for a value
-	carrier  *Lock     // lookup: the request that the LOOKUP carries
-	claim    *claim    // claimed, adopting
-	granted  queue
-	convert  queue
-	waiting  queue
+	life        wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
+	dirLife     wire.Life // directory entry: master and life; zero: absent
+	claim       *claim    // claimed, adopting
+	granted     queue
+	convert     queue
+	waiting     queue
+	*rare                 // Shard.noRare: none of it; to be written: Shard.rarely
+	*valueBlock           // Shard.noValue: never written; to be written: Shard.valued
+	idle        *idleName // nil: it is in use
+
+	lastToken uint64
+	busyUntil int64 // when a mode above NL was last given up here, or mastership began
+	valueOK   bool  // remote: it is known here, and no other node can have written since
+	unordered bool  // some request in waiting may be granted past others
+	state     state
+	turn      uint8 // Shard.turn when it was last carried over
+	ackDue    bool  // the REG for ack has been sent; OPEN tells when it is known there
+	nameLen   uint8
+	ack       uint16          // mastered: the directory node that knows it
+	at        uint32          // in its slab
+	owners    uint32          // set of node ids, modulo 32: of other nodes that have, or had, locks here
+	nameBuf   [shortName]byte // names up to this length; the others are in rare
+}
+
+// shortName is the length of names that need no memory besides: those of file systems.
+const shortName = 24
+
+// rare is what a name has when something is going on with it.
+type rare struct {
+	other    wire.Life  // adopting: the master's life; master: of the claimant that may yet vouch for a value
+	carrier  *Lock      // lookup: the request that the LOOKUP carries
 	deferred []*Lock    // adopting, or claimed with very many locks: operations begun meanwhile, in order
 	early    []earlyMsg // messages about a life we proposed ourselves, see notYet
 	held     *held      // first message of this name in the outbox
 	removal  *held      // the held REMOVE, if any
 	rec      *recovery  // what the directory node waits for before it answers
 	bytes    *byteLocks // byte ranges; nil: none
-
-	value      []byte // lock value block; nil: never written
-	valueSeq   uint64
-	lastToken  uint64
-	busyUntil  int64 // when a mode above NL was last given up here, or mastership began
-	idlePrev   *resource
-	idleNext   *resource
-	idleSince  int64
-	onIdleList bool
-	valueOK    bool // remote: it is known here, and no other node can have written since
-	unordered  bool // some request in waiting may be granted past others
-	state      state
-	turn       uint8  // Shard.turn when it was last carried over
-	ackDue     bool   // the REG for ack has been sent; OPEN tells when it is known there
-	ack        uint16 // mastered: the directory node that knows it
-	nameLen    uint8
-	nameBuf    [wire.MaxName]byte
+	long     []byte     // the name, if it is long
+	nextFree *rare
 }
 
-func (r *resource) name() []byte { return r.nameBuf[:r.nameLen] }
+// valueBlock is the lock value block.
+type valueBlock struct {
+	value    []byte
+	valueSeq uint64
+	nextFree *valueBlock
+}
 
-func (r *resource) setName(name []byte) { r.nameLen = uint8(copy(r.nameBuf[:], name)) }
+// rarely gives r's rare state, to be written.
+func (s *Shard) rarely(r *resource) *rare {
+	if r.rare == &s.noRare {
+		if f := s.freeRare; f != nil {
+			s.freeRare, r.rare = f.nextFree, f
+			f.nextFree = nil
+		} else {
+			r.rare = &rare{}
+		}
+	}
+	return r.rare
+}
+
+// shed takes r's rare state away, if there is nothing in it.
+func (s *Shard) shed(r *resource) {
+	x := r.rare
+	if x == &s.noRare || !x.other.IsZero() || x.carrier != nil || len(x.deferred)+len(x.early)+len(x.long) != 0 ||
+		x.held != nil || x.removal != nil || x.rec != nil || x.bytes != nil {
+		return
+	}
+	*x = rare{nextFree: s.freeRare}
+	s.freeRare, r.rare = x, &s.noRare
+}
+
+// valued gives r's value, to be written.
+func (s *Shard) valued(r *resource) *valueBlock {
+	if r.valueBlock == &s.noValue {
+		if f := s.freeValue; f != nil {
+			s.freeValue, r.valueBlock = f.nextFree, f
+			f.nextFree = nil
+		} else {
+			r.valueBlock = &valueBlock{}
+		}
+	}
+	return r.valueBlock
+}
+
+// forgetValue takes it away.
+func (s *Shard) forgetValue(r *resource) {
+	if v := r.valueBlock; v != &s.noValue {
+		*v = valueBlock{value: v.value[:0], nextFree: s.freeValue}
+		s.freeValue, r.valueBlock = v, &s.noValue
+	}
+}
+
+func (r *resource) name() []byte {
+	if r.nameLen > shortName {
+		return r.long
+	}
+	return r.nameBuf[:r.nameLen]
+}
+
+func (s *Shard) setName(r *resource, name []byte) {
+	if r.nameLen = uint8(len(name)); r.nameLen > shortName {
+		s.rarely(r).long = slices.Clone(name)
+		return
+	}
+	copy(r.nameBuf[:], name)
+}
 
 // mastered says that this node serves requests on r from its queues.
 func (r *resource) mastered() bool { return r.state == master || r.state == claimed }
 
 // noLocks says that nobody holds or wants anything through this node.
 func (r *resource) noLocks() bool {
-	return r.granted.n+r.convert.n+r.waiting.n+len(r.deferred) == 0
+	return r.unqueued() && len(r.deferred) == 0
+}
+
+// unqueued says that no lock is in a queue.
+func (r *resource) unqueued() bool {
+	return r.granted.head == nil && r.convert.head == nil && r.waiting.head == nil
 }
 
 // earlyMsg is a message kept until a LOOKUP is answered.

@@ -153,7 +153,7 @@ func (s *Shard) retireHere(r *resource, deleter, lock uint64, t *retirement) {
 	s.send(r, dir, &wire.Msg{Type: wire.Retire, Life: life, Lock: lock, Instance: deleter}, gate)
 	s.before = 0
 	if h := r.lastHeld(dir); h != nil && h.msgs[len(h.msgs)-1].Type == wire.Retire {
-		r.removal = h // it can still be taken back
+		s.rarely(r).removal = h // it can still be taken back
 	} else {
 		s.removed(r)
 	}

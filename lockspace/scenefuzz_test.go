@@ -98,7 +98,7 @@ func (c *cluster) oneMaster() {
 			continue
 		}
 		for _, s := range n.shards {
-			for _, r := range s.names.all() {
+			for _, r := range allNames(s) {
 				if r.state != master && r.state != claimed {
 					continue
 				}

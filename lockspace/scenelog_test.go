@@ -316,7 +316,7 @@ func (s *scene) resourceText(r *resource) string {
 		what string
 		q    *queue
 	}{{"granted", &r.granted}, {"converting", &r.convert}, {"waiting", &r.waiting}} {
-		if q.q.n == 0 {
+		if q.q.head == nil {
 			continue
 		}
 		t += "; " + q.what

@@ -57,9 +57,11 @@ type Shard struct {
 
 	names     resTable
 	locks     lockTable
-	freeRes   *resource // chained by next
-	freeLock  *Lock     // chained by hashNext
-	freeClaim *claim    // chained by next
+	freeRare  *rare
+	freeValue *valueBlock
+	noRare    rare       // of names that have none: always empty
+	noValue   valueBlock // the same
+	freeClaim *claim     // chained by next
 
 	lockIDs uint64
 	lives   uint64
@@ -189,17 +191,10 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 	if r := s.find(hash, name); r != nil {
 		return r
 	}
-	r := s.freeRes
-	if r != nil {
-		s.freeRes = r.next
-		value, deferred, early := r.value[:0], r.deferred[:0], r.early[:0]
-		*r = resource{} // in place: a literal with fields would be made elsewhere and copied
-		r.value, r.deferred, r.early = value, deferred, early
-	} else {
-		r = &resource{}
-	}
+	r := s.names.get()
+	r.rare, r.valueBlock = &s.noRare, &s.noValue
 	r.hash, r.turn = hash, s.turn
-	r.setName(name)
+	s.setName(r, name)
 	s.names.insert(r)
 	return r
 }
@@ -212,21 +207,21 @@ func (s *Shard) release(r *resource) {
 	s.idle.remove(r)
 	s.names.remove(r)
 	r.state = freed // a second call must not free it again
-	r.next, s.freeRes = s.freeRes, r
+	r.long = nil
+	s.shed(r)
+	s.forgetValue(r)
+	s.names.free = append(s.names.free, r)
 }
 
 // newLock makes a lock of owner on r, in no queue yet.
 func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
-	l := s.freeLock
-	if l != nil {
-		s.freeLock = l.hashNext
-		*l = Lock{}
-	} else {
-		l = &Lock{}
-	}
+	l := s.locks.get()
 	l.id, l.owner, l.res = id, owner, r
 	l.granted, l.wanted, l.high = NoMode, NoMode, NoMode
 	s.locks.insert(l)
+	if owner != s.cfg.Self {
+		r.owners |= ownerBit(owner)
+	}
 	s.idle.remove(r)
 	return l
 }
@@ -248,7 +243,7 @@ func (s *Shard) freeLockOf(l *Lock) {
 	}
 	s.locks.remove(l)
 	l.user, l.res, l.more = nil, nil, nil
-	l.hashNext, s.freeLock = s.freeLock, l
+	s.locks.put(l)
 }
 
 // dropSideEntries takes l out of the tables that few locks are in.

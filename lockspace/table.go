@@ -2,18 +2,21 @@ package lockspace
 
 import "bytes"
 
-// resTable finds resources by name: open addressing with linear probing. The
-// hash stands beside the pointer, so that looking for a name that is not there
+// resTable holds the resources, and finds them by name: open addressing with linear
+// probing. A slot is small, and has no pointer for the garbage collector to follow. A
+// part of the hash stands in it, so that looking for a name that is not there
 // touches no resource, which may lie in another core's cache. An insert
 // allocates only when the table doubles.
 type resTable struct {
 	slots []resSlot // power of two long, at most 3/4 full
 	n     int
+	slab  slab[resource]
+	free  []*resource
 }
 
 type resSlot struct {
-	hash uint64
-	r    *resource // nil: free
+	hash uint32 // its low half, of which the table's length takes a part
+	at   uint32 // in the slab, plus 1; 0: free
 }
 
 const tableMin = 64
@@ -22,27 +25,47 @@ func (t *resTable) find(hash uint64, name []byte) *resource {
 	if t.n == 0 {
 		return nil
 	}
-	mask := uint64(len(t.slots) - 1)
-	for i := hash & mask; t.slots[i].r != nil; i = (i + 1) & mask {
-		if s := &t.slots[i]; s.hash == hash && bytes.Equal(s.r.name(), name) {
-			return s.r
+	mask := uint32(len(t.slots) - 1)
+	low := uint32(hash)
+	for i := low & mask; t.slots[i].at != 0; i = (i + 1) & mask {
+		if s := t.slots[i]; s.hash == low {
+			if r := t.slab.at(s.at - 1); r.hash == hash && bytes.Equal(r.name(), name) {
+				return r
+			}
 		}
 	}
 	return nil
 }
 
+// get gives an empty resource, in no slot.
+func (t *resTable) get() *resource {
+	if n := len(t.free); n > 0 {
+		r := t.free[n-1]
+		t.free = t.free[:n-1]
+		at := r.at
+		*r = resource{} // in place: a literal with fields would be made elsewhere and copied
+		r.at = at
+		return r
+	}
+	at := t.slab.n
+	r := t.slab.add()
+	r.at = at
+	return r
+}
+
+// insert enters a resource that get has given.
 func (t *resTable) insert(r *resource) {
 	if 4*(t.n+1) > 3*len(t.slots) {
 		t.grow()
 	}
-	t.put(resSlot{r.hash, r})
+	t.put(resSlot{uint32(r.hash), r.at + 1})
 	t.n++
 }
 
 func (t *resTable) put(s resSlot) {
-	mask := uint64(len(t.slots) - 1)
+	mask := uint32(len(t.slots) - 1)
 	i := s.hash & mask
-	for t.slots[i].r != nil {
+	for t.slots[i].at != 0 {
 		i = (i + 1) & mask
 	}
 	t.slots[i] = s
@@ -51,13 +74,13 @@ func (t *resTable) put(s resSlot) {
 // remove frees r's slot and closes the gap: an entry behind it moves up unless
 // that would put it before the slot its hash asks for.
 func (t *resTable) remove(r *resource) {
-	mask := uint64(len(t.slots) - 1)
-	gap := r.hash & mask
-	for t.slots[gap].r != r {
+	mask := uint32(len(t.slots) - 1)
+	gap := uint32(r.hash) & mask
+	for t.slots[gap].at != r.at+1 {
 		gap = (gap + 1) & mask
 	}
 	t.n--
-	for i := (gap + 1) & mask; t.slots[i].r != nil; i = (i + 1) & mask {
+	for i := (gap + 1) & mask; t.slots[i].at != 0; i = (i + 1) & mask {
 		if home := t.slots[i].hash & mask; (i-home)&mask >= (i-gap)&mask {
 			t.slots[gap] = t.slots[i]
 			gap = i
@@ -70,31 +93,35 @@ func (t *resTable) grow() {
 	old := t.slots
 	t.slots = make([]resSlot, max(tableMin, 2*len(old)))
 	for _, s := range old {
-		if s.r != nil {
+		if s.at != 0 {
 			t.put(s)
 		}
 	}
 }
 
-// all lists the resources, so that they can be freed in a walk.
-func (t *resTable) all() []*resource {
-	list := make([]*resource, 0, t.n)
-	for _, slot := range t.slots {
-		if slot.r != nil {
-			list = append(list, slot.r)
+// each calls f for all resources until it returns false. f may free them.
+func (t *resTable) each(f func(r *resource) bool) {
+	for at := range t.slab.n {
+		if r := t.slab.at(at); r.state != freed && !f(r) {
+			return
 		}
 	}
-	return list
 }
 
-// lockTable finds locks by owner and id. Chains run through the locks
-// themselves: a new lock is never looked for first.
+// lockTable holds the locks, and finds them by owner and id. Chains run through the
+// locks themselves: a new lock is never looked for first.
 type lockTable struct {
 	slots []*Lock
 	n     int
+	slab  slab[Lock]
+	free  *Lock // chained by hashNext
 }
 
 func lockHash(owner, id uint64) uint64 { return mix(owner ^ id) }
+
+func (t *lockTable) slot(owner, id uint64) **Lock {
+	return &t.slots[lockHash(owner, id)&uint64(len(t.slots)-1)]
+}
 
 func (t *lockTable) find(owner, id uint64) *Lock {
 	if t.n == 0 {
@@ -108,17 +135,32 @@ func (t *lockTable) find(owner, id uint64) *Lock {
 	return nil
 }
 
+// get gives an empty lock, in no chain.
+func (t *lockTable) get() *Lock {
+	l := t.free
+	if l == nil {
+		return t.slab.add()
+	}
+	t.free = l.hashNext
+	*l = Lock{}
+	return l
+}
+
+// put takes a lock back that get has given.
+func (t *lockTable) put(l *Lock) { l.hashNext, t.free = t.free, l }
+
+// insert enters a lock that get has given.
 func (t *lockTable) insert(l *Lock) {
 	if t.n >= len(t.slots) {
 		t.grow()
 	}
-	slot := &t.slots[lockHash(l.owner, l.id)&uint64(len(t.slots)-1)]
+	slot := t.slot(l.owner, l.id)
 	l.hashNext, *slot = *slot, l
 	t.n++
 }
 
 func (t *lockTable) remove(l *Lock) {
-	for p := &t.slots[lockHash(l.owner, l.id)&uint64(len(t.slots)-1)]; *p != nil; p = &(*p).hashNext {
+	for p := t.slot(l.owner, l.id); *p != nil; p = &(*p).hashNext {
 		if *p == l {
 			*p, l.hashNext = l.hashNext, nil
 			t.n--
@@ -133,9 +175,18 @@ func (t *lockTable) grow() {
 	for _, l := range old {
 		for l != nil {
 			next := l.hashNext
-			slot := &t.slots[lockHash(l.owner, l.id)&uint64(len(t.slots)-1)]
+			slot := t.slot(l.owner, l.id)
 			l.hashNext, *slot = *slot, l
 			l = next
+		}
+	}
+}
+
+// each calls f for all locks.
+func (t *lockTable) each(f func(l *Lock)) {
+	for at := range t.slab.n {
+		if l := t.slab.at(at); l.res != nil {
+			f(l)
 		}
 	}
 }

@@ -75,9 +75,10 @@ func (s *Shard) feed() {
 		return
 	}
 	s.starved = false
-	for _, r := range s.names.all() {
+	s.names.each(func(r *resource) bool {
 		if r.mastered() {
 			s.grantPending(r)
 		}
-	}
+		return true
+	})
 }

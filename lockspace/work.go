@@ -39,15 +39,21 @@ const (
 // work is what is left to do of a phase.
 type work struct {
 	phase phase
-	old   *View       // carrying: the view before
-	left  int         // names that are to be carried over
-	at    int         // carrying: the slots of the table below this one are to be looked at
-	slots int         // of how many
-	list  []*resource // the other stages: names
+	*change
+	at   uint32      // carrying: the number of the next name in the slab
+	list []*resource // the other phases: names
 }
 
-// slotsEach is how many slots of the table count as a name.
-const slotsEach = 16
+// change is what a view has changed; names are carried over by it.
+type change struct {
+	old   *View
+	gone  [1 << 16 / 64]uint64  // set of node ids: of the view before, and not, in the same start, of this one
+	owns  uint32                // the same as resource.owners has it
+	moved [dirSlots / 64]uint64 // set of slots whose directory node must be told, or is this node and does not trust them
+}
+
+// unitNames is how many names that the view does not concern count as one.
+const unitNames = 16
 
 // Working says that Work has something to do.
 func (s *Shard) Working() bool { return s.work.phase != settled }
@@ -123,7 +129,8 @@ func (s *Shard) endPhase() {
 // something is held back: it may not leave as it is.
 func (s *Shard) startCarrying(old *View) {
 	s.turn ^= 1
-	s.work = work{phase: carrying, old: old, left: s.names.n}
+	s.work = work{phase: carrying, change: &change{old: old}}
+	s.seeWho(old)
 	claimed := make([]*resource, 0, s.claims.n)
 	for c := s.claims.head; c != nil; c = c.next {
 		claimed = append(claimed, c.res)
@@ -134,32 +141,75 @@ func (s *Shard) startCarrying(old *View) {
 	for h := s.outbox.head; h != nil; h = h.next {
 		s.touch(h.res)
 	}
-	if s.work.left == 0 {
+	if s.names.n == 0 {
 		s.endPhase()
 	}
 }
 
-// carrySome carries over n names at most, and says for how many it has worked. It goes
-// down the table. An entry that moves up to fill a gap goes the same way, but for one
-// that stands at the table's end for want of room at its beginning, or the other way
-// round; for such ones there is another round, and for a table that has grown.
+// seeWho notes whom and what the view has changed.
+func (s *Shard) seeWho(old *View) {
+	w := &s.work
+	for _, m := range old.Members {
+		if !s.view.HasInstance(m.Instance) {
+			w.gone[m.ID/64] |= 1 << (m.ID % 64)
+			w.owns |= ownerBit(m.Instance)
+		}
+	}
+	for slot, id := range s.view.slots {
+		if id != old.slots[slot] || s.isGone(id) || id == s.self && s.trusted[slot/64]>>(slot%64)&1 == 0 {
+			w.moved[slot/64] |= 1 << (slot % 64)
+		}
+	}
+}
+
+func (s *Shard) isGone(id uint16) bool { return s.work.gone[id/64]>>(id%64)&1 == 1 }
+
+// ownerBit is a node in resource.owners.
+func ownerBit(instance uint64) uint32 { return 1 << (wire.NodeOf(instance) % 32) }
+
+// concerned says that the view may have something to do to r. It looks at r alone, and
+// at one or two cache lines of it: most names are not concerned.
+func (s *Shard) concerned(r *resource) bool {
+	w := &s.work
+	slot := slotOf(r.hash)
+	switch {
+	case s.cfg.Range != 0, r.rare != &s.noRare, w.moved[slot/64]>>(slot%64)&1 == 1, s.isGone(r.dirLife.Node()):
+		return true
+	case r.state == unused:
+		return r.dirLife.IsZero()
+	case r.state == remote:
+		return s.isGone(r.life.Node())
+	case r.state != master, r.ackDue, r.owners&w.owns != 0:
+		return true
+	}
+	dir := s.view.slots[slot]
+	return r.ack != dir || dir == s.self && r.dirLife != r.life
+}
+
+// carrySome carries over n names at most, and says for how many it has worked.
 func (s *Shard) carrySome(n int) (done int) {
 	w := &s.work
-	if w.at == 0 || w.slots != len(s.names.slots) {
-		w.at, w.slots = len(s.names.slots), len(s.names.slots)
-	}
 	seen := 0
-	for ; w.left > 0 && w.at > 0 && done < n && w.slots == len(s.names.slots); seen++ {
-		w.at--
-		if r := s.names.slots[w.at].r; r != nil && r.turn != s.turn {
+	for ; w.at < s.names.slab.n && done < n; w.at++ {
+		r := s.names.slab.at(w.at)
+		switch {
+		case r.turn == s.turn || r.state == freed:
+		case s.concerned(r):
 			s.carry(r)
+			done++
+			continue
+		default:
+			r.turn = s.turn
+		}
+		if seen++; seen == unitNames {
+			seen = 0
 			done++
 		}
 	}
-	if w.left == 0 {
+	if w.at == s.names.slab.n {
 		s.endPhase()
 	}
-	return done + 1 + seen/slotsEach
+	return done + 1
 }
 
 // touch brings r into the present view, and says whether it is still there.
@@ -176,7 +226,6 @@ func (s *Shard) carry(r *resource) {
 	late := s.late
 	s.late, s.frozen = false, true
 	r.turn = s.turn
-	s.work.left--
 	s.carryOver(s.work.old, r)
 	s.late, s.frozen = late, false
 }

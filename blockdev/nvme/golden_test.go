@@ -122,7 +122,13 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("%s comes back as\n%+v, %v, want\n%+v", s.name, got, err, s.value)
 		}
 		enc = enc[len("before"):]
-		for _, n := range []int{0, 1, len(enc) / 2, len(enc) - 1} {
+		least := map[string]int{ // what is of use if it ends early
+			"DiscoveryHeader": 18, "ReservationStatus": reservationHeader, "ReservationStatusExtended": reservationHeaderExtended,
+		}[s.name]
+		if least == 0 {
+			least = len(enc)
+		}
+		for _, n := range []int{0, 1, least / 2, least - 1} {
 			if _, err := s.decode(enc[:n:n]); err == nil {
 				t.Errorf("%s: %d of %d bytes are accepted", s.name, n, len(enc))
 			}

@@ -138,7 +138,7 @@ func (c *Campaign) count(rep *Report, p *ProfileReport, seed uint64, res *Result
 	rep.Steps += res.Steps
 	p.Steps += res.Steps
 	p.Seeds++
-	p.Stats.sum(&res.Stats)
+	p.Stats.Add(&res.Stats)
 	for i, n := range res.Evals {
 		rep.Invariants[i].Evaluations += n
 	}

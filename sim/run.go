@@ -360,7 +360,8 @@ func (r *run) completions(l *lock, c *lockspace.Completion) {
 
 func (r *run) basts(l *lock, mode lockspace.Mode) { r.queues.bast(l, mode) }
 
-func (s *Stats) sum(o *Stats) {
+// Add adds what another run did.
+func (s *Stats) Add(o *Stats) {
 	a, b := s.fields(), o.fields()
 	for i := range a {
 		*a[i] += *b[i]

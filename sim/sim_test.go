@@ -30,12 +30,12 @@ func TestProfiles(t *testing.T) {
 					t.Fatalf("seed %d: %v", seed, res.Failure)
 				}
 				steps += res.Steps
-				stats.sum(&res.Stats)
+				stats.Add(&res.Stats)
 				for i, n := range res.Evals {
 					evals[i] += n
 				}
 			}
-			all.sum(&stats)
+			all.Add(&stats)
 			t.Logf("%d steps: %+v", steps, stats)
 			if !p.Reuse && stats.Lost+stats.Adopted != 0 {
 				t.Errorf("claims were rejected, and no name was used wrongly: %+v", stats)

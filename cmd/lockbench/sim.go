@@ -203,7 +203,13 @@ func printSim(w io.Writer, rep *sim.Report) error {
 	if err := perf.Table(w, []string{"invariant", "evaluations"}, rows); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%d seeds of %d profiles, %d steps, %.0f steps/s, %d violations; %d of %d mutants found\n",
+	var all sim.Stats
+	for i := range rep.Profiles {
+		all.Add(&rep.Profiles[i].Stats)
+	}
+	fmt.Fprintf(w, "\n%d operations ended, %d byte ranges; %d crashes, %d stops, %d cuts, %d splits, %d stores lost, %d leaves; %d times a node was fenced; %d views\n",
+		all.Completions, all.ByteGrants, all.Crashes, all.Stops, all.Cuts, all.Splits, all.Wiped, all.Leaves, all.Fenced, all.Views)
+	fmt.Fprintf(w, "%d seeds of %d profiles, %d steps, %.0f steps/s, %d violations; %d of %d mutants found\n",
 		rep.Seeds, len(rep.Profiles), rep.Steps, rep.StepsPerS, rep.Violations, rep.MutantsFound, rep.MutantsTotal)
 	return nil
 }

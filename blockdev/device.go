@@ -14,7 +14,7 @@ const (
 	HasWriteZeroes   Features = 1 << iota
 	HasDeallocate             // Deallocate does something
 	HasCompare                // Compare
-	HasCompareWrite           // CompareWrite, as one step with regard to all other requests of the device
+	HasCompareWrite           // CompareWrite, as one step with regard to other CompareWrites; more if the device says so
 	HasVerify                 // Verify
 	DeallocateZeroes          // what was deallocated reads as zeroes
 )
@@ -24,6 +24,7 @@ type Info struct {
 	BlockSize     int   // bytes: a power of two, 512 to 65536
 	Size          int64 // bytes: a multiple of BlockSize
 	MaxTransfer   int   // bytes of one request with buffers; 0: no limit
+	BufferAlign   int   // bytes: buffers begin at a multiple, a power of two; 0: anywhere. See Alloc
 	VolatileCache bool  // writes are durable after a Flush
 	ReadOnly      bool
 	Features      Features
@@ -41,6 +42,8 @@ func (i *Info) Validate() error {
 		return fmt.Errorf("blockdev: %s: size %d: must be a positive multiple of the block size %d", i.Name, i.Size, i.BlockSize)
 	case i.MaxTransfer < 0 || i.MaxTransfer%i.BlockSize != 0:
 		return fmt.Errorf("blockdev: %s: largest transfer %d: must be a multiple of the block size %d", i.Name, i.MaxTransfer, i.BlockSize)
+	case i.BufferAlign < 0 || i.BufferAlign&(i.BufferAlign-1) != 0:
+		return fmt.Errorf("blockdev: %s: alignment of buffers %d: must be a power of two", i.Name, i.BufferAlign)
 	}
 	return nil
 }
@@ -132,6 +135,11 @@ type Done struct {
 	Tag    uint16
 	Status Status
 	N      int64 // bytes done
+}
+
+// aligned says whether b begins where the device wants it to.
+func (i *Info) aligned(b []byte) bool {
+	return i.BufferAlign == 0 || uintptr(unsafe.Pointer(unsafe.SliceData(b)))&uintptr(i.BufferAlign-1) == 0
 }
 
 // Alloc gives n bytes of memory at an address that is a multiple of align, a power of

@@ -19,6 +19,7 @@ type IO struct {
 	mu    sync.Mutex
 	ring  *Ring
 	block []byte
+	room  []byte // in place of buffers at a wrong address; nil: not needed yet
 }
 
 const (
@@ -34,7 +35,7 @@ func NewIO(ctx context.Context, dev Device) (*IO, error) {
 		return nil, err
 	}
 	info := dev.Info()
-	d := &IO{ctx: ctx, info: info, max: ioMax, ring: ring, block: Alloc(info.BlockSize, info.BlockSize)}
+	d := &IO{ctx: ctx, info: info, max: ioMax, ring: ring, block: Alloc(info.BlockSize, max(info.BlockSize, info.BufferAlign))}
 	if info.MaxTransfer > 0 {
 		d.max = min(d.max, info.MaxTransfer)
 	}
@@ -94,7 +95,7 @@ func (d *IO) each(op Op, p []byte, off int64) (total int, err error) {
 			n = min(len(p), bs-in)
 			err = d.part(op, p[:n], off-int64(in), in)
 		} else {
-			n, err = d.run(SQE{Op: op, Offset: off}, p[:len(p)/bs*bs])
+			n, err = d.whole(op, p[:len(p)/bs*bs], off)
 		}
 		if err != nil {
 			return total + n, err
@@ -102,6 +103,25 @@ func (d *IO) each(op Op, p []byte, off int64) (total int, err error) {
 		p, off, total = p[n:], off+int64(n), total+n
 	}
 	return total, nil
+}
+
+// whole does whole blocks; those in a buffer at a wrong address through room.
+func (d *IO) whole(op Op, p []byte, off int64) (int, error) {
+	if d.info.aligned(p) {
+		return d.run(SQE{Op: op, Offset: off}, p)
+	}
+	if d.room == nil {
+		d.room = Alloc(d.max*ioDepth, d.info.BufferAlign)
+	}
+	b := d.room[:min(len(p), len(d.room))]
+	if op == Write {
+		copy(b, p)
+	}
+	n, err := d.run(SQE{Op: op, Offset: off}, b)
+	if op == Read {
+		copy(p, b[:n])
+	}
+	return n, err
 }
 
 // part does what lies within the block at, from its byte in on.

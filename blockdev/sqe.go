@@ -149,8 +149,13 @@ func (s *SQE) checkBuffers(info *Info) Status {
 	case s.Op == CompareWrite && (s.Bufs != nil || len(s.With) != len(s.Buf)), s.Op != CompareWrite && s.With != nil:
 		return StatusInvalidField
 	}
+	fits := info.aligned(s.Buf)
 	for _, b := range s.Bufs {
 		total += int64(len(b))
+		fits = fits && info.aligned(b)
+	}
+	if !fits {
+		return StatusMisaligned
 	}
 	s.Length = total
 	if info.MaxTransfer > 0 && total > int64(info.MaxTransfer) {

@@ -87,8 +87,14 @@ func (p *program) finish() {
 	}
 }
 
-// chain prepares a chain of one to four requests, if there is room.
+// chain prepares a chain of one to four requests.
 func (p *program) chain() {
+	if p.ring.Depth()-len(p.expect) < 4 {
+		if _, err := p.ring.Submit(); err != nil {
+			p.t.Fatal(err)
+		}
+		p.reap(p.ring.Depth())
+	}
 	var chain []*expect
 	var reads, writes [area]bool
 	meets, broken := p.rng.IntN(12) == 0, false
@@ -118,14 +124,8 @@ func (p *program) chain() {
 	p.prepare(chain)
 }
 
-// prepare puts a chain into the ring; it makes room first.
+// prepare puts a chain into the ring.
 func (p *program) prepare(chain []*expect) {
-	if p.ring.Depth()-len(p.expect) < len(chain) {
-		if _, err := p.ring.Submit(); err != nil {
-			p.t.Fatal(err)
-		}
-		p.reap(p.ring.Depth())
-	}
 	for _, e := range chain {
 		s := p.ring.GetSQE()
 		if s == nil {

@@ -18,7 +18,12 @@ const MinSize = 4 << 20
 type Open func(t *testing.T) blockdev.Device
 
 // seeds is how many random programs Run tries.
-const seeds = 40
+func seeds() uint64 {
+	if testing.Short() {
+		return 10
+	}
+	return 40
+}
 
 // Run runs all tests.
 func Run(t *testing.T, open Open) {
@@ -39,7 +44,7 @@ func Run(t *testing.T, open Open) {
 	}
 	t.Run("Programs", func(t *testing.T) {
 		dev := with(t, open)
-		for seed := range uint64(seeds) {
+		for seed := range seeds() {
 			if Seed(t, dev, seed); t.Failed() {
 				return
 			}
@@ -47,7 +52,7 @@ func Run(t *testing.T, open Open) {
 	})
 	t.Run("Cancel", func(t *testing.T) {
 		dev := with(t, open)
-		for seed := range uint64(seeds) {
+		for seed := range seeds() {
 			if Cancel(t, dev, seed); t.Failed() {
 				return
 			}

@@ -242,15 +242,20 @@ func (m *AuthMessage) decodeNegotiate(src []byte) error {
 		if b[2] > authListSize || b[3] > authListSize {
 			return fmt.Errorf("%w: %v lists %d hashes and %d groups, at most %d", ErrField, m.ID, b[2], b[3], authListSize)
 		}
-		m.Hashes = b[4 : 4+b[2] : 4+b[2]]
-		m.Groups = b[authGroupsAt : authGroupsAt+b[3] : authGroupsAt+b[3]]
+		m.Hashes, _ = take(b[4:], int(b[2]))
+		m.Groups, _ = take(b[authGroupsAt:], int(b[3]))
 		return nil
 	}
 	return nil
 }
 
-// take cuts n bytes off b.
-func take(b []byte, n int) (v, rest []byte) { return b[:n:n], b[n:] }
+// take cuts n bytes off b; of none, v is nil.
+func take(b []byte, n int) (v, rest []byte) {
+	if n == 0 {
+		return nil, b
+	}
+	return b[:n:n], b[n:]
+}
 
 func (m *AuthMessage) decodeChallenge(src []byte) error {
 	hl, dhl := int(src[6]), int(binary.LittleEndian.Uint16(src[10:]))

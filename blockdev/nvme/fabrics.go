@@ -24,8 +24,12 @@ type Connect struct {
 }
 
 // ConnectNoFlowControl asks for no flow control of the submission queue: SQHead of
-// completions means nothing, and C2HData may carry SUCCESS.
+// completions means nothing, and C2HData may carry SUCCESS. A controller that
+// agrees has NoSQHead as SQHead of Connect's completion.
 const ConnectNoFlowControl = 1 << 2
+
+// NoSQHead says that there is no flow control.
+const NoSQHead = 0xffff
 
 // CNTLIDDynamic is what a host asks for in the admin queue's Connect: a
 // controller of the target's choice.

@@ -74,6 +74,9 @@ const (
 	MultiController = 1 << 1
 	MultiANA        = 1 << 3 // asymmetric namespace access
 
+	ANACapAll    = 0x1f   // ANACAP: all five states occur
+	ANACapStatic = 1 << 6 // ANAGRPID of a namespace never changes
+
 	AttrHostID128 = 1 << 0 // CTRATT: host IDs of 16 bytes
 	AttrTBKAS     = 1 << 6 // any traffic keeps the connection alive
 	AttrUUIDList  = 1 << 9

@@ -31,7 +31,7 @@ var directoryPath = [256]bool{
 
 // futureMax bounds the messages of later views that a shard keeps. A node that
 // lags further behind than that cannot go on: the shard fences itself.
-const futureMax = 1 << 16
+const futureMax = 1 << 18
 
 // future is a message of a view that is not installed yet.
 type future struct {

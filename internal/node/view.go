@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
+	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -156,20 +156,29 @@ func (s *Space) install(v *lockspace.View) {
 
 // workPiece is for how many names a shard works on what a view has brought before it
 // lets others in: some 100 us.
-const workPiece = 64
+const workPiece = 128
 
-// work does that until nothing is left for now. Half of the processors, but one at
-// least, stay with those who want something else.
+// work does that until nothing is left for now. At least half of the processors, and
+// half of the time, stay with those who want something else: they would find all
+// processors busy, on this node and on those that recover with it.
 func (r *runner) work() {
-	for more := true; more; runtime.Gosched() {
+	for more := true; more; {
 		r.node.workers <- struct{}{}
+		start := time.Now()
 		r.wait(func(r *runner) {
 			more = r.shard.Work(r.now(), workPiece)
 			r.working = more
 		})
+		if more {
+			time.Sleep(min(time.Since(start), workRest))
+		}
 		<-r.node.workers
 	}
 }
+
+// workRest is the longest rest between two pieces: on a machine that is busy with other
+// things, a piece takes long, and a rest as long would not help anybody.
+const workRest = 300 * time.Microsecond
 
 // mute drops what is for members of v that are not present, until they are unmuted.
 func (r *runner) mute(v *lockspace.View, present map[uint16]uint64) {

@@ -43,8 +43,8 @@ const (
 	maxAddr = 100
 )
 
-// check fills in what is not given.
-func (c *Config) check() error {
+// Check says what is wrong with c. It does not look at the files.
+func (c *Config) Check() error {
 	switch {
 	case len(c.Endpoints) == 0:
 		return fmt.Errorf("%w: no address of etcd", cluster.ErrInvalid)
@@ -70,9 +70,12 @@ func (c *Config) check() error {
 	if !secure && (c.CA != "" || c.Cert != "") {
 		return fmt.Errorf("%w: certificates for etcd, but its address is not https", cluster.ErrInvalid)
 	}
-	if _, err := cluster.NewState(1, c.Terms); err != nil {
-		return err
-	}
+	_, err := cluster.NewState(1, c.Terms)
+	return err
+}
+
+// complete fills in what is not given.
+func (c *Config) complete() {
 	if c.Terms == (cluster.Terms{}) {
 		c.Terms = cluster.DefaultTerms()
 	}
@@ -82,7 +85,6 @@ func (c *Config) check() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	return nil
 }
 
 // client gives the configuration of etcd's client. Its own log is off: what it would

@@ -44,9 +44,10 @@ type membership struct {
 // this makes it. h hears what becomes of it. An error says what is wrong with cfg; what
 // etcd says comes later.
 func Join(cfg Config, instance uint64, h cluster.Handler) (cluster.Provider, error) {
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
 	}
+	cfg.complete()
 	m := &membership{
 		cfg: cfg, h: h, done: make(chan struct{}), turn: make(chan struct{}, 1), told: make(chan struct{}),
 		joined: make(chan joined), renewed: make(chan renewal), expired: make(chan uint64),

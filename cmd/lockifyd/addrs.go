@@ -110,6 +110,25 @@ func parseJoin(v string, to *[]string) error {
 	return nil
 }
 
+// parseEtcd takes a comma-separated list.
+func parseEtcd(v string, to *[]string) error {
+	*to = nil
+	for url := range strings.SplitSeq(v, ",") {
+		scheme, addr, _ := strings.Cut(url, "://")
+		if scheme != "http" && scheme != "https" {
+			return errWant
+		}
+		if err := checkHostPort(addr); err != nil {
+			return fmt.Errorf("address %q: %w", url, err)
+		}
+		if slices.Contains(*to, url) {
+			return fmt.Errorf("address %q is there twice", url)
+		}
+		*to = append(*to, url)
+	}
+	return nil
+}
+
 // parsePeerAddr is parseNodeAddr for an address to connect to.
 func parsePeerAddr(v string, to *string) error {
 	if err := parseNodeAddr(v, to); err != nil {

@@ -176,7 +176,8 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 			add(key, "with peers the membership is fixed; want either peers, or join and new_cluster")
 		}
 	}
-	if !c.newCluster && len(c.join) == 0 {
+	l.checkEtcd(add)
+	if !c.newCluster && len(c.join) == 0 && len(c.etcd.Endpoints) == 0 {
 		return
 	}
 	if c.listen == "" {

@@ -71,6 +71,12 @@ of the first node, and join on the others, nodes come and go as they agree:
   join    = ["10.0.0.1:7540"]
   data    = "/var/lib/lockify"
 
+Where there is an etcd cluster, it can keep the membership instead. All nodes are alike:
+
+  id      = 2
+  listen  = "10.0.0.2:7540"
+  etcd    = ["http://10.0.1.1:2379", "http://10.0.1.2:2379"]
+
 "ready" then means that the node is a member. A node that loses its membership
 (it was cut off for longer than the lease, or stopped) tells its clients that their
 locks are lost, and joins anew.

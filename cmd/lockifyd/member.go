@@ -10,10 +10,13 @@ import (
 	"github.com/lockify-dlm/lockify/internal/member"
 )
 
-// dynamic says that membership changes: the node makes or joins a cluster, or its data
-// directory has been in one.
+// dynamic says that nodes agree on membership among themselves: the node makes or joins a
+// cluster, or its data directory has been in one.
 func (d *daemon) dynamic() bool {
 	cfg := d.cfg
+	if len(cfg.etcd.Endpoints) > 0 {
+		return false
+	}
 	return cfg.newCluster || len(cfg.join) > 0 || d.data != nil && len(cfg.peers) == 0 && d.data.InCluster()
 }
 
@@ -80,7 +83,7 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 			}
 		case <-say.C:
 			if joined != nil {
-				d.log.Warn("waiting to become a member of the cluster", "join", d.cfg.join)
+				d.log.Warn("waiting to become a member of the cluster", "join", d.cfg.join, "etcd", d.cfg.etcd.Endpoints)
 			}
 		case <-n.Over():
 			return false, nil

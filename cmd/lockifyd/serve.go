@@ -32,7 +32,7 @@ type daemon struct {
 	data        *member.Data // nil without one
 	stopProfile func()
 	transport   engine.Transport
-	part        *member.Part // in the agreement on membership; nil: that is fixed
+	part        *member.Part // in the agreement on membership; nil: that is fixed, or kept in etcd
 	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
 	leaves      chan struct{} // an administrator wants the node to leave
@@ -133,9 +133,12 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 		Transport: d.transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}
 	var fixed *lockspace.View
-	if d.part != nil {
+	switch {
+	case d.part != nil:
 		d.part.Serve(&c)
-	} else {
+	case len(cfg.etcd.Endpoints) > 0:
+		c.Join = d.joinEtcd
+	default:
 		ids := []uint16{cfg.id}
 		for _, p := range cfg.peers {
 			ids = append(ids, p.ID)

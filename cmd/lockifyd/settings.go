@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockify-dlm/lockify/cluster/etcd"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -106,6 +107,41 @@ var settings = []setting{
 		set:  func(c *config, v string) error { c.fenceCommand = v; return wantIf(v != "") },
 		get:  func(c *config) string { return c.fenceCommand },
 	}, {
+		key: "etcd", kind: kindList, arg: "URL,...", want: "http://host:port or https://host:port of etcd servers, each once",
+		help: "keep the membership in the etcd cluster that these servers are of, instead of join",
+		set:  func(c *config, v string) error { return parseEtcd(v, &c.etcd.Endpoints) },
+		get:  func(c *config) string { return strings.Join(c.etcd.Endpoints, ",") },
+	}, {
+		key: "etcd_prefix", arg: "KEY", def: etcd.DefaultPrefix, want: "the beginning of keys, the same on all nodes",
+		help: "where the keys of lockify clusters are in etcd",
+		set:  func(c *config, v string) error { c.etcd.Prefix = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcd.Prefix },
+	}, {
+		key: "etcd_ca", arg: "FILE", want: "a file in PEM",
+		help: "who signs the certificates of etcd; without it, those that the system knows",
+		set:  func(c *config, v string) error { c.etcd.CA = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcd.CA },
+	}, {
+		key: "etcd_cert", arg: "FILE", want: "a file in PEM",
+		help: "certificate that this node shows etcd",
+		set:  func(c *config, v string) error { c.etcd.Cert = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcd.Cert },
+	}, {
+		key: "etcd_key", arg: "FILE", want: "a file in PEM",
+		help: "key of that certificate",
+		set:  func(c *config, v string) error { c.etcd.Key = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcd.Key },
+	}, {
+		key: "etcd_user", arg: "NAME", want: "a user of etcd",
+		help: "user as which this node comes to etcd",
+		set:  func(c *config, v string) error { c.etcd.User = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcd.User },
+	}, {
+		key: "etcd_password_file", arg: "FILE", want: "a file with one line",
+		help: "file with the password of that user",
+		set:  func(c *config, v string) error { c.etcdPassword = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.etcdPassword },
+	}, {
 		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
 		want: "addresses unix:///path or tcp://host:port, each once",
 		help: "where clients connect: unix:///path, tcp://host:port",
@@ -194,6 +230,8 @@ type config struct {
 	join             []string
 	advertise        string
 	lease            time.Duration
+	etcd             etcd.Config // as far as it is configured
+	etcdPassword     string      // name of a file
 	voters           int
 	fenceCommand     string
 	clients          []string

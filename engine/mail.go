@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -122,7 +123,7 @@ func (m *Mailer) deliver(key, network, addr string, box *mailbox) {
 		case <-m.ctx.Done():
 			return
 		case frame := <-box.queue:
-			err := m.write(&c, network, addr, frame)
+			err := m.send(&c, network, addr, frame)
 			PutBuf(frame)
 			if err != nil && m.ctx.Err() == nil {
 				m.complain(addr, err, bad)
@@ -155,6 +156,17 @@ func (m *Mailer) retire(key string, box *mailbox) bool {
 	}
 	delete(m.boxes, key)
 	return true
+}
+
+// send writes a frame, once more on a new connection if the present one turns out to
+// have ended: nobody has read a frame that was not taken as a whole.
+func (m *Mailer) send(c *net.Conn, network, addr string, frame []byte) error {
+	old := *c != nil
+	err := m.write(c, network, addr, frame)
+	if old && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		err = m.write(c, network, addr, frame)
+	}
+	return err
 }
 
 // write writes a frame, connecting first if there is no connection.

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -72,5 +74,36 @@ func TestMailRefused(t *testing.T) {
 			t.Errorf("%s: %d bytes come back", what, n)
 		}
 		conn.Close()
+	}
+}
+
+// TestMailAfterTheEnd: that a connection has ended, as all do whose other end was cut
+// off, is found by a frame that could not be written. It goes over the next one.
+func TestMailAfterTheEnd(t *testing.T) {
+	addr := filepath.Join(t.TempDir(), "mail")
+	l, err := net.Listen("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.(*net.UnixListener).SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	m := NewMailer(slog.New(slog.DiscardHandler))
+	defer m.Close()
+	for _, mail := range []string{"first", "second", "third"} {
+		m.Send("unix", addr, []byte(mail))
+		c, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		frame := make([]byte, wire.HeaderSize+len(mail))
+		if _, err := io.ReadFull(c, frame); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(frame[wire.HeaderSize:]); got != mail {
+			t.Errorf("%q came, want %q", got, mail)
+		}
+		c.Close()
 	}
 }

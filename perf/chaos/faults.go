@@ -37,6 +37,8 @@ const (
 	deaf       = "deaf"            // a node hears nobody
 	mute       = "mute"            // nobody hears it
 	split      = "split"           // a minority from the rest
+
+	stall = "machine stalls" // not planned: this process was not run for a while
 )
 
 var weights = []struct {
@@ -222,6 +224,29 @@ func (r *run) heal(f *fault) error {
 		}
 	}
 	f.to = r.hist.now()
-	r.faults = append(r.faults, *f)
+	r.over(f)
 	return err
+}
+
+// over notes a fault that is.
+func (r *run) over(f *fault) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.faults = append(r.faults, *f)
+}
+
+// watch notes when the machine has not run this process for so long that daemons may
+// have missed their leases for the same reason.
+func (r *run) watch(ctx context.Context) {
+	var all []int
+	for n := 1; n <= r.cfg.Nodes; n++ {
+		all = append(all, n)
+	}
+	for last := r.hist.now(); sleep(ctx, lookEvery); {
+		now := r.hist.now()
+		if late := time.Duration(now-last) - lookEvery; late > r.cfg.Lease/4 {
+			r.over(&fault{kind: stall, nodes: all, lasts: late, span: span{last, now}})
+		}
+		last = now
+	}
 }

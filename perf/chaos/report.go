@@ -164,6 +164,7 @@ func (r *Report) Print(w io.Writer) error {
 	for _, k := range weights {
 		rows = append(rows, []string{k.kind, fmt.Sprint(r.Faults[k.kind])})
 	}
+	rows = append(rows, []string{stall, fmt.Sprint(r.Faults[stall])})
 	if err := perf.Table(w, []string{"fault", "times"}, rows); err != nil {
 		return err
 	}

@@ -117,6 +117,9 @@ type lockTable struct {
 	free  *Lock // chained by hashNext
 }
 
+// chainMax is how long chains are on average, at most.
+const chainMax = 2
+
 func lockHash(owner, id uint64) uint64 { return mix(owner ^ id) }
 
 func (t *lockTable) slot(owner, id uint64) **Lock {
@@ -151,7 +154,7 @@ func (t *lockTable) put(l *Lock) { l.hashNext, t.free = t.free, l }
 
 // insert enters a lock that get has given.
 func (t *lockTable) insert(l *Lock) {
-	if t.n >= len(t.slots) {
+	if t.n >= chainMax*len(t.slots) {
 		t.grow()
 	}
 	slot := t.slot(l.owner, l.id)

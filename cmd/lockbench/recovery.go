@@ -12,7 +12,7 @@ import (
 )
 
 func recoveryCommand() *cobra.Command {
-	o := recovery.Options{Weighed: 200_000}
+	o := recovery.Options{Weighed: 500_000}
 	var locks int
 	var out string
 	var one, quiet bool

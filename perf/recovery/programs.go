@@ -12,7 +12,7 @@ import (
 )
 
 // window is how many asynchronous operations are under way at most.
-const window = 8192
+const window = 1024
 
 // each begins n operations, in order, and returns when all have ended, with the first
 // error.

@@ -109,23 +109,35 @@ func measureOne(ctx context.Context, o *Options, size Size) (*Run, error) {
 	return &s.run, nil
 }
 
+// chunk is how many locks are taken in one go: what is given up again in between is
+// not to be in the way of weighing.
+const chunk = 8192
+
 // hold takes all locks: first what makes its node a name's master, then the lock that
 // stays; then that is given up.
 func (s *scene) hold(ctx context.Context, n int, master, holder func(i int) int, name func(i int) string) ([]*lockify.Lock, error) {
 	made, held := make([]*lockify.Lock, n), make([]*lockify.Lock, n)
-	err := each(ctx, n, func(i int, done func(error)) {
-		made[i] = s.nodes[master(i)].space.LockAsync(name(i), lockify.NL, func(_ *lockify.Lock, err error) { done(err) }, lockify.New())
-	})
-	if err := errors.Join(err, s.barrier(ctx)); err != nil {
-		return nil, err
+	for from := 0; from < n; from += chunk {
+		k := min(chunk, n-from)
+		err := each(ctx, k, func(i int, done func(error)) {
+			i += from
+			made[i] = s.nodes[master(i)].space.LockAsync(name(i), lockify.NL, func(_ *lockify.Lock, err error) { done(err) }, lockify.New())
+		})
+		if err := errors.Join(err, s.barrier(ctx)); err != nil {
+			return nil, err
+		}
+		err = each(ctx, k, func(i int, done func(error)) {
+			i += from
+			held[i] = s.nodes[holder(i)].space.LockAsync(name(i), lockify.EX, func(_ *lockify.Lock, err error) { done(err) })
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := each(ctx, k, func(i int, done func(error)) { made[from+i].UnlockAsync(done) }); err != nil {
+			return nil, err
+		}
 	}
-	err = each(ctx, n, func(i int, done func(error)) {
-		held[i] = s.nodes[holder(i)].space.LockAsync(name(i), lockify.EX, func(_ *lockify.Lock, err error) { done(err) })
-	})
-	if err != nil {
-		return nil, err
-	}
-	return held, each(ctx, n, func(i int, done func(error)) { made[i].UnlockAsync(done) })
+	return held, nil
 }
 
 // barrier waits until the cluster knows what was made.

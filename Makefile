@@ -60,7 +60,7 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 	done
 
 bench: ## the benchmarks: BENCH=pattern COUNT=1
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) . ./lockspace ./engine ./wire
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) . ./lockspace ./engine ./wire ./blockdev ./blockdev/uring
 
 lint: ## staticcheck, in the version of tools/go.mod
 	$(TOOL) staticcheck ./...

@@ -214,6 +214,67 @@ func TestHeldDeadline(t *testing.T) {
 	})
 }
 
+// TestHeldLast: the last of those held is taken back; what comes then follows the one before.
+func TestHeldLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFault(t, false, blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, To: 512, Hold: true})
+		r := newRing(t, f, blockdev.RingConfig{})
+		drain := write(1, 1)
+		drain.Flags = blockdev.Drain
+		submit(t, r, write(0, 1), drain, write(2, 1))
+		if n := r.Cancel(2); n != 1 {
+			t.Fatalf("%d canceled", n)
+		}
+		submit(t, r, write(3, 1))
+		f.Release()
+		if err := r.Wait(context.Background(), 4); err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, f.Inner(), 4); got != "1101" || r.Pending() != 0 {
+			t.Fatalf("content %s, %d pending", got, r.Pending())
+		}
+	})
+}
+
+// TestCrashFlushAmid: a Flush makes durable what has ended, also of a block that is being
+// written again.
+func TestCrashFlushAmid(t *testing.T) {
+	var first, second int
+	for seed := range uint64(20) {
+		slow := newFault(t, false)
+		f, err := blockdev.NewFault(context.Background(), slow, seed, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := newRing(t, f, blockdev.RingConfig{})
+		submit(t, r, write(0, 1))
+		reap(t, r)
+		slow.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Hold: true})
+		submit(t, r, write(0, 2))
+		submit(t, r, blockdev.SQE{Op: blockdev.Flush})
+		if err := r.Wait(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		slow.Release()
+		reap(t, r)
+		slow.Set()
+		if err := f.Crash(); err != nil {
+			t.Fatal(err)
+		}
+		switch got := content(t, f, 1); got {
+		case "1":
+			first++
+		case "2":
+			second++
+		default:
+			t.Fatalf("seed %d: content %s", seed, got)
+		}
+	}
+	if first == 0 || second == 0 {
+		t.Fatalf("%d times the first write, %d times the second", first, second)
+	}
+}
+
 // TestHoldNotify: Notify tells of a release, of a delay that is over, and of a deadline.
 func TestHoldNotify(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

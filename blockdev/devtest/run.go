@@ -96,7 +96,7 @@ func one(r *blockdev.Ring, sqe blockdev.SQE) (blockdev.CQE, error) {
 	}
 	c, ok := r.Peek()
 	if !ok {
-		return c, fmt.Errorf("Wait has returned, and nothing has ended")
+		return c, fmt.Errorf("nothing has ended, and Wait has returned")
 	}
 	return c, nil
 }

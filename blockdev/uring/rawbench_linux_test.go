@@ -15,7 +15,7 @@ func benchKernel(b *testing.B, d *Device, op blockdev.Op, depth int) {
 	}
 	memory := blockdev.Alloc(depth*benchBlock, benchBlock)
 	b.SetBytes(benchBlock)
-	b.ResetTimer()
+	used := cpu(b)
 	sent, flying := 0, 0
 	for done := 0; done < b.N; {
 		n := 0
@@ -40,7 +40,7 @@ func benchKernel(b *testing.B, d *Device, op blockdev.Op, depth int) {
 			flying--
 		}
 	}
-	b.StopTimer()
+	used()
 	if err := k.close(); err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package uring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -41,6 +42,7 @@ type kernelRing struct {
 
 	mu     sync.Mutex // guards efd against Wake after Close
 	efd    int
+	count  [8]byte  // room for what is read from efd
 	events *os.File // the kernel tells of CQEs; nil without Notify
 	gone   chan struct{}
 }
@@ -238,8 +240,7 @@ func (r *kernelRing) Wait(n int, timeout time.Duration) {
 
 // pollWake has the kernel make a CQE when Wake is called.
 func (r *kernelRing) pollWake() {
-	var count [8]byte
-	_, _ = unix.Read(r.efd, count[:]) // what woke us before; there may be nothing
+	_, _ = unix.Read(r.efd, r.count[:]) // what woke us before; there may be nothing
 	s := r.next()
 	s.opcode, s.fd, s.len = opPollAdd, int32(r.efd), pollMulti
 	s.opFlags = unix.POLLIN
@@ -248,14 +249,16 @@ func (r *kernelRing) pollWake() {
 	r.k.submit(true)
 }
 
+// wakeCount is what Wake adds to the eventfd.
+var wakeCount = binary.NativeEndian.AppendUint64(nil, 1)
+
 func (r *kernelRing) Wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.efd < 0 {
 		return
 	}
-	one := [8]byte{1} // any number will do
-	_, _ = unix.Write(r.efd, one[:])
+	_, _ = unix.Write(r.efd, wakeCount)
 }
 
 func (r *kernelRing) Cancel(q *blockdev.Request) {

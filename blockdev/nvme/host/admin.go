@@ -1,0 +1,270 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+)
+
+// call is an admin command of a program.
+type call struct {
+	cmd       nvme.Command
+	data      []byte
+	done      chan struct{} // nil: nobody waits
+	end       End
+	err       error
+	cid       uint16
+	abandoned bool // nobody waits any more
+}
+
+// Who an admin command is of, as its End says: calls have higher numbers.
+const (
+	userKeepAlive uint32 = iota
+	userEvent
+	userClear // Get Log Page to clear an event
+	userCalls
+)
+
+const (
+	maxEvents = 4   // Asynchronous Event Requests at the controller
+	maxCalls  = 256 // admin commands that wait
+)
+
+// Admin does an admin command: cmd's CID and SGL are set here, data is sent with it or
+// filled by it, as the command says. It gives the command's Result. A status other
+// than success is an error of type nvme.Status. If ctx ends first, nobody knows
+// whether it was done.
+func (c *Controller) Admin(ctx context.Context, cmd *nvme.Command, data []byte) (uint64, error) {
+	k := &call{cmd: *cmd, data: data, done: make(chan struct{})}
+	if err := c.post(k); err != nil {
+		return 0, err
+	}
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		c.mu.Lock()
+		k.abandoned = true
+		c.mu.Unlock()
+		c.wake()
+		<-k.done // the keeper has let go of data
+	}
+	switch {
+	case k.err != nil:
+		return 0, k.err
+	case k.abandoned && !k.end.Status.OK():
+		return 0, errors.Join(ctx.Err(), k.end.Status)
+	}
+	return k.end.Result, k.end.Status.Err()
+}
+
+// post gives the keeper a command.
+func (c *Controller) post(k *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.end != nil:
+		return c.end
+	case !c.up:
+		return errNoConnection
+	case len(c.calls) >= maxCalls:
+		return errNoRoom
+	}
+	c.calls = append(c.calls, k)
+	c.w.wake()
+	return nil
+}
+
+var errNoConnection = errors.New("nvme: no connection to the controller now; it is being made again")
+
+// abort asks the controller to take back a command of an I/O queue. Whether it does
+// matters to nobody.
+func (c *Controller) abort(qid, cid uint16) {
+	k := &call{}
+	k.cmd.SetAbort(qid, cid)
+	_ = c.post(k) // best effort, as the command itself is
+}
+
+// LogPage reads len(data) bytes of a log page from p.Offset on; p.Length is set here.
+func (c *Controller) LogPage(ctx context.Context, p nvme.LogPage, data []byte) error {
+	p.Length = uint64(len(data))
+	var cmd nvme.Command
+	cmd.SetLogPage(&p)
+	if _, err := c.Admin(ctx, &cmd, data); err != nil {
+		return fmt.Errorf("log page %#02x: %w", uint8(p.ID), err)
+	}
+	return nil
+}
+
+// failCalls ends the calls that have not been submitted.
+func (c *Controller) failCalls(err error) {
+	c.mu.Lock()
+	calls := c.calls
+	c.calls = nil
+	c.mu.Unlock()
+	for _, k := range calls {
+		k.finish(End{}, err)
+	}
+}
+
+func (k *call) finish(end End, err error) {
+	k.end, k.err = end, err
+	if k.done != nil {
+		close(k.done)
+	}
+}
+
+// keeper is what serve knows of one admin connection.
+type keeper struct {
+	*Controller
+	l     *link
+	alive keepAlive
+	calls map[uint32]*call // at the controller, by user
+	next  uint32
+	clear [4096]byte // log pages that are read to clear events
+}
+
+// serve keeps the admin connection until it breaks, or the controller is closed.
+func (c *Controller) serve(l *link) error {
+	k := &keeper{Controller: c, l: l, calls: map[uint32]*call{}, next: userCalls}
+	if c.info.Identify.KAS > 0 {
+		k.alive.timeout = max(0, c.cfg.KeepAlive)
+	}
+	k.alive.sent = c.clock()
+	for range min(int(c.info.Identify.AERL)+1, maxEvents) {
+		k.awaitEvent()
+	}
+	err := k.loop()
+	for _, call := range k.calls {
+		call.finish(End{}, err)
+	}
+	return err
+}
+
+func (k *keeper) loop() error {
+	for {
+		for k.l.receive() {
+			for _, end := range k.l.Ends() {
+				k.ended(&end)
+			}
+		}
+		if err := k.takeCalls(); err != nil {
+			return err
+		}
+		send, dead, next := k.alive.tick(k.clock())
+		if dead {
+			return fmt.Errorf("nvme: the controller has not answered for %v", k.alive.timeout)
+		}
+		if send {
+			var cmd nvme.Command
+			cmd.SetKeepAlive()
+			k.l.Submit(&cmd, nil, nil, false, userKeepAlive)
+		}
+		k.l.flush()
+		if err := k.l.Err(); err != nil {
+			return err
+		}
+		if k.ctx.Err() != nil {
+			k.shutdown()
+			return k.ctx.Err()
+		}
+		k.w.await(k.l.fd, k.l.full, max(0, next-k.clock()))
+	}
+}
+
+// takeCalls submits what there is room for, and looks what others have to say.
+func (k *keeper) takeCalls() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.cause != nil {
+		return k.cause
+	}
+	for len(k.Controller.calls) > 0 && len(k.calls) < adminCommands-maxEvents-2 {
+		call := k.Controller.calls[0]
+		k.Controller.calls = k.Controller.calls[1:]
+		cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController, k.next)
+		if !ok {
+			call.finish(End{}, errNoRoom)
+			continue
+		}
+		call.cid = cid
+		k.calls[k.next] = call
+		k.next = max(k.next+1, userCalls)
+	}
+	for user, call := range k.calls {
+		if !call.abandoned {
+			continue
+		}
+		if !k.l.Forget(call.cid) {
+			return errors.New("nvme: the controller does not answer admin commands")
+		}
+		delete(k.calls, user)
+		call.finish(End{}, context.Canceled)
+	}
+	return nil
+}
+
+func (k *keeper) ended(end *End) {
+	switch end.User {
+	case userKeepAlive:
+		k.alive.answered()
+	case userEvent:
+		k.event(end)
+	case userClear:
+		k.awaitEvent()
+	default:
+		call := k.calls[end.User]
+		delete(k.calls, end.User)
+		call.finish(*end, nil)
+	}
+}
+
+func (k *keeper) awaitEvent() {
+	var cmd nvme.Command
+	cmd.SetAsyncEvent()
+	k.l.Submit(&cmd, nil, nil, false, userEvent)
+}
+
+// event takes an event, and reads the log page that it points to, since the controller
+// tells nothing more of that sort before.
+func (k *keeper) event(end *End) {
+	if !end.Status.OK() {
+		return // over its limit, or it has none: there is one request less
+	}
+	e := nvme.ParseAsyncEvent(end.Result)
+	length := 4096
+	switch e.Log {
+	case nvme.LogSMART:
+		length = 512
+	case nvme.LogError, nvme.LogReservation:
+		length = 64
+	case nvme.LogDiscovery:
+		length = 1024
+	}
+	var cmd nvme.Command
+	cmd.SetLogPage(&nvme.LogPage{ID: e.Log, NSID: nvme.NSIDAll, Length: uint64(length)})
+	if e.Log == nvme.LogSupported {
+		k.awaitEvent() // there is nothing to be read
+	} else {
+		k.l.Submit(&cmd, k.clear[:length], nil, false, userClear)
+	}
+	k.notify(Event{Kind: Told, Async: e})
+}
+
+// shutdownTime is how long a controller that is closed may take to note it.
+const shutdownTime = time.Second
+
+// shutdown tells the controller that the host leaves.
+func (k *keeper) shutdown() {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	cc := nvme.Config{
+		Enable: true, SQESize: nvme.DefaultSQESize, CQESize: nvme.DefaultCQESize,
+		Page: k.info.Capabilities.MinPage, Shutdown: nvme.ShutdownNormal,
+	}
+	var cmd nvme.Command
+	cmd.SetPropertySet(nvme.Property{Offset: nvme.PropCC, Value: uint64(cc.Value())})
+	_, _ = k.l.call(ctx, k.w, &cmd, nil) // it hears of it by the end of the connection, too
+}

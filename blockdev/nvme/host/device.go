@@ -1,0 +1,200 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/blockdev"
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+)
+
+// Device is a namespace as a blockdev.Device. Each of its rings is a queue pair with a
+// connection of its own.
+type Device struct {
+	c      *Controller
+	ns     Namespace
+	info   blockdev.Info
+	limits limits
+	own    bool // Close closes the controller
+}
+
+// limits are what a controller takes in one command.
+type limits struct {
+	zeroes  int64 // bytes of a Write Zeroes
+	verify  int64 // bytes of a Verify
+	trim    int64 // bytes of a range of a Dataset Management
+	capsule int   // bytes of data in a capsule
+}
+
+// Open connects to a subsystem and makes a device of its namespace cfg.NSID, or of the
+// only one that it has. Close of the device ends the connection.
+func Open(ctx context.Context, cfg Config) (*Device, error) {
+	c, err := Dial(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	d, err := c.Device(cfg.NSID)
+	if err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	d.own = true
+	return d, nil
+}
+
+// Device makes a device of a namespace; of the only one there is, if nsid is 0.
+func (c *Controller) Device(nsid uint32) (*Device, error) {
+	info := c.Info()
+	if nsid == 0 {
+		if len(info.Namespaces) != 1 {
+			return nil, fmt.Errorf("nvme: %s at %s has %d namespaces: say which one", c.cfg.SubNQN, c.cfg.Addr, len(info.Namespaces))
+		}
+		nsid = info.Namespaces[0].ID
+	}
+	i := slices.IndexFunc(info.Namespaces, func(n Namespace) bool { return n.ID == nsid })
+	if i < 0 {
+		return nil, fmt.Errorf("nvme: %s at %s has no namespace %d", c.cfg.SubNQN, c.cfg.Addr, nsid)
+	}
+	d := &Device{c: c, ns: info.Namespaces[i]}
+	if f, _ := d.ns.Identify.Format(); f.Metadata != 0 {
+		return nil, fmt.Errorf("nvme: namespace %d has blocks with %d bytes of metadata, which this host can't do", nsid, f.Metadata)
+	}
+	d.describe(&info)
+	if err := d.info.Validate(); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.inUse[nsid] = d.ns
+	c.mu.Unlock()
+	return d, nil
+}
+
+// describe sets info and limits.
+func (d *Device) describe(c *Info) {
+	id, bs := &c.Identify, int64(d.ns.BlockSize)
+	pages := func(exponent uint8, otherwise int64) int64 {
+		if n := nvme.PagesLimit(exponent, c.Capabilities.MinPage); n != 0 && n < uint64(otherwise) {
+			return int64(n)
+		}
+		return otherwise
+	}
+	most := min(nvme.MaxBlocks*bs, maxPDUData)
+	d.info = blockdev.Info{
+		BlockSize: d.ns.BlockSize, Size: d.ns.Size, MaxTransfer: int(pages(id.MDTS, most)),
+		VolatileCache: id.VWC&nvme.WriteCache != 0, ReadOnly: d.ns.Identify.NSATTR&nvme.NSWriteProtect != 0,
+		Name: d.c.cfg.Addr, NQN: d.c.cfg.SubNQN, NSID: d.ns.ID,
+	}
+	for _, f := range []struct {
+		has  bool
+		what blockdev.Features
+	}{
+		{id.ONCS&nvme.CommandWriteZeroes != 0, blockdev.HasWriteZeroes},
+		{id.ONCS&nvme.CommandDSM != 0, blockdev.HasDeallocate},
+		{id.ONCS&nvme.CommandCompare != 0, blockdev.HasCompare},
+		{id.ONCS&nvme.CommandCompare != 0 && id.FUSES&nvme.FuseCompareWrite != 0, blockdev.HasCompareWrite},
+		{id.ONCS&nvme.CommandVerify != 0, blockdev.HasVerify},
+		{id.ONCS&nvme.CommandDSM != 0 && d.ns.Identify.DLFEAT&7 == 1, blockdev.DeallocateZeroes},
+	} {
+		if f.has {
+			d.info.Features |= f.what
+		}
+	}
+	d.limits = limits{
+		zeroes: pages(c.NVM.WZSL, nvme.MaxBlocks*bs), verify: pages(c.NVM.VSL, nvme.MaxBlocks*bs),
+		trim: (1<<32 - 1) * bs, capsule: id.CapsuleData(),
+	}
+	if c.NVM.DMRSL != 0 {
+		d.limits.trim = int64(c.NVM.DMRSL) * bs
+	}
+}
+
+// Info describes the device.
+func (d *Device) Info() blockdev.Info { return d.info }
+
+// Controller is the controller that the device is of.
+func (d *Device) Controller() *Controller { return d.c }
+
+// Namespace describes the namespace as it was when the device was made.
+func (d *Device) Namespace() Namespace { return d.ns }
+
+// Close ends the device, and its controller if Open has made it.
+func (d *Device) Close() error {
+	if d.own {
+		return d.c.Close()
+	}
+	return nil
+}
+
+// NewRing makes a ring: a queue pair, and a connection. If the controller is lost just
+// now, it waits for it, until ctx ends.
+func (d *Device) NewRing(ctx context.Context, cfg blockdev.RingConfig) (*blockdev.Ring, error) {
+	cfg, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	q, err := newQueue(d, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err = d.c.admit(ctx, q); err != nil {
+		q.free()
+		return nil, err
+	}
+	return blockdev.NewRing(d.info, cfg, q)
+}
+
+// admit gives a ring a queue ID and connects it. If the controller is lost meanwhile,
+// the ring hears of it like the others.
+func (c *Controller) admit(ctx context.Context, q *queue) error {
+	info, gen, err := c.connection(ctx)
+	if err != nil {
+		return err
+	}
+	if err = c.takeQID(q, info.Queues); err != nil {
+		return err
+	}
+	for {
+		if err = q.reconnect(ctx, &info, gen); err == nil {
+			return nil
+		}
+		before := gen
+		// its predecessor with this ID may not have ended yet
+		busy := errors.Is(err, nvme.StatusConnectBusy) || errors.Is(err, nvme.StatusInvalidQueueID)
+		if q.w.await(-1, false, backoffFirst); ctx.Err() != nil {
+			break
+		}
+		var lost error
+		if info, gen, lost = c.connection(ctx); lost != nil {
+			err = errors.Join(lost, err)
+			break
+		}
+		if gen == before && !busy {
+			break
+		}
+	}
+	c.leave(q)
+	return err
+}
+
+// leave gives a ring's queue ID back.
+func (c *Controller) leave(q *queue) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.rings, q.qid)
+}
+
+// takeQID gives a free queue ID, in turn, since a controller may take a while to let
+// go of one.
+func (c *Controller) takeQID(q *queue, queues int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range queues {
+		id := uint16((int(c.lastQID)+i)%queues + 1)
+		if c.rings[id] == nil {
+			q.qid, c.rings[id], c.lastQID = id, q, id
+			return nil
+		}
+	}
+	return fmt.Errorf("nvme: all %d I/O queues of %s are in use: close a ring, or ask for more (Config.Queues)", queues, c.cfg.Addr)
+}

@@ -1,0 +1,298 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify/blockdev"
+	"github.com/lockify-dlm/lockify/blockdev/devtest"
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+)
+
+func testContext(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func openFake(t *testing.T, f *fakeTarget, change func(*Config)) *Device {
+	t.Helper()
+	cfg := Config{Addr: f.start(), SubNQN: fakeNQN}
+	if change != nil {
+		change(&cfg)
+	}
+	d, err := Open(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d
+}
+
+func newRing(t *testing.T, d *Device, cfg blockdev.RingConfig) *blockdev.Ring {
+	t.Helper()
+	r, err := d.NewRing(testContext(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// do does one request.
+func do(t *testing.T, r *blockdev.Ring, prep func(*blockdev.SQE)) blockdev.CQE {
+	t.Helper()
+	prep(r.GetSQE())
+	if _, err := r.Submit(); err != nil {
+		t.Fatal(err)
+	}
+	return reap(t, r)
+}
+
+func reap(t *testing.T, r *blockdev.Ring) blockdev.CQE {
+	t.Helper()
+	if err := r.Wait(testContext(t), 1); err != nil {
+		t.Fatal(err)
+	}
+	c, ok := r.Peek()
+	if !ok {
+		t.Fatal("Wait has returned, but there is no CQE")
+	}
+	return c
+}
+
+func want(t *testing.T, c blockdev.CQE, st blockdev.Status) {
+	t.Helper()
+	if c.Status != st {
+		t.Fatalf("status %v, want %v", c.Status, st)
+	}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
+func TestReadWrite(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		fake    func(*fakeTarget)
+		digests bool
+	}{
+		{"plain", func(f *fakeTarget) {}, false},
+		{"success", func(f *fakeTarget) { f.success = true }, false},
+		{"digests", func(f *fakeTarget) { f.success = true }, true},
+		{"pieces", func(f *fakeTarget) { f.piece, f.maxR2T, f.maxH2C, f.cpda = 1000, 12288, 4096, 31 }, true},
+		{"no data in capsules", func(f *fakeTarget) { f.ioccsz = 4 }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFake(t)
+			tc.fake(f)
+			d := openFake(t, f, func(c *Config) { c.HeaderDigest, c.DataDigest = tc.digests, tc.digests })
+			r := newRing(t, d, blockdev.RingConfig{Depth: 8})
+			for _, size := range []int{512, 4096, 65536, 1 << 20} {
+				data, got := random(size), make([]byte, size)
+				want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(8192, data) }), blockdev.OK)
+				want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(8192, got) }), blockdev.OK)
+				if !bytes.Equal(data, got) {
+					t.Fatalf("%d bytes come back changed", size)
+				}
+				clear(got)
+				parts := [][]byte{got[:100], nil, got[100:300], got[300:]}
+				want(t, do(t, r, func(s *blockdev.SQE) { s.PrepReadv(8192, parts) }), blockdev.OK)
+				if !bytes.Equal(data, got) {
+					t.Fatalf("%d bytes come back changed into several buffers", size)
+				}
+				parts = [][]byte{data[:1], data[1:511], data[511:], nil}
+				want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWritev(0, parts) }), blockdev.OK)
+				if !bytes.Equal(f.disk[:size], data) {
+					t.Fatalf("%d bytes from several buffers arrive changed", size)
+				}
+			}
+		})
+	}
+}
+
+func TestOtherOperations(t *testing.T) {
+	f := newFake(t)
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{Depth: 4})
+	data := random(4096)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, data) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepFlush() }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompare(0, data) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepVerify(0, 4<<20) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepDeallocate(512, 512) }), blockdev.OK)
+	clear(data[512:1024])
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompare(0, data) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWriteZeroes(0, 4<<20) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompare(0, data) }), blockdev.StatusCompareFailure)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompareWrite(0, make([]byte, 4096), data) }), blockdev.OK)
+	if !bytes.Equal(f.disk[:4096], data) {
+		t.Fatal("compare and write has not written")
+	}
+}
+
+func TestManyAtATime(t *testing.T) {
+	f := newFake(t)
+	f.success = true
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{Depth: 300}) // more than MQES
+	bufs := make([][]byte, 300)
+	for i := range bufs {
+		bufs[i] = random(4096)
+		s := r.GetSQE()
+		s.PrepWrite(int64(i)*4096, bufs[i])
+	}
+	r.Submit()
+	for range bufs {
+		want(t, reap(t, r), blockdev.OK)
+	}
+	got := make([][]byte, 300)
+	for i := range got {
+		got[i] = make([]byte, 4096)
+		s := r.GetSQE()
+		s.PrepRead(int64(i)*4096, got[i])
+	}
+	r.Submit()
+	for range got {
+		want(t, reap(t, r), blockdev.OK)
+	}
+	for i := range got {
+		if !bytes.Equal(got[i], bufs[i]) {
+			t.Fatalf("block %d has changed", i)
+		}
+	}
+}
+
+// A wrong data digest of a read is nobody's business: it is read again.
+func TestDamagedRead(t *testing.T) {
+	f := newFake(t)
+	r := newRing(t, openFake(t, f, func(c *Config) { c.DataDigest = true }), blockdev.RingConfig{Depth: 4})
+	copy(f.disk, random(4096))
+	got := make([]byte, 4096)
+	f.badDigest.Store(2)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(0, got) }), blockdev.OK)
+	if !bytes.Equal(got, f.disk[:4096]) || f.reads.Load() != 3 {
+		t.Fatalf("%d reads", f.reads.Load())
+	}
+	f.badDigest.Store(100)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(0, got) }), blockdev.Status(nvme.StatusTransientTransport))
+}
+
+// When the connection breaks, reads are done again; of writes that the target may have
+// heard of nobody knows.
+func TestReconnect(t *testing.T) {
+	f := newFake(t)
+	kinds := make(chan EventKind, 100)
+	d := openFake(t, f, func(c *Config) { c.Notify = func(e Event) { kinds <- e.Kind } })
+	r := newRing(t, d, blockdev.RingConfig{Depth: 8})
+	data, got := random(4096), make([]byte, 4096)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, data) }), blockdev.OK)
+	f.cutAfter.Store(1)
+	s := r.GetSQE()
+	s.PrepRead(0, got)
+	s.UserData = 1
+	s = r.GetSQE()
+	s.PrepWrite(8192, data)
+	s.UserData = 2
+	r.Submit()
+	for range 2 {
+		c := reap(t, r)
+		switch {
+		case c.UserData == 1 && c.Status != blockdev.OK:
+			t.Fatalf("read: %v", c.Status)
+		case c.UserData == 2 && c.Status != blockdev.StatusLost:
+			t.Fatalf("write: %v", c.Status)
+		}
+	}
+	if !bytes.Equal(got, data) {
+		t.Fatal("the read that was done again gives something else")
+	}
+	if k := <-kinds; k != Lost {
+		t.Fatalf("first event: %v", k)
+	}
+	f.cutAfter.Store(0)
+	f.cut()
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(0, got) }), blockdev.OK)
+}
+
+func TestGivesUp(t *testing.T) {
+	f := newFake(t)
+	d := openFake(t, f, func(c *Config) { c.Retry = -1 })
+	r := newRing(t, d, blockdev.RingConfig{Depth: 8})
+	f.mute.Store(true)
+	s := r.GetSQE()
+	s.PrepWrite(0, random(512))
+	r.Submit()
+	f.listener.Close()
+	f.cut()
+	want(t, reap(t, r), blockdev.StatusLost)
+	for {
+		c := do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, random(512)) })
+		if c.Status == blockdev.StatusNotReady {
+			break
+		}
+		want(t, c, blockdev.StatusLost) // it was not noticed before
+	}
+	if _, err := d.NewRing(testContext(t), blockdev.RingConfig{}); !errors.Is(err, ErrGaveUp) {
+		t.Fatalf("a ring of a lost controller: %v", err)
+	}
+}
+
+// A request that is taken back ends at once, and its answer, if it comes, does no harm.
+func TestCancel(t *testing.T) {
+	f := newFake(t)
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{Depth: 2})
+	f.mu.Lock() // the target stands still
+	s := r.GetSQE()
+	s.PrepRead(0, make([]byte, 4096))
+	s.UserData = 1
+	s = r.GetSQE()
+	s.PrepWrite(0, random(65536))
+	s.UserData = 1
+	r.Submit()
+	if n := r.Cancel(1); n != 2 {
+		t.Fatalf("%d canceled", n)
+	}
+	want(t, reap(t, r), blockdev.StatusCanceled)
+	want(t, reap(t, r), blockdev.StatusCanceled)
+	f.mu.Unlock()
+	data, got := random(512), make([]byte, 512)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(1<<20, data) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(1<<20, got) }), blockdev.OK)
+	if !bytes.Equal(data, got) {
+		t.Fatal("what follows a canceled request is confused")
+	}
+}
+
+func TestEvent(t *testing.T) {
+	f := newFake(t)
+	f.events <- nvme.AsyncEvent{Type: nvme.EventNotice, Info: nvme.NoticeNamespace, Log: nvme.LogChangedNS}
+	told := make(chan Event, 10)
+	d := openFake(t, f, func(c *Config) { c.Notify = func(e Event) { told <- e } })
+	if e := <-told; e.Kind != Told || e.Async.Log != nvme.LogChangedNS {
+		t.Fatalf("%+v", e)
+	}
+	page := make([]byte, 512)
+	if err := d.Controller().LogPage(testContext(t), nvme.LogPage{ID: nvme.LogSMART}, page); err != nil || page[0] != 77 {
+		t.Fatal(err, page[0])
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for name, digests := range map[string]bool{"plain": false, "digests": true} {
+		t.Run(name, func(t *testing.T) {
+			devtest.Run(t, func(t *testing.T) blockdev.Device {
+				f := newFake(t)
+				f.success = digests
+				return openFake(t, f, func(c *Config) { c.HeaderDigest, c.DataDigest = digests, digests })
+			})
+		})
+	}
+}

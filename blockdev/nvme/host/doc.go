@@ -1,22 +1,22 @@
 // Package host is the NVMe/TCP initiator: it connects to a controller, and makes a
 // blockdev.Device of each of its namespaces.
 //
-//	 program            blockdev.Ring           Controller.Admin, LogPage
-//	    |                    |                          |
-//	    |              +-----v------+             +-----v------+
-//	    |              | queue      |  news       | keeper     | one goroutine:
-//	    |              | (Backend)  <-------------+            | keep alive, events,
-//	    |              |            +-------------> Bringup    | connecting again
-//	    |              +-----+------+  broken     +-----+------+
-//	    |                    | commands, ends           |
-//	    |   pure       +-----v------+             +-----v------+
-//	    |              | Conn       |             | Conn       | bytes in, bytes out
-//	    |              +-----+------+             +-----+------+
-//	    |                    | Output, Room             |
-//	    |              +-----v------+             +-----v------+
-//	    |              | link       |             | link       | readv, writev, poll
-//	    |              +-----+------+             +-----+------+
-//	    |                    | TCP, queue 1..           | TCP, admin queue
+//	program            blockdev.Ring           Controller.Admin, LogPage
+//	   |                    |                          |
+//	   |              +-----v------+             +-----v------+
+//	   |              | queue      |  news       | keeper     | one goroutine:
+//	   |              | (Backend)  <-------------+            | keep alive, events,
+//	   |              |            +-------------> Bringup    | connecting again
+//	   |              +-----+------+  broken     +-----+------+
+//	   |                    | commands, ends           |
+//	   |   pure       +-----v------+             +-----v------+
+//	   |              | Conn       |             | Conn       | bytes in, bytes out
+//	   |              +-----+------+             +-----+------+
+//	   |                    | Output, Room             |
+//	   |              +-----v------+             +-----v------+
+//	   |              | link       |             | link       | readv, writev, poll
+//	   |              +-----+------+             +-----+------+
+//	   |                    | TCP, queue 1..           | TCP, admin queue
 //
 // # Pure parts
 //

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
@@ -84,16 +85,31 @@ func (f *fakeTarget) close() {
 	f.wg.Wait()
 }
 
+// has gives what the disk has.
+func (f *fakeTarget) has(at, n int) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return bytes.Clone(f.disk[at:][:n])
+}
+
 // fakeConn is one connection of it.
 type fakeConn struct {
 	*fakeTarget
-	c      net.Conn
-	r      *bufio.Reader
-	peer   nvme.Receiver
-	format nvme.Format
-	admin  bool
-	ready  bool
-	count  int64
+	c         net.Conn
+	r         *bufio.Reader
+	peer      nvme.Receiver
+	format    nvme.Format
+	admin     bool
+	ready     bool
+	count     int64
+	fused     nvme.Command // the first of two, and its data
+	fusedData []byte
+	later     []capsule // came while H2CData was awaited
+}
+
+type capsule struct {
+	h          nvme.Header
+	head, data []byte
 }
 
 func (f *fakeTarget) serve(c net.Conn) {
@@ -135,8 +151,13 @@ func (k *fakeConn) read() (h nvme.Header, head, data []byte, ok bool) {
 }
 
 func (k *fakeConn) pdu() bool {
-	h, head, data, ok := k.read()
-	if !ok || k.mute.Load() {
+	var h nvme.Header
+	var head, data []byte
+	ok := true
+	if len(k.later) > 0 {
+		h, head, data = k.later[0].h, k.later[0].head, k.later[0].data
+		k.later = k.later[1:]
+	} else if h, head, data, ok = k.read(); !ok || k.mute.Load() {
 		return ok
 	}
 	if h.Type == nvme.TypeICReq {
@@ -186,7 +207,7 @@ func (k *fakeConn) ask(cmd *nvme.Command) ([]byte, bool) {
 			}
 			var d nvme.Data
 			if h.Type != nvme.TypeH2CData {
-				k.queueLater(head)
+				k.later = append(k.later, capsule{h, head, data})
 				continue
 			}
 			if err := d.Decode(&h, head); err != nil || d.CID != cmd.CID || d.TTag != 7 || d.Offset != uint32(len(all)) || d.Length > k.maxH2C {
@@ -200,30 +221,6 @@ func (k *fakeConn) ask(cmd *nvme.Command) ([]byte, bool) {
 		}
 	}
 	return all, true
-}
-
-// queueLater puts a PDU that came while others were awaited behind what is buffered.
-func (k *fakeConn) queueLater(pdu []byte) {
-	k.r = bufio.NewReader(io.MultiReader(&laterReader{k: k, pdu: pdu, under: k.r}))
-}
-
-// laterReader gives what is under it, and pdu once H2CData is over: that is when a
-// command capsule would begin.
-type laterReader struct {
-	k     *fakeConn
-	pdu   []byte
-	under io.Reader
-}
-
-func (l *laterReader) Read(b []byte) (int, error) {
-	if l.pdu == nil {
-		return l.under.Read(b)
-	}
-	n := copy(b, l.pdu)
-	if l.pdu = l.pdu[n:]; len(l.pdu) == 0 {
-		l.pdu = nil
-	}
-	return n, nil
 }
 
 func (k *fakeConn) complete(cmd *nvme.Command, st nvme.Status, result uint64) bool {
@@ -269,9 +266,19 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 		return k.adminCommand(cmd)
 	}
 	io := cmd.IO()
+	at, n := io.LBA*512, uint64(io.Blocks)*512
+	if cmd.Flags&nvme.FuseMask == nvme.FuseFirst {
+		k.fused, k.fusedData = *cmd, data
+		return true
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	at, n := io.LBA*512, uint64(io.Blocks)*512
+	if cmd.Flags&nvme.FuseMask == nvme.FuseSecond {
+		if string(k.disk[at:at+n]) != string(k.fusedData) {
+			return k.complete(&k.fused, nvme.StatusCompareFailed, 0) && k.complete(cmd, nvme.StatusFusedFailed, 0)
+		}
+		k.complete(&k.fused, nvme.StatusSuccess, 0)
+	}
 	switch cmd.Opcode {
 	case nvme.OpRead:
 		k.reads.Add(1)

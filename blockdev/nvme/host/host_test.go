@@ -112,7 +112,7 @@ func TestReadWrite(t *testing.T) {
 				}
 				parts = [][]byte{data[:1], data[1:511], data[511:], nil}
 				want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWritev(0, parts) }), blockdev.OK)
-				if !bytes.Equal(f.disk[:size], data) {
+				if !bytes.Equal(f.has(0, size), data) {
 					t.Fatalf("%d bytes from several buffers arrive changed", size)
 				}
 			}
@@ -134,7 +134,7 @@ func TestOtherOperations(t *testing.T) {
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWriteZeroes(0, 4<<20) }), blockdev.OK)
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompare(0, data) }), blockdev.StatusCompareFailure)
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompareWrite(0, make([]byte, 4096), data) }), blockdev.OK)
-	if !bytes.Equal(f.disk[:4096], data) {
+	if !bytes.Equal(f.has(0, 4096), data) {
 		t.Fatal("compare and write has not written")
 	}
 }
@@ -174,11 +174,13 @@ func TestManyAtATime(t *testing.T) {
 func TestDamagedRead(t *testing.T) {
 	f := newFake(t)
 	r := newRing(t, openFake(t, f, func(c *Config) { c.DataDigest = true }), blockdev.RingConfig{Depth: 4})
+	f.mu.Lock()
 	copy(f.disk, random(4096))
+	f.mu.Unlock()
 	got := make([]byte, 4096)
 	f.badDigest.Store(2)
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(0, got) }), blockdev.OK)
-	if !bytes.Equal(got, f.disk[:4096]) || f.reads.Load() != 3 {
+	if !bytes.Equal(got, f.has(0, 4096)) || f.reads.Load() != 3 {
 		t.Fatalf("%d reads", f.reads.Load())
 	}
 	f.badDigest.Store(100)
@@ -291,7 +293,7 @@ func TestConformance(t *testing.T) {
 			devtest.Run(t, func(t *testing.T) blockdev.Device {
 				f := newFake(t)
 				f.success = digests
-				return openFake(t, f, func(c *Config) { c.HeaderDigest, c.DataDigest = digests, digests })
+				return openFake(t, f, func(c *Config) { c.HeaderDigest, c.DataDigest, c.Queues = digests, digests, maxQueues })
 			})
 		})
 	}

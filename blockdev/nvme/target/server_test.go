@@ -1,0 +1,32 @@
+package target_test
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/target"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
+)
+
+func TestReadWrite(t *testing.T) {
+	for _, spin := range []time.Duration{0, 50 * time.Microsecond} {
+		_, addr := serve(t, target.Config{Spin: spin}, memory(t))
+		admin, io := pair(t, addr)
+		var c nvme.Command
+		c.SetIdentify(nvme.Identify{CNS: nvme.CNSNamespace, NSID: 1})
+		_, page := admin.ok(&c, nil)
+		var ns nvme.IdentifyNamespace
+		if err := ns.Decode(page); err != nil || ns.NSZE != 64<<20/512 {
+			t.Fatalf("the namespace has %d blocks, error %v", ns.NSZE, err)
+		}
+		for _, n := range []int{512, 4096, core.CapsuleData, 128 << 10, core.MaxTransfer} {
+			data := bytes.Repeat([]byte{byte(n >> 8), 1, 2, 3}, n/4)
+			io.ok(write(77, data, n <= core.CapsuleData), data)
+			if _, got := io.ok(read(77, n), nil); !bytes.Equal(got, data) {
+				t.Fatalf("%d bytes: something else was read than had been written", n)
+			}
+		}
+	}
+}

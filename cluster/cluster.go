@@ -34,15 +34,16 @@ type Provider interface {
 	Close() error
 }
 
-// Handler hears what becomes of a membership, in order and never twice at the same
-// time. Its methods should return soon: the lease is not renewed meanwhile.
+// Handler hears what becomes of a membership, in order; but for Lease, never twice at
+// the same time. Its methods should return soon: the lease may not be renewed meanwhile.
 type Handler interface {
 	// Agreed brings a state and the views that lead to it of lockspaces which this
 	// node has open: in order, none skipped. The first comes with the membership.
 	Agreed(s *State, views []SpaceView)
 
 	// Lease says until when the node may act: a reading of CLOCK_BOOTTIME in ns.
-	// It comes before the first Agreed, and then again and again, with later times.
+	// It comes before the first Agreed, and then again and again, with later times, also
+	// while Agreed runs. It must not wait.
 	Lease(until int64)
 
 	// Ended says that the membership has ended, and why: ErrNoQuorum, removed, ...

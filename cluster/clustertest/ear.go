@@ -41,11 +41,20 @@ func newEar(t *testing.T, name string) *ear {
 	return &ear{t: t, name: name, news: make(chan struct{}), views: map[string][]view{}}
 }
 
-// enter begins a call, and gives its end.
-func (e *ear) enter(call string) func() {
+// alone begins a call while no other may run, but for Lease, and gives its end.
+func (e *ear) alone(call string) func() {
 	if !e.busy.CompareAndSwap(false, true) {
 		e.t.Errorf("%s: %s came while another call ran", e.name, call)
 	}
+	leave := e.enter(call)
+	return func() {
+		leave()
+		e.busy.Store(false)
+	}
+}
+
+// enter begins a call, and gives its end.
+func (e *ear) enter(call string) func() {
 	e.mu.Lock()
 	if e.over {
 		e.t.Errorf("%s: %s came after the last call", e.name, call)
@@ -54,7 +63,6 @@ func (e *ear) enter(call string) func() {
 		close(e.news)
 		e.news = make(chan struct{})
 		e.mu.Unlock()
-		e.busy.Store(false)
 	}
 }
 
@@ -67,7 +75,7 @@ func (e *ear) Lease(until int64) {
 }
 
 func (e *ear) Agreed(s *cluster.State, views []cluster.SpaceView) {
-	defer e.enter("Agreed")()
+	defer e.alone("Agreed")()
 	if e.lease == 0 {
 		e.t.Errorf("%s: agreed without a lease", e.name)
 	}
@@ -98,7 +106,7 @@ func (e *ear) Agreed(s *cluster.State, views []cluster.SpaceView) {
 }
 
 func (e *ear) Ended(reason error) {
-	defer e.enter("Ended")()
+	defer e.alone("Ended")()
 	if reason == nil {
 		e.t.Errorf("%s: ended without a reason", e.name)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -138,6 +139,39 @@ func TestStoppedDaemon(t *testing.T) {
 	}
 	if err := l.Unlock(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFencedBesideStoppedDaemons: a node without quorum begins anew at once. It does not
+// wait for the others to take what it had to say, and nothing is wrong with that.
+func TestFencedBesideStoppedDaemons(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, lease)
+	one := c.Nodes[0]
+	first := instanceOf(t, one)
+	s := space(t, one)
+	for _, d := range c.Nodes[1:] {
+		space(t, d) // so that names have it as their directory node
+		d.Signal(t, syscall.SIGSTOP)
+	}
+	ends := make(chan error, 24)
+	for i := range cap(ends) {
+		s.LockAsync(fmt.Sprint("asked of a stopped node ", i), lockify.EX, func(_ *lockify.Lock, err error) { ends <- err })
+	}
+	one.Err.Await(t, 0, "starting anew")
+	one.Until(t, "its next start", func(st *admin.Status) bool { return uint64(st.Instance) > first })
+	if log := one.Err.String(); strings.Contains(log, "has not ended well") {
+		t.Error(log)
+	}
+	for _, d := range c.Nodes[1:] {
+		d.Signal(t, syscall.SIGCONT)
+	}
+	one.UntilMembers(t, "membership", func(m *admin.Members) bool {
+		return len(m.Members) == 3 && m.Waits == "" && uint64(m.Members[0].Instance) > first
+	})
+	for range cap(ends) {
+		if err := <-ends; err != nil && !errors.Is(err, lockify.ErrLost) {
+			t.Error(err)
+		}
 	}
 }
 

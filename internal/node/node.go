@@ -287,8 +287,13 @@ func (n *Node) Close(ctx context.Context) error {
 		r.wait((*runner).flushAll)
 	}
 	gone, quit := n.quit(ctx, fenced == nil && left == nil)
+	if fenced != nil { // what it had to say counts no more, and who would hear it may be out of reach
+		now, cancel := context.WithCancel(ctx)
+		cancel()
+		ctx = now
+	}
 	links := n.links.Close(ctx)
-	if gone { // the others have ended their links, and are owed nothing
+	if gone || fenced != nil { // the others have ended their links, and are owed nothing
 		links = nil
 	}
 	return errors.Join(left, quit, links)

@@ -33,6 +33,7 @@
 //
 // # What is left behind
 //
-// Nothing. Namespaces have no names and live as long as processes in them; daemons are
-// killed by the kernel when this process ends, in whatever way.
+// Nothing, but for a directory of temporary files should this process be killed.
+// Namespaces have no names and live as long as processes in them; daemons are killed by
+// the kernel when this process ends, in whatever way.
 package chaos

@@ -14,6 +14,7 @@ import (
 func Cancel(t *testing.T, dev blockdev.Device, seed uint64) {
 	t.Helper()
 	p := newProgram(t, dev, seed)
+	defer p.ring.Close() // a device may not have room for as many rings as there are seeds
 	bs := p.info.BlockSize
 	before := bytes.Clone(p.model)
 	maybe := map[int]bool{} // blocks

@@ -83,7 +83,7 @@ const long = `lockctl shows what a lockify node knows, and holds locks while com
 
 status, members, lockspaces, locks and ranges ask the admin address of a lockifyd
 (--admin, or $LOCKIFY_ADMIN). They show that one node's view; to see all locks of a
-cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR).`
+cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR). disk speaks with NVMe/TCP targets.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
 	o := &options{stdout: stdout, stderr: stderr}
@@ -94,13 +94,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, ranges, lock, purge and delegate; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate and disk; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, ranges, lock, purge and delegate", args[0])
+			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate and disk", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -120,7 +120,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o), purgeCommand(o),
-		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o))
+		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o))
 	return cmd
 }
 

@@ -273,6 +273,39 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// A controller that has fallen silent is dead when a Keep Alive is not answered, and a
+// new connection is made.
+func TestSilentController(t *testing.T) {
+	f := newFake(t)
+	kinds := make(chan Event, 100)
+	d := openFake(t, f, func(c *Config) { c.KeepAlive, c.Notify = time.Second, func(e Event) { kinds <- e } })
+	r := newRing(t, d, blockdev.RingConfig{Depth: 4})
+	f.mute.Store(true)
+	s := r.GetSQE()
+	s.PrepRead(0, make([]byte, 512))
+	r.Submit()
+	if e := <-kinds; e.Kind != Lost {
+		t.Fatalf("%v: %v", e.Kind, e.Err)
+	}
+	f.mute.Store(false)
+	want(t, reap(t, r), blockdev.OK)
+}
+
+// Rings of a device are as many as the controller lets this host have; the ID of one
+// that is closed is used again.
+func TestQueueIDs(t *testing.T) {
+	d := openFake(t, newFake(t), func(c *Config) { c.Queues = 2 })
+	a, b := newRing(t, d, blockdev.RingConfig{}), newRing(t, d, blockdev.RingConfig{})
+	if _, err := d.NewRing(testContext(t), blockdev.RingConfig{}); err == nil {
+		t.Fatal("a third ring on two queues")
+	}
+	a.Close()
+	a = newRing(t, d, blockdev.RingConfig{})
+	for _, r := range []*blockdev.Ring{a, b} {
+		want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(0, make([]byte, 512)) }), blockdev.OK)
+	}
+}
+
 func TestEvent(t *testing.T) {
 	f := newFake(t)
 	f.events <- nvme.AsyncEvent{Type: nvme.EventNotice, Info: nvme.NoticeNamespace, Log: nvme.LogChangedNS}

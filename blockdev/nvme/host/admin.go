@@ -184,7 +184,7 @@ func (k *keeper) takeCalls() error {
 	for len(k.Controller.calls) > 0 && len(k.calls) < adminCommands-maxEvents-2 {
 		call := k.Controller.calls[0]
 		k.Controller.calls = k.Controller.calls[1:]
-		cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController, k.next)
+		cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController && len(call.data) <= nvme.AdminCapsuleData, k.next)
 		if !ok {
 			call.finish(End{}, errNoRoom)
 			continue
@@ -266,5 +266,5 @@ func (k *keeper) shutdown() {
 	}
 	var cmd nvme.Command
 	cmd.SetPropertySet(nvme.Property{Offset: nvme.PropCC, Value: uint64(cc.Value())})
-	_, _ = k.l.call(ctx, k.w, &cmd, nil) // it hears of it by the end of the connection, too
+	_, _ = k.l.call(ctx, k.w, &cmd, nil, 0) // it hears of it by the end of the connection, too
 }

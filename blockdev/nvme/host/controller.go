@@ -122,7 +122,7 @@ func (c *Controller) bringUp(ctx context.Context) (*link, *Info, error) {
 			c.w.await(-1, false, wait)
 		}
 		var end End
-		if end, err = l.call(ctx, c.w, &cmd, data); err == nil {
+		if end, err = l.call(ctx, c.w, &cmd, data, nvme.AdminCapsuleData); err == nil {
 			err = b.Ended(&end)
 		}
 		if err != nil {

@@ -144,6 +144,35 @@ func (d *Device) NewRing(ctx context.Context, cfg blockdev.RingConfig) (*blockde
 	return blockdev.NewRing(d.info, cfg, q)
 }
 
+// Command does one command that rings don't know, such as those of reservations, on an
+// I/O queue that it makes for it: for what is rare. cmd's CID and SGL are set here, and
+// data is sent with it or filled by it. It gives the command's Result; a status other
+// than success is an error of type nvme.Status. With any other error nobody knows
+// whether it was done.
+func (d *Device) Command(ctx context.Context, cmd *nvme.Command, data []byte) (uint64, error) {
+	cfg, err := blockdev.RingConfig{Depth: 1}.Complete()
+	if err != nil {
+		return 0, err
+	}
+	q, err := newQueue(d, cfg)
+	if err != nil {
+		return 0, err
+	}
+	if err = d.c.admit(ctx, q); err != nil {
+		q.free()
+		return 0, err
+	}
+	defer q.Close()
+	if q.hear(); q.l == nil {
+		return 0, errLost
+	}
+	end, err := q.l.call(ctx, q.w, cmd, data, d.limits.capsule)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", cmd.Name(false), err)
+	}
+	return end.Result, end.Status.Err()
+}
+
 // admit gives a ring a queue ID and connects it. If the controller is lost meanwhile,
 // the ring hears of it like the others.
 func (c *Controller) admit(ctx context.Context, q *queue) error {

@@ -103,9 +103,10 @@ func (l *link) receive() bool {
 	return true
 }
 
-// call does one command and waits for its end; of a link that nobody else uses.
-func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte) (End, error) {
-	inline := cmd.Direction() == nvme.ToController
+// call does one command and waits for its end; of a link that nobody else uses. capsule
+// is how many bytes of data may be in the command's capsule.
+func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte, capsule int) (End, error) {
+	inline := cmd.Direction() == nvme.ToController && len(data) <= capsule
 	if _, ok := l.Submit(cmd, data, nil, inline, 0); !ok {
 		return End{}, errors.Join(errNoRoom, l.Err())
 	}
@@ -136,7 +137,7 @@ func untilEnd(ctx context.Context) time.Duration {
 	return look
 }
 
-// nqnOf says which host connects to which subsystem.
+// connectData says which host connects to which subsystem.
 func (c *Config) connectData(cntlid uint16) []byte {
 	d := nvme.ConnectData{HostID: c.HostID, CNTLID: cntlid, SubNQN: c.SubNQN, HostNQN: c.HostNQN}
 	return d.Append(nil)
@@ -151,7 +152,7 @@ func connectQueue(ctx context.Context, cfg *Config, w waker, qid, cntlid uint16,
 	l.SetLimit(entries - 1)
 	var cmd nvme.Command
 	cmd.SetConnect(&nvme.Connect{QID: qid, SQSize: uint16(entries - 1)})
-	end, err := l.call(ctx, w, &cmd, cfg.connectData(cntlid))
+	end, err := l.call(ctx, w, &cmd, cfg.connectData(cntlid), nvme.AdminCapsuleData)
 	if err == nil {
 		err = end.Status.Err()
 	}

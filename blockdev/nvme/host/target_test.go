@@ -2,6 +2,8 @@ package host_test
 
 import (
 	"context"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -160,4 +162,64 @@ func TestAllocations(t *testing.T) {
 			}
 		}
 	}
+}
+
+// BenchmarkLimit is what the machine can do without NVMe: a bare TCP stream in pieces
+// of 128 KiB, and a bare ping-pong of a command and 4 KiB.
+func BenchmarkLimit(b *testing.B) {
+	b.Run("stream 128K", func(b *testing.B) {
+		here, there := pipe(b)
+		b.SetBytes(128 << 10)
+		go func() {
+			for buf := make([]byte, 128<<10); ; {
+				if _, err := there.Write(buf); err != nil {
+					return
+				}
+			}
+		}()
+		buf := make([]byte, 128<<10)
+		for b.Loop() {
+			if _, err := io.ReadFull(here, buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ping-pong", func(b *testing.B) {
+		here, there := pipe(b)
+		go func() {
+			ask, answer := make([]byte, 72), make([]byte, 24+4096)
+			for {
+				if _, err := io.ReadFull(there, ask); err != nil {
+					return
+				}
+				there.Write(answer)
+			}
+		}()
+		ask, answer := make([]byte, 72), make([]byte, 24+4096)
+		for b.Loop() {
+			here.Write(ask)
+			if _, err := io.ReadFull(here, answer); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// pipe gives the two ends of a TCP connection.
+func pipe(b *testing.B) (net.Conn, net.Conn) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ln.Close()
+	here, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	there, err := ln.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { here.Close(); there.Close() })
+	return here, there
 }

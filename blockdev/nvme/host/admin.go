@@ -25,6 +25,7 @@ const (
 	userKeepAlive uint32 = iota
 	userEvent
 	userClear // Get Log Page to clear an event
+	userANA   // Get Log Page for the states of namespaces
 	userCalls
 )
 
@@ -124,6 +125,7 @@ type keeper struct {
 	calls map[uint32]*call // at the controller, by user
 	next  uint32
 	clear [4096]byte // log pages that are read to clear events
+	ana   []byte     // the ANA log
 }
 
 // serve keeps the admin connection until it breaks, or the controller is closed.
@@ -214,6 +216,11 @@ func (k *keeper) ended(end *End) {
 		k.event(end)
 	case userClear:
 		k.awaitEvent()
+	case userANA:
+		if states, err := parseANA(k.ana); err == nil && end.Status.OK() {
+			k.setANA(states)
+		}
+		k.awaitEvent()
 	default:
 		call := k.calls[end.User]
 		delete(k.calls, end.User)
@@ -245,9 +252,14 @@ func (k *keeper) event(end *End) {
 	}
 	var cmd nvme.Command
 	cmd.SetLogPage(&nvme.LogPage{ID: e.Log, NSID: nvme.NSIDAll, Length: uint64(length)})
-	if e.Log == nvme.LogSupported {
+	switch e.Log {
+	case nvme.LogSupported:
 		k.awaitEvent() // there is nothing to be read
-	} else {
+	case nvme.LogANA:
+		k.ana = make([]byte, anaSize(&k.info.Identify)) // an event may come while the last page is being read
+		cmd.SetLogPage(&nvme.LogPage{ID: e.Log, NSID: nvme.NSIDAll, Length: uint64(len(k.ana))})
+		k.l.Submit(&cmd, k.ana, nil, false, userANA)
+	default:
 		k.l.Submit(&cmd, k.clear[:length], nil, false, userClear)
 	}
 	k.notify(Event{Kind: Told, Async: e})

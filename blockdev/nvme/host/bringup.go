@@ -17,6 +17,7 @@ type Info struct {
 	NVM          nvme.IdentifyNVMController // zero if the controller does not give it
 	Queues       int                        // I/O queues that it lets this host have
 	Namespaces   []Namespace                // that are active, in order of their IDs
+	ANA          map[uint32]nvme.ANAState   // by namespace; nil: the controller does not tell, all are well
 }
 
 // Namespace is one of a controller's namespaces.
@@ -47,13 +48,14 @@ const (
 	stepList
 	stepNamespace
 	stepNames
+	stepANA
 	stepDone
 )
 
 var stepTitles = [...]string{
 	"Connect", "Property Get CAP", "Property Get VS", "Property Set CC", "Property Get CSTS", "Identify Controller",
 	"Identify NVM Controller", "Set Features Number of Queues", "Set Features Asynchronous Events",
-	"Identify Active Namespaces", "Identify Namespace", "Identify Descriptors", "",
+	"Identify Active Namespaces", "Identify Namespace", "Identify Descriptors", "Get Log Page ANA", "",
 }
 
 // Bringup makes a controller of a fresh admin connection: it says which command comes
@@ -65,6 +67,7 @@ type Bringup struct {
 	next int           // of Info.Namespaces: to be identified
 	wait time.Duration // has been waited for CSTS.RDY, all in all
 	data [nvme.IdentifySize]byte
+	page []byte // of ANA
 	Info Info
 }
 
@@ -102,6 +105,10 @@ func (b *Bringup) Next(cmd *nvme.Command) (data []byte, wait time.Duration) {
 		cmd.SetSetFeatures(nvme.Feature{ID: nvme.FeatureQueues, Value: n.Value()}, 0)
 	case stepEvents:
 		cmd.SetSetFeatures(nvme.Feature{ID: nvme.FeatureAsyncEvents, Value: uint32(b.events())}, 0)
+	case stepANA:
+		b.page = make([]byte, anaSize(&b.Info.Identify))
+		cmd.SetLogPage(&nvme.LogPage{ID: nvme.LogANA, NSID: nvme.NSIDAll, Length: uint64(len(b.page))})
+		return b.page, 0
 	default:
 		cmd.SetIdentify(b.identify())
 		return b.data[:], 0
@@ -138,7 +145,7 @@ func (b *Bringup) Ended(e *End) error {
 	if err := e.Status.Err(); err != nil && !b.optional() {
 		return b.bad(err)
 	}
-	if b.step >= stepIdentify && b.step != stepQueues && b.step != stepEvents && e.Status.OK() && e.Got != len(b.data) {
+	if b.identifies() && e.Status.OK() && e.Got != len(b.data) {
 		return b.bad(fmt.Errorf("%w: %d of %d bytes came", nvme.ErrTruncated, e.Got, len(b.data)))
 	}
 	var err error
@@ -176,11 +183,19 @@ func (b *Bringup) Ended(e *End) error {
 		}
 		b.next++
 		b.namespaceNext()
+	case stepANA:
+		b.Info.ANA, err = parseANA(b.page)
+		b.step = stepDone
 	}
 	if err != nil {
 		return b.bad(err)
 	}
 	return nil
+}
+
+// identifies says whether the command is an Identify.
+func (b *Bringup) identifies() bool {
+	return b.step >= stepIdentify && b.step != stepQueues && b.step != stepEvents && b.step != stepANA
 }
 
 // optional says whether the command may fail.
@@ -289,8 +304,12 @@ func (b *Bringup) listed() error {
 }
 
 func (b *Bringup) namespaceNext() {
-	b.step = stepNamespace
-	if b.next == len(b.Info.Namespaces) {
+	switch {
+	case b.next < len(b.Info.Namespaces):
+		b.step = stepNamespace
+	case b.Info.Identify.CMIC&nvme.MultiANA != 0:
+		b.step = stepANA
+	default:
 		b.step = stepDone
 	}
 }

@@ -168,7 +168,7 @@ func FuzzSession(f *testing.F) {
 	f.Add(format.AppendR2T(nil, &nvme.R2T{CID: 1, Length: 512}), uint8(200))
 	f.Add((&nvme.TermReq{Status: nvme.FatalSequence}).Append(nil, nvme.Controller), uint8(7))
 	f.Fuzz(func(t *testing.T, input []byte, cut uint8) {
-		run := func(piece int) (error, int) {
+		run := func(piece int) (int, error) {
 			s := newSession(t, false)
 			reads, ends := make([]byte, 1024), 0
 			s.read(reads)
@@ -177,16 +177,16 @@ func FuzzSession(f *testing.F) {
 			for b := input; len(b) > 0; {
 				n := min(piece, len(b))
 				if err := s.in(b[:n]); err != nil {
-					return err, ends
+					return ends, err
 				}
 				b = b[n:]
 				s.out()
 				ends += len(s.Ends())
 			}
-			return nil, ends
+			return ends, nil
 		}
-		whole, n := run(len(input) + 1)
-		part, m := run(int(cut) + 1)
+		n, whole := run(len(input) + 1)
+		m, part := run(int(cut) + 1)
 		if (whole == nil) != (part == nil) || whole == nil && n != m {
 			t.Fatalf("%v with %d ends in one piece, %v with %d in several", whole, n, part, m)
 		}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev"
@@ -39,6 +40,8 @@ type Controller struct {
 	rings   map[uint16]*queue
 	lastQID uint16
 	inUse   map[uint32]Namespace // that devices have been made of
+
+	states atomic.Pointer[map[uint32]nvme.ANAState] // Info.ANA
 }
 
 // Dial connects to a controller and brings it up; ctx is for the time that this takes.
@@ -61,6 +64,7 @@ func Dial(ctx context.Context, cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c.info, c.gen, c.up = *info, 1, true
+	c.states.Store(&info.ANA)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	go c.keep(l)
 	return c, nil
@@ -239,6 +243,7 @@ func (c *Controller) attempt() (*link, error) {
 		return nil, err
 	}
 	c.change(func() { c.info, c.up, c.gen = *info, true, c.gen+1 })
+	c.states.Store(&info.ANA)
 	for _, q := range c.allRings() {
 		if err = q.reconnect(ctx, info, c.gen); err != nil {
 			l.close()

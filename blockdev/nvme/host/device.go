@@ -183,6 +183,11 @@ func (c *Controller) admit(ctx context.Context, q *queue) error {
 	if err = c.takeQID(q, info.Queues); err != nil {
 		return err
 	}
+	return c.connectRing(ctx, q, info, gen)
+}
+
+// connectRing connects a ring that has a queue ID. If that fails the ID is given back.
+func (c *Controller) connectRing(ctx context.Context, q *queue, info Info, gen uint64) (err error) {
 	for {
 		if err = q.reconnect(ctx, &info, gen); err == nil {
 			return nil

@@ -58,6 +58,18 @@
 // A request that waits when the host gives up ends with blockdev.StatusNotReady: it
 // was not done.
 //
+// A lost write may also be late: a target that has not noticed the loss may still do it
+// after a later write to the same place has succeeded over the new connection. Who
+// can't live with that waits for the target's keep alive time, or holds a reservation.
+//
+// # Several paths
+//
+// OpenPaths makes one device of several controllers that reach the same namespace. Each
+// ring has a queue pair on each of them, and uses the first that is there and, by
+// asymmetric namespace access, the best. What a broken path did not do, and what may be
+// done twice, goes over another one at once; so do requests that a controller turns
+// down because it does not reach the namespace.
+//
 // A namespace that has shrunk, has other blocks, or another UUID when it comes back is
 // not taken for the same one.
 package host

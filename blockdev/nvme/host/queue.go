@@ -16,6 +16,7 @@ type queue struct {
 	d     *Device
 	cfg   blockdev.RingConfig
 	qid   uint16
+	multi bool // one of several paths: what can not be done here is done elsewhere, and w is shared
 	conn  ConnConfig
 	l     *link  // nil: there is no connection now
 	gen   uint64 // of l: that of the controller's connection that it belongs to
@@ -50,12 +51,16 @@ func newQueue(d *Device, cfg blockdev.RingConfig) (*queue, error) {
 	if err != nil {
 		return nil, err
 	}
+	return makeQueue(d, cfg, w), nil
+}
+
+func makeQueue(d *Device, cfg blockdev.RingConfig, w waker) *queue {
 	q := &queue{d: d, cfg: cfg, w: w, reqs: make([]req, cfg.Depth), pend: newFIFO(cfg.Depth), done: make([]blockdev.Done, 0, cfg.Depth)}
 	q.conn = ConnConfig{
 		Commands: 2 * cfg.Depth, Spare: cfg.Depth, Buffer: receiveBuffer,
 		HeaderDigest: d.c.cfg.HeaderDigest, DataDigest: d.c.cfg.DataDigest,
 	}
-	return q, nil
+	return q
 }
 
 // reconnect makes a new connection and leaves it for the ring's owner.
@@ -167,6 +172,8 @@ func (q *queue) lose() {
 		switch {
 		case heard && !replayable(r.q.Op):
 			q.end(uint16(tag), blockdev.StatusLost, r.at)
+		case q.multi:
+			q.end(uint16(tag), elsewhere, 0)
 		case q.over != blockdev.OK:
 			q.end(uint16(tag), q.refusal(), 0)
 		default:
@@ -189,6 +196,8 @@ func (q *queue) Submit(batch []*blockdev.Request) {
 		switch {
 		case q.l != nil:
 			q.issue(r.Tag)
+		case q.multi:
+			q.end(r.Tag, elsewhere, 0)
 		case q.over != blockdev.OK:
 			q.end(r.Tag, q.refusal(), 0)
 		default:
@@ -318,7 +327,9 @@ func (q *queue) free() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.w.close()
+	if !q.multi {
+		q.w.close()
+	}
 	if q.news.l != nil {
 		q.news.l.close()
 		q.news.l = nil

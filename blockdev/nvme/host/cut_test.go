@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"io"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -13,7 +12,9 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev"
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/host"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/nvmetest"
 )
 
 // cutter is between host and target, and cuts each connection after some bytes.
@@ -23,6 +24,7 @@ type cutter struct {
 	wg    sync.WaitGroup
 	after atomic.Int64 // bytes to the host; 0: never
 	cuts  atomic.Int64
+	tape  nvmetest.Capture // what has passed
 }
 
 func newCutter(t *testing.T, to string) *cutter {
@@ -55,9 +57,17 @@ func (c *cutter) pass(a net.Conn) {
 		return
 	}
 	defer b.Close()
+	tape := c.tape.Conn()
 	c.wg.Go(func() {
-		io.Copy(b, a)
-		b.Close()
+		buf := make([]byte, 5000)
+		for {
+			n, err := a.Read(buf)
+			tape.Send(nvme.Host, buf[:n])
+			if _, werr := b.Write(buf[:n]); err != nil || werr != nil {
+				b.Close()
+				return
+			}
+		}
 	})
 	buf := make([]byte, 5000)
 	for passed := int64(0); ; {
@@ -68,6 +78,7 @@ func (c *cutter) pass(a net.Conn) {
 			c.cuts.Add(1)
 			return
 		}
+		tape.Send(nvme.Controller, buf[:n])
 		if _, werr := a.Write(buf[:n]); err != nil || werr != nil {
 			return
 		}

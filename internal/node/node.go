@@ -64,19 +64,19 @@ type Node struct {
 	spins     int           // tries to enter a busy shard before the work goes to its inbox
 	workers   chan struct{} // full while that many work on what views have brought
 
-	installs sync.Mutex    // held while views are installed; before mu
-	epoch    atomic.Uint64 // the highest number of a view in force, 0: none yet
-	over     chan struct{} // closed when fenced is set, or the node is closed
+	installs sync.Mutex        // held while views are installed; before mu
+	present  map[uint16]uint64 // instances of the members, by node id; guarded by installs, see view.go
+	epoch    atomic.Uint64     // the highest number of a view in force, 0: none yet
+	over     chan struct{}     // closed when fenced is set, or the node is closed
 	provider cluster.Provider
 	begun    chan struct{} // closed when provider is set
 	joined   chan struct{} // closed when the node is a member
 	joinOnce sync.Once
 	forGood  atomic.Bool // the node gives up its vote when it leaves
 
-	mu       sync.Mutex        // guards what follows; never taken on the grant path
-	members  opener            // where lockspaces are opened; nil: no member yet, or fixed
-	present  map[uint16]uint64 // instances of the members, by node id; see view.go
-	fenced   error             // why this node takes no part any more
+	mu       sync.Mutex // guards what follows; never taken on the grant path
+	members  opener     // where lockspaces are opened; nil: no member yet, or fixed
+	fenced   error      // why this node takes no part any more
 	spaces   map[uint32]*Space
 	runners  atomic.Pointer[[]*runner]
 	byID     atomic.Pointer[map[uint32]*Space]

@@ -50,12 +50,9 @@ func (n *Node) Install(peers []Peer, views []SpaceView) error {
 	if err := n.links.SetPeers(enginePeers(peers)); err != nil {
 		return fmt.Errorf("node: %w", err)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.peers.set(peers)
-	n.present = now
-	for _, v := range views {
-		n.byName(v.Space).install(v.View)
+	for _, v := range views { // without mu: this may take long, and who connects must not wait
+		(*n.byID.Load())[wire.SpaceID(v.Space)].install(v.View)
 	}
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) { r.unmute(now) })
@@ -116,8 +113,6 @@ func (n *Node) byName(name string) *Space {
 // muteLeaving lets go of what was said in the old views, and of nothing more towards
 // those who have gone.
 func (n *Node) muteLeaving(now map[uint16]uint64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.present = now
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) {

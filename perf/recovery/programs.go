@@ -56,8 +56,9 @@ type program struct {
 	worst atomic.Int64 // ns, the longest operation
 }
 
-// programEvery is how often a program does so.
-const programEvery = 2 * time.Millisecond
+// programEvery is how often a program does so: together they are to notice every pause,
+// and not to be what the processors are busy with.
+const programEvery = 20 * time.Millisecond
 
 // once does it. Of the operation only what comes after since counts.
 func (p *program) once(ctx context.Context, since *atomic.Pointer[time.Time]) error {

@@ -39,12 +39,16 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
+	bytes, err := weigh(ctx, &o)
+	if err != nil {
+		return nil, fmt.Errorf("recovery: weighing: %w", err)
+	}
 	rep := &Report{Nodes: o.Nodes}
 	for _, size := range o.Sizes {
 		if size.Affected < 1 || size.Locks%size.Affected != 0 {
 			return nil, fmt.Errorf("recovery: %d of %d locks cannot be affected: want a divisor, at least 1", size.Affected, size.Locks)
 		}
-		r, err := measureOne(ctx, &o, size)
+		r, err := measureOne(ctx, &o, size, bytes)
 		if err != nil {
 			return nil, fmt.Errorf("recovery: %d locks: %w", size.Locks, err)
 		}
@@ -85,17 +89,14 @@ func (s *scene) holder(i int) int {
 	return h
 }
 
-func measureOne(ctx context.Context, o *Options, size Size) (*Run, error) {
+func measureOne(ctx context.Context, o *Options, size Size, bytes float64) (*Run, error) {
 	o.Progress(fmt.Sprintf("%d locks: starting %d daemons", size.Locks, o.Nodes))
 	c, err := startCluster(ctx, o, o.Nodes)
 	if err != nil {
 		return nil, err
 	}
 	defer c.stop()
-	s := &scene{cluster: c, o: o, size: size, run: Run{Locks: size.Locks, Affected: size.Affected}}
-	if err := s.weigh(ctx); err != nil {
-		return nil, err
-	}
+	s := &scene{cluster: c, o: o, size: size, run: Run{Locks: size.Locks, Affected: size.Affected, MasterBytes: bytes}}
 	o.Progress(fmt.Sprintf("%d locks: taking them", size.Locks))
 	if _, err := s.hold(ctx, size.Locks, s.master, s.holder, name); err != nil {
 		return nil, err
@@ -150,24 +151,27 @@ func (s *scene) barrier(ctx context.Context) error {
 	return nil
 }
 
-// weigh finds out what a lock that a program at another node holds takes on its master.
-func (s *scene) weigh(ctx context.Context) error {
-	s.o.Progress(fmt.Sprintf("%d locks: weighing", s.size.Locks))
-	master, weighed := s.nodes[0], s.o.Weighed
+// weigh finds out what a lock that a program at another node holds takes on its master,
+// in bytes. It has a cluster of its own: names stay known for a while.
+func weigh(ctx context.Context, o *Options) (float64, error) {
+	o.Progress(fmt.Sprintf("weighing %d locks", o.Weighed))
+	c, err := startCluster(ctx, o, o.Nodes)
+	if err != nil {
+		return 0, err
+	}
+	defer c.stop()
+	s := &scene{cluster: c, o: o}
+	master, weighed := s.nodes[0], o.Weighed
 	before, err := master.heap(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	held, err := s.hold(ctx, weighed, func(int) int { return 0 }, func(int) int { return 1 }, func(i int) string { return fmt.Sprintf("       3%16x", i) })
+	_, err = s.hold(ctx, weighed, func(int) int { return 0 }, func(int) int { return 1 }, func(i int) string { return fmt.Sprintf("       3%16x", i) })
 	if err != nil {
-		return err
+		return 0, err
 	}
 	after, err := master.heap(ctx)
-	if err != nil {
-		return err
-	}
-	s.run.MasterBytes = (after - before) / float64(weighed)
-	return each(ctx, weighed, func(i int, done func(error)) { held[i].UnlockAsync(done) })
+	return (after - before) / float64(weighed), err
 }
 
 // programs makes those that lock names which the given masters have.

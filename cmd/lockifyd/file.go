@@ -30,6 +30,10 @@ func (l *loader) readFile(text string) {
 	lines := lineIndex(text)
 	at := func(path string) string { return l.place(lines, path) }
 	for _, key := range keysByLine(all, lines) {
+		if key == "export" {
+			l.fileExports(all[key], at)
+			continue
+		}
 		s := settingFor(key)
 		if s == nil {
 			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, settingKeys(), "")})

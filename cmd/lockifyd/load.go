@@ -207,6 +207,11 @@ func (c *config) print(w io.Writer) error {
 			return err
 		}
 	}
+	if len(c.exports) > 0 {
+		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "export", showExports(c.exports), c.where["export"]); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintln(w, "the configuration is good")
 	return err
 }

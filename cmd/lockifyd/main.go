@@ -81,6 +81,15 @@ Where there is an etcd cluster, it can keep the membership instead. All nodes ar
 (it was cut off for longer than the lease, or stopped) tells its clients that their
 locks are lost, and joins anew.
 
+A node can export files, block devices and memory to NVMe/TCP hosts. Namespaces are
+numbered from 1 on; with data, reservations outlive the daemon:
+
+  [[export]]
+  nqn        = "nqn.2026-01.com.example:disk"
+  listen     = ["10.0.0.1:4420"]
+  namespaces = ["/dev/sdb", "/srv/disk.img", "memory:1GiB"]
+  hosts      = ["nqn.2026-01.com.example:host-a"]    # or any_host = true
+
 Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
 configuration, 128 + signal if a second signal came.`
 

@@ -35,6 +35,7 @@ type daemon struct {
 	part        *member.Part // in the agreement on membership; nil: that is fixed, or kept in etcd
 	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
+	exports     *exporter     // nil: none
 	leaves      chan struct{} // an administrator wants the node to leave
 }
 
@@ -87,6 +88,11 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	}
 	if err := d.startNode(ctx); err != nil {
 		return err
+	}
+	if len(cfg.exports) > 0 {
+		if d.exports, err = startExports(ctx, cfg, d.log); err != nil {
+			return err
+		}
 	}
 	if cfg.admin != "off" {
 		c := admin.Config{
@@ -174,6 +180,9 @@ func (d *daemon) ready() string {
 	if d.admin != nil {
 		fmt.Fprintf(&b, " admin=%s", d.admin.Addr())
 	}
+	if d.exports != nil {
+		b.WriteString(d.exports.ready())
+	}
 	return b.String()
 }
 
@@ -190,6 +199,11 @@ func (d *daemon) stop() {
 			d.log.Warn("admin requests cut off", "err", err)
 		}
 		cancel()
+	}
+	if d.exports != nil {
+		if err := d.exports.close(); err != nil {
+			d.log.Warn("exports have not ended well", "err", err)
+		}
 	}
 	if n := d.node.Load(); n != nil {
 		if err := n.Close(ctx); err != nil {

@@ -247,6 +247,7 @@ type config struct {
 	logFormat        string
 	profile          string
 	profileDir       string
+	exports          []export // by file only
 
 	where map[string]string // by key
 }

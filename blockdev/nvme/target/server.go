@@ -38,7 +38,7 @@ type Server struct {
 	closed bool
 	nextID uint16
 
-	listeners []net.Listener
+	listeners []listener
 	stop      chan struct{}
 	done      sync.WaitGroup
 }
@@ -110,8 +110,13 @@ func (s *Server) AddSubsystem(cfg Subsystem) error {
 	return nil
 }
 
+type listener struct {
+	net.Listener
+	port *core.Port
+}
+
 // Listen opens an address, such as 127.0.0.1:4420, where hosts can connect; with port 0
-// the system picks one. advertise is the IP address that hosts are told by discovery; empty:
+// the system picks one. They are served from Start on. advertise is the IP address that hosts are told by discovery; empty:
 // that of the address, unless it stands for all of this machine.
 func (s *Server) Listen(ctx context.Context, address, advertise string) (*core.Port, net.Addr, error) {
 	var lc net.ListenConfig
@@ -146,30 +151,42 @@ func (s *Server) Listen(ctx context.Context, address, advertise string) (*core.P
 		_ = ln.Close()
 		return nil, nil, err
 	}
-	s.listeners = append(s.listeners, ln)
-	return p, ln.Addr(), s.accept(ln, p)
+	s.listeners = append(s.listeners, listener{ln, p})
+	return p, ln.Addr(), nil
 }
 
-func (s *Server) accept(ln net.Listener, p *core.Port) error {
-	s.done.Add(1)
-	go func() {
-		defer s.done.Done()
-		for {
-			nc, err := ln.Accept()
-			switch {
-			case errors.Is(err, net.ErrClosed):
+// Start serves hosts at all addresses: add subsystems before, so that none is told that
+// there is no such thing. It is called once.
+func (s *Server) Start() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	for _, ln := range s.listeners {
+		s.done.Add(1)
+		go func() {
+			defer s.done.Done()
+			s.accept(ln)
+		}()
+	}
+}
+
+func (s *Server) accept(ln listener) {
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			s.cfg.Log.Warn("nvme target: accept", "error", err)
+			if !s.pause() {
 				return
-			case err != nil:
-				s.cfg.Log.Warn("nvme target: accept", "error", err)
-				if !s.pause() {
-					return
-				}
-			default:
-				s.add(nc, p)
 			}
+		default:
+			s.add(nc, ln.port)
 		}
-	}()
-	return nil
+	}
 }
 
 // pause waits after a failed accept, such as for want of descriptors; false: the server

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+)
+
+// export is an [[export]] table: an NVMe subsystem that hosts reach over TCP.
+type export struct {
+	nqn        string
+	listen     []string // host:port
+	namespaces []exportedNS
+	hosts      []string
+	anyHost    bool
+}
+
+// exportedNS is one of its namespaces, numbered from 1 on.
+type exportedNS struct {
+	memory   int64  // bytes; 0: it is path
+	path     string // of a file or block device
+	readOnly bool
+	direct   bool
+}
+
+// exportKeys are the settings of an [[export]] table.
+var exportKeys = []string{"nqn", "listen", "namespaces", "hosts", "any_host"}
+
+const (
+	wantNamespaces = "memory:SIZE such as memory:1GiB, or the path of a file or block device, with direct: or readonly: before it"
+	exportBlock    = 4096 // bytes of a block in memory
+)
+
+// fileExports takes the [[export]] tables.
+func (l *loader) fileExports(v any, at func(string) string) {
+	l.cfg.where["export"] = at("export[0]")
+	tables, ok := v.([]map[string]any)
+	if !ok {
+		l.bad = append(l.bad, problem{at("export"), "export", "got " + describe(v) + "; want tables that begin with [[export]]"})
+		return
+	}
+	for i, t := range tables {
+		table := fmt.Sprintf("export[%d]", i)
+		before := len(l.bad)
+		e := l.fileExport(t, table, at)
+		if len(l.bad) > before {
+			continue
+		}
+		if slices.ContainsFunc(l.cfg.exports, func(o export) bool { return o.nqn == e.nqn }) {
+			l.bad = append(l.bad, problem{at(table + ".nqn"), "export.nqn", e.nqn + " is there twice; want another name for each export"})
+		}
+		l.cfg.exports = append(l.cfg.exports, e)
+	}
+}
+
+func (l *loader) fileExport(t map[string]any, table string, at func(string) string) (e export) {
+	bad := func(key, format string, args ...any) {
+		l.bad = append(l.bad, problem{at(table + "." + key), "export." + key, fmt.Sprintf(format, args...)})
+	}
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		if !slices.Contains(exportKeys, key) {
+			bad(key, "there is no such setting%s", suggest(key, exportKeys, ""))
+		}
+	}
+	for _, key := range exportKeys[:3] {
+		if t[key] == nil {
+			l.bad = append(l.bad, problem{at(table), "export." + key, "missing; want nqn, listen and namespaces in each [[export]]"})
+		}
+	}
+	list := func(key, want string, take func(v string) error) {
+		if t[key] == nil {
+			return
+		}
+		text, ok := fileValue(kindList, t[key])
+		if !ok || text == "" {
+			bad(key, "got %s; want an array of %s", describe(t[key]), want)
+			return
+		}
+		for v := range strings.SplitSeq(text, ",") {
+			if err := take(v); err != nil {
+				bad(key, "got %q, %v; want %s", v, err, want)
+			}
+		}
+	}
+	if v := t["nqn"]; v != nil {
+		text, ok := fileValue(kindString, v)
+		if !ok || nvme.CheckNQN(text) != nil || text == nvme.DiscoveryNQN {
+			bad("nqn", "got %s; want a name such as nqn.2026-01.com.example:disk", describe(v))
+		}
+		e.nqn = text
+	}
+	list("listen", "host:port", func(v string) error { e.listen = append(e.listen, v); return checkTCP(v) })
+	list("namespaces", wantNamespaces, func(v string) error {
+		n, err := parseNamespace(v)
+		e.namespaces = append(e.namespaces, n)
+		return err
+	})
+	list("hosts", "NQNs of hosts", func(v string) error { e.hosts = append(e.hosts, v); return nvme.CheckNQN(v) })
+	if v := t["any_host"]; v != nil {
+		text, ok := fileValue(kindBool, v)
+		if !ok {
+			bad("any_host", "got %s; want true or false", describe(v))
+		}
+		e.anyHost = text == "true"
+	}
+	if e.anyHost == (t["hosts"] != nil) {
+		l.bad = append(l.bad, problem{at(table), "export.hosts", "want either hosts, an array of the NQNs that may connect, or any_host = true"})
+	}
+	return e
+}
+
+// checkTCP says what is wrong with host:port.
+func checkTCP(v string) error {
+	host, port, err := net.SplitHostPort(v)
+	switch {
+	case err != nil:
+		return errors.New("this is not host:port")
+	case host == "":
+		return errors.New("the host is missing: 0.0.0.0 and :: stand for all addresses")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is no number from 0 to 65535", port)
+	}
+	return nil
+}
+
+// parseNamespace reads an entry of namespaces.
+func parseNamespace(v string) (n exportedNS, err error) {
+	if size, ok := strings.CutPrefix(v, "memory:"); ok {
+		n.memory, err = parseSize(size)
+		return n, err
+	}
+	for {
+		if rest, ok := strings.CutPrefix(v, "direct:"); ok {
+			v, n.direct = rest, true
+		} else if rest, ok := strings.CutPrefix(v, "readonly:"); ok {
+			v, n.readOnly = rest, true
+		} else {
+			break
+		}
+	}
+	n.path = v
+	if !strings.HasPrefix(v, "/") && !strings.HasPrefix(v, "./") {
+		return n, errors.New("a path begins with / or ./")
+	}
+	return n, nil
+}
+
+// parseSize reads bytes, with or without a unit; it must be whole blocks.
+func parseSize(v string) (int64, error) {
+	shift := 0
+	for unit, s := range map[string]int{"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40} {
+		if rest, ok := strings.CutSuffix(v, unit); ok {
+			v, shift = rest, s
+			break
+		}
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n <= 0 || n > (1<<62)>>shift || (n<<shift)%exportBlock != 0 {
+		return 0, fmt.Errorf("the size is no number of bytes that is a multiple of %d, nor one with KiB, MiB, GiB or TiB", exportBlock)
+	}
+	return n << shift, nil
+}
+
+// showExports lists the exports for --check-config.
+func showExports(all []export) string {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].nqn
+	}
+	return strings.Join(names, ",")
+}

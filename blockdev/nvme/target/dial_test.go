@@ -1,12 +1,16 @@
 package target_test
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev"
+	"github.com/lockify-dlm/lockify/blockdev/devtest"
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
@@ -180,4 +184,18 @@ func read(lba uint64, n int) *nvme.Command {
 	c.SetIO(nvme.OpRead, &nvme.IO{NSID: 1, LBA: lba, Blocks: uint32(n / 512)})
 	c.SetData(uint32(n), false)
 	return &c
+}
+
+// devtestFile makes a file of zeroes, as large as devtest wants.
+func devtestFile(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "disk")
+	f, err := os.Create(name)
+	if err == nil {
+		err = errors.Join(f.Truncate(devtest.MinSize), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
 }

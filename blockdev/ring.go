@@ -3,7 +3,6 @@ package blockdev
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"time"
 )
 
@@ -211,7 +210,7 @@ func (r *Ring) spin(ctx context.Context, n int) (bool, error) {
 		if r.cfg.Spin > 0 && time.Since(begin) >= r.cfg.Spin {
 			return false, nil
 		}
-		runtime.Gosched() // the device may be a goroutine that has no other core
+		yield()
 	}
 }
 

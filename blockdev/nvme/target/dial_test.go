@@ -44,7 +44,6 @@ func serve(t testing.TB, cfg target.Config, dev blockdev.Device) (*target.Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
 	return s, addr.String()
 }
 

@@ -39,6 +39,7 @@ type Server struct {
 	nextID uint16
 
 	listeners []listener
+	served    int // listeners, from the first one on
 	stop      chan struct{}
 	done      sync.WaitGroup
 }
@@ -115,10 +116,19 @@ type listener struct {
 	port *core.Port
 }
 
-// Listen opens an address, such as 127.0.0.1:4420, where hosts can connect; with port 0
+// Listen is Bind, and serves the address at once: the subsystems should be there.
+func (s *Server) Listen(ctx context.Context, address, advertise string) (*core.Port, net.Addr, error) {
+	p, addr, err := s.Bind(ctx, address, advertise)
+	if err == nil {
+		s.Start()
+	}
+	return p, addr, err
+}
+
+// Bind opens an address, such as 127.0.0.1:4420, where hosts can connect; with port 0
 // the system picks one. They are served from Start on. advertise is the IP address that hosts are told by discovery; empty:
 // that of the address, unless it stands for all of this machine.
-func (s *Server) Listen(ctx context.Context, address, advertise string) (*core.Port, net.Addr, error) {
+func (s *Server) Bind(ctx context.Context, address, advertise string) (*core.Port, net.Addr, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
@@ -155,21 +165,22 @@ func (s *Server) Listen(ctx context.Context, address, advertise string) (*core.P
 	return p, ln.Addr(), nil
 }
 
-// Start serves hosts at all addresses: add subsystems before, so that none is told that
-// there is no such thing. It is called once.
+// Start serves hosts at all addresses that are open: add subsystems before, so that none
+// is told that there is no such thing.
 func (s *Server) Start() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return
 	}
-	for _, ln := range s.listeners {
+	for _, ln := range s.listeners[s.served:] {
 		s.done.Add(1)
 		go func() {
 			defer s.done.Done()
 			s.accept(ln)
 		}()
 	}
+	s.served = len(s.listeners)
 }
 
 func (s *Server) accept(ln listener) {

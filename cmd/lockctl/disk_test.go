@@ -38,6 +38,7 @@ func export(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Start()
 	return addr.String()
 }
 

@@ -39,6 +39,7 @@ func serve(t testing.TB, size int64, spin time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Start()
 	return addr.String()
 }
 

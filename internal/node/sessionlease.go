@@ -63,8 +63,8 @@ func (s *session) release(closing bool, err error) {
 	s.leaveConn()
 	wait := s.believes()
 	if wait == 0 || knows(err) {
-		s.releaseAll(closing)
 		s.node.hangUp(s)
+		s.releaseAll(closing)
 		return
 	}
 	time.AfterFunc(time.Duration(wait), func() {

@@ -38,7 +38,6 @@ func export(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
 	return addr.String()
 }
 

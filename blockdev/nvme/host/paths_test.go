@@ -38,7 +38,6 @@ func twoPaths(t *testing.T, size int64) (s *target.Server, ports [2]*core.Port, 
 		}
 		ports[i], addrs[i] = port, addr.String()
 	}
-	s.Start()
 	return s, ports, addrs
 }
 

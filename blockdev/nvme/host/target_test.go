@@ -39,7 +39,6 @@ func serve(t testing.TB, size int64, spin time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Start()
 	return addr.String()
 }
 

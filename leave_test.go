@@ -72,6 +72,7 @@ func TestCleanLeave(t *testing.T) {
 			client := dialNode(t, nodes[0], "unix", transport)
 			gone := dialNode(t, nodes[0], "unix", transport)
 			own, remote, leaves, other := open(nodes[0]), open(client), open(gone), open(nodes[1])
+			open(nodes[2])
 
 			var names []string
 			name := func(prefix string) string {

@@ -138,14 +138,19 @@ func (a *Agent) raftLog(format string, args ...any) {
 // newer version. The process should end with it.
 func (a *Agent) Failed() <-chan error { return a.failed }
 
-// Leader gives the id of who leads as this voter knows, 0: nobody, or no voter.
-func (a *Agent) Leader() (id uint16) {
+// Raft gives the id of who leads as this voter knows, 0: nobody; and the ids of those
+// whose votes count by now: a vote that has been agreed on counts when the node has what
+// it is to vote about. Both are empty on a node that is no voter.
+func (a *Agent) Raft() (leader uint16, voting []uint16) {
 	_ = a.do(context.Background(), func() {
 		if a.server != nil {
-			id, _ = a.server.Leader()
+			leader, _ = a.server.Leader()
+			for _, v := range a.server.Voters() {
+				voting = append(voting, cluster.NodeOf(v))
+			}
 		}
 	})
-	return id
+	return leader, voting
 }
 
 // Receive takes mail. It keeps nothing of payload, and does not wait.

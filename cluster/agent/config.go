@@ -66,14 +66,16 @@ func (c *Config) check() error {
 	return nil
 }
 
-// How long things take, from the length of a lease: with 5 s, a tick of 100 ms, an
-// election after 1 to 2 s without the leader, a question again after 500 ms.
+// How long things take, from the length of a lease: with 5 s, a tick of 50 ms, an
+// election after 0.5 to 1 s without the leader, a question again after 200 ms. When the
+// leader dies, the others have to elect one and find it while their leases last: of
+// those three quarters are left at least, which is enough for two or three elections.
 const electionTicks = 10
 
 func (c *Config) tick() time.Duration {
-	return min(max(time.Duration(c.Terms.Lease/50), 10*time.Millisecond), 100*time.Millisecond)
+	return min(max(time.Duration(c.Terms.Lease/100), 10*time.Millisecond), 100*time.Millisecond)
 }
 
 func (c *Config) retry() time.Duration {
-	return min(max(time.Duration(c.Terms.Lease/10), 20*time.Millisecond), 500*time.Millisecond)
+	return min(max(time.Duration(c.Terms.Lease/25), 20*time.Millisecond), 500*time.Millisecond)
 }

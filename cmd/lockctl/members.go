@@ -16,7 +16,8 @@ func membersCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use: "members", Short: "Show who is in the cluster, and who has a vote",
 		Long: `members shows the nodes of the cluster as the node that is asked knows them: what has
-been agreed, and its own links. A node with a vote that is "down" is no member now, but
+been agreed, and its own links. A vote counts "soon" when the node has yet to get what it
+is to vote about. A node with a vote that is "down" is no member now, but
 keeps its vote for when it comes back.`,
 		Example: `  lockctl members
   lockctl members --admin 127.0.0.1:7102 --json`,
@@ -56,6 +57,8 @@ func printMembers(w io.Writer, m *admin.Members) error {
 		switch {
 		case n.Vote && n.Node == m.Leader:
 			vote = "leader"
+		case n.Vote && m.Leader != 0 && !n.Voting:
+			vote = "soon"
 		case n.Vote:
 			vote = "vote"
 		case n.CanVote:

@@ -100,7 +100,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			Leave: d.leave,
 		}
 		if d.part != nil {
-			c.Leader = d.part.Leader
+			c.Raft = d.part.Raft
 		}
 		d.admin, err = admin.Start(c)
 	}

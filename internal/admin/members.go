@@ -29,8 +29,9 @@ type Members struct {
 // Member is a node that is a member, or has a vote.
 type Member struct {
 	Node       uint16 `json:"node"`
-	State      string `json:"state"` // member, leaving (an operator has removed it), down (it has a vote only)
-	Vote       bool   `json:"vote"`
+	State      string `json:"state"`    // member, leaving (an operator has removed it), down (it has a vote only)
+	Vote       bool   `json:"vote"`     // agreed
+	Voting     bool   `json:"voting"`   // its vote counts by now, as a node with a vote knows
 	CanVote    bool   `json:"can_vote"` // it has a data directory
 	Addr       string `json:"addr"`
 	Instance   ID     `json:"instance"` // 0: it is no member
@@ -84,10 +85,14 @@ func (s *Server) membership() Members {
 		return out
 	}
 	out.Number, out.Version, out.LeaseMS = ID(state.Cluster), state.Version, float64(state.Terms.Lease)/1e6
-	if s.leader != nil {
-		out.Leader = s.leader()
+	var voting []uint16
+	if s.raft != nil {
+		out.Leader, voting = s.raft()
 	}
 	out.Members = membersOf(state, links)
+	for i := range out.Members {
+		out.Members[i].Voting = slices.Contains(voting, out.Members[i].Node)
+	}
 	return out
 }
 

@@ -29,16 +29,18 @@ type Config struct {
 	AllowFromNetwork bool              // Addr need not be of the loopback interface
 	Node             func() *node.Node // the present one: it may start anew
 	Cluster          string
-	Leader           func() uint16 // who leads the cluster, 0: not known; may be nil
-	Leave            func()        // begins the end of the node, for good; may be nil with fixed membership
-	Logger           *slog.Logger
+	// Raft gives who leads the cluster, 0: not known, and whose votes count by now; may
+	// be nil.
+	Raft   func() (leader uint16, voting []uint16)
+	Leave  func() // begins the end of the node, for good; may be nil with fixed membership
+	Logger *slog.Logger
 }
 
 // Server answers on the admin address.
 type Server struct {
 	node    func() *node.Node
 	cluster string
-	leader  func() uint16
+	raft    func() (leader uint16, voting []uint16)
 	leave   func()
 	started time.Time
 	log     *slog.Logger
@@ -59,7 +61,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, leader: cfg.Leader, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 	}
 	s.http = http.Server{

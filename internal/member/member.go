@@ -68,8 +68,8 @@ func Open(cfg Config) (*Part, error) {
 // Serve lets a node that starts with c take part.
 func (p *Part) Serve(c *node.Config) { c.Join, c.Mail = p.agent.Join, p.agent.Receive }
 
-// Leader gives the id of the node that leads, 0: not known here.
-func (p *Part) Leader() uint16 { return p.agent.Leader() }
+// Raft gives who leads, and whose votes count by now; see agent.Agent.Raft.
+func (p *Part) Raft() (leader uint16, voting []uint16) { return p.agent.Raft() }
 
 // Failed gives the error with which the process should end.
 func (p *Part) Failed() <-chan error { return p.agent.Failed() }

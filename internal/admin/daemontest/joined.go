@@ -53,6 +53,15 @@ func NewJoinedOf(t testing.TB, program string, n int, lease time.Duration, args 
 			return up == n
 		})
 	}
+	// A cluster of two voters cannot lose one: tests begin when the votes count.
+	c.Nodes[0].UntilMembers(t, "all votes count", func(m *admin.Members) bool {
+		for i := range m.Members {
+			if m.Members[i].Vote != m.Members[i].Voting {
+				return false
+			}
+		}
+		return true
+	})
 	return c
 }
 

@@ -46,7 +46,7 @@ func startExports(ctx context.Context, cfg *config, log *slog.Logger) (*exporter
 			if ports[addr] != nil {
 				continue
 			}
-			p, at, err := x.server.Listen(ctx, addr, "")
+			p, at, err := x.server.Bind(ctx, addr, "")
 			if err != nil {
 				return x, fmt.Errorf("export %s: %w", cfg.exports[i].nqn, err)
 			}

@@ -55,7 +55,7 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 	@grep -l '^func Fuzz' --include='*_test.go' -r . | while read -r file; do \
 		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
 			echo "$$(dirname "$$file") $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x "$$(dirname "$$file")" </dev/null || exit 1; \
+			GO=$(GO) tools/fuzz.sh "$$(dirname "$$file")" "$$target" $(FUZZTIME) || exit 1; \
 		done || exit 1; \
 	done
 

@@ -41,18 +41,6 @@ func GetBufSize(payload int) []byte {
 	}
 }
 
-// GrowBuf makes sure that more bytes can be appended to frame without an
-// allocation; if it has to move, the old buffer goes back to its pool.
-func GrowBuf(frame []byte, more int) []byte {
-	if cap(frame)-len(frame) >= more {
-		return frame
-	}
-	bigger := GetBufSize(len(frame) + more - wire.HeaderSize)
-	bigger = append(bigger[:0], frame...)
-	PutBuf(frame)
-	return bigger
-}
-
 // PutBuf gives a buffer back; nobody may use it afterwards. Buffers that grew
 // by append, and any other slice, are welcome too.
 func PutBuf(b []byte) {

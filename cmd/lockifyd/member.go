@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/internal/member"
 )
 
@@ -39,20 +41,38 @@ const sayEvery = 5 * time.Second
 // run says when the node is ready, and starts it anew when its membership has ended,
 // until a signal comes.
 func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Writer) error {
-	ready := func() error {
-		_, err := fmt.Fprintln(stdout, d.ready())
+	said := false
+	ready := func() (err error) {
+		if !said {
+			said = true
+			_, err = fmt.Fprintln(stdout, d.ready())
+		}
 		return err
 	}
 	for {
 		if ended, err := d.life(signals, ready); ended {
 			return err
 		}
-		ready = func() error { return nil } // said before
-		d.log.Warn("starting anew", "reason", d.node.Load().Why())
+		why := d.node.Load().Why()
+		if final(why) {
+			return why
+		}
+		d.log.Warn("starting anew", "reason", why)
 		if err := d.restart(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// final says that another start of the node would end in the same way: somebody has to
+// do something about it.
+func final(why error) bool {
+	for _, err := range []error{cluster.ErrOther, cluster.ErrLimit, cluster.ErrInvalid} {
+		if errors.Is(why, err) {
+			return true
+		}
+	}
+	return false
 }
 
 // life lasts as long as the node does, false, or the process, true.

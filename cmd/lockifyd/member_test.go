@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+	"github.com/lockify-dlm/lockify/internal/node"
 )
 
 // lease is long enough for a machine that does much else.
@@ -217,6 +219,18 @@ func TestWrongMembership(t *testing.T) {
 		var out, errs strings.Builder
 		if status := run(append(strings.Fields(c.args), "--check-config"), &out, &errs); status != exitConfig || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: status %d, %s", c.args, status, errs.String())
+		}
+	}
+}
+
+// TestFinal: a node whose membership has ended starts anew, unless that cannot help.
+func TestFinal(t *testing.T) {
+	for err, want := range map[error]bool{
+		cluster.ErrNoQuorum: false, cluster.ErrMember: false, cluster.ErrBusy: false, node.ErrFenced: false, node.ErrInvalid: false,
+		cluster.ErrOther: true, cluster.ErrLimit: true, cluster.ErrInvalid: true,
+	} {
+		if why := fmt.Errorf("%w: %w", node.ErrFenced, err); final(why) != want {
+			t.Errorf("%v: %v, want %v", why, !want, want)
 		}
 	}
 }

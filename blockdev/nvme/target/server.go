@@ -241,13 +241,6 @@ func (s *Server) SetANA(p *core.Port, group uint32, state nvme.ANAState) {
 	s.target.SetANA(p, group, state)
 }
 
-// Connections is how many connections there are.
-func (s *Server) Connections() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return len(s.conns)
-}
-
 // Close ends all connections, and returns when no device is used any more.
 func (s *Server) Close() error {
 	s.mu.Lock()

@@ -177,9 +177,6 @@ func (t *Target) AddSubsystem(cfg SubsystemConfig) (*Subsystem, error) {
 	return s, nil
 }
 
-// NQN is the subsystem's name.
-func (s *Subsystem) NQN() string { return s.cfg.NQN }
-
 // AddNamespace adds a namespace. If reservations are kept for it, they are in force
 // from now on.
 func (s *Subsystem) AddNamespace(cfg NamespaceConfig) (*Namespace, error) {

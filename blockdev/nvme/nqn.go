@@ -2,6 +2,7 @@ package nvme
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -75,4 +76,31 @@ func getNQN(b []byte) (string, error) {
 	}
 	s := string(b[:end])
 	return s, CheckNQN(s)
+}
+
+// FormatUUID gives a UUID, such as a host's ID, as text.
+func FormatUUID(u [16]byte) string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
+
+// ParseUUID reads a UUID in the form of FormatUUID. Errors: ErrNQN.
+func ParseUUID(s string) (u [16]byte, err error) {
+	if !isUUID(s) {
+		return u, fmt.Errorf("%w: %q is no UUID of the form 01234567-89ab-cdef-0123-456789abcdef", ErrNQN, s)
+	}
+	_, err = hex.Decode(u[:], []byte(strings.ReplaceAll(s, "-", "")))
+	return u, err
+}
+
+// UUIDName gives the NQN of a host that has no other name than its ID.
+func UUIDName(id [16]byte) string { return uuidPrefix + FormatUUID(id) }
+
+// UUIDOfName gives the ID in an NQN that UUIDName makes; false: it is of another form.
+func UUIDOfName(nqn string) (id [16]byte, ok bool) {
+	rest, ok := strings.CutPrefix(nqn, uuidPrefix)
+	if !ok {
+		return id, false
+	}
+	id, err := ParseUUID(rest)
+	return id, err == nil
 }

@@ -10,13 +10,13 @@ import (
 type ReservationType uint8
 
 const (
-	NoReservation                ReservationType = 0
-	WriteExclusive               ReservationType = 1 // the holder may write, all may read
-	ExclusiveAccess              ReservationType = 2 // the holder may read and write
-	WriteExclusiveRegistrants    ReservationType = 3 // registrants may write, all may read; there is a holder
-	ExclusiveAccessRegistrants   ReservationType = 4 // registrants may read and write; there is a holder
-	WriteExclusiveAllRegistrants ReservationType = 5 // as 3, and all registrants are holders
-	ExclusiveAccessAll           ReservationType = 6 // as 4, and all registrants are holders
+	NoReservation                 ReservationType = 0
+	WriteExclusive                ReservationType = 1 // the holder may write, all may read
+	ExclusiveAccess               ReservationType = 2 // the holder may read and write
+	WriteExclusiveRegistrants     ReservationType = 3 // registrants may write, all may read; there is a holder
+	ExclusiveAccessRegistrants    ReservationType = 4 // registrants may read and write; there is a holder
+	WriteExclusiveAllRegistrants  ReservationType = 5 // as 3, and all registrants are holders
+	ExclusiveAccessAllRegistrants ReservationType = 6 // as 4, and all registrants are holders
 )
 
 var reservationNames = [...]string{
@@ -32,7 +32,9 @@ func (t ReservationType) String() string {
 }
 
 // Valid says whether t is one of the six types.
-func (t ReservationType) Valid() bool { return t >= WriteExclusive && t <= ExclusiveAccessAll }
+func (t ReservationType) Valid() bool {
+	return t >= WriteExclusive && t <= ExclusiveAccessAllRegistrants
+}
 
 // ReservationAction is what a Reservation Register, Acquire or Release does
 // (fields RREGA, RACQA, RRELA).

@@ -69,7 +69,7 @@ func commandSamples() []sample {
 	}
 	for _, op := range []Opcode{OpReservationRegister, OpReservationAcquire, OpReservationRelease} {
 		out = append(out, command(ioNames[op], func(c *Command) {
-			c.SetReservation(op, &Reservation{NSID: 7, Action: PreemptAndAbort, IgnoreKey: true, Type: ExclusiveAccessAll,
+			c.SetReservation(op, &Reservation{NSID: 7, Action: PreemptAndAbort, IgnoreKey: true, Type: ExclusiveAccessAllRegistrants,
 				Persist: PersistOn}, true)
 		}))
 	}

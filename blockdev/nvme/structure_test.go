@@ -52,7 +52,7 @@ func TestStructuresByHand(t *testing.T) {
 	cmd := Command{}
 	cmd.SetReservation(OpReservationRegister, &Reservation{Action: ReplaceKey, IgnoreKey: true, Persist: PersistOn, Type: 6}, true)
 	want(t, cmd.CDW10, 0xc000000a)
-	cmd.SetReservation(OpReservationAcquire, &Reservation{Action: Preempt, Type: ExclusiveAccessAll, Persist: PersistOn}, true)
+	cmd.SetReservation(OpReservationAcquire, &Reservation{Action: Preempt, Type: ExclusiveAccessAllRegistrants, Persist: PersistOn}, true)
 	want(t, cmd.CDW10, 0x601)
 	cmd.SetReservation(OpReservationRelease, &Reservation{Action: Clear, Type: WriteExclusive}, true)
 	want(t, cmd.CDW10, 0x101)
@@ -65,7 +65,7 @@ func TestReservationCommands(t *testing.T) {
 		if op == OpReservationRegister {
 			r.Persist = PersistOff
 		} else {
-			r.Type = ExclusiveAccessAll
+			r.Type = ExclusiveAccessAllRegistrants
 		}
 		want(t, travel(t, func(c *Command) { c.SetReservation(op, &r, true) }).Reservation(), r)
 	}
@@ -82,7 +82,7 @@ func TestReservationCommands(t *testing.T) {
 	if _, err := ReleaseKey(make([]byte, 7)); !errors.Is(err, ErrTruncated) {
 		t.Error(err)
 	}
-	if NoReservation.Valid() || !WriteExclusive.Valid() || !ExclusiveAccessAll.Valid() || ReservationType(7).Valid() {
+	if NoReservation.Valid() || !WriteExclusive.Valid() || !ExclusiveAccessAllRegistrants.Valid() || ReservationType(7).Valid() {
 		t.Error("Valid")
 	}
 }

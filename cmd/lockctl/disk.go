@@ -17,6 +17,7 @@ type disk struct {
 	*options
 	cfg     host.Config
 	timeout time.Duration
+	hostID  string
 }
 
 const diskLong = `disk speaks NVMe/TCP with a target: lockifyd's exports, the Linux kernel's or any
@@ -31,17 +32,18 @@ func diskCommand(o *options) *cobra.Command {
   lockctl disk connect 127.0.0.1 nqn.2025-01.com.example:disk
   lockctl disk read 127.0.0.1 nqn.2025-01.com.example:disk --length 1M > first-megabyte`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are discover, connect, read, write and bench; see %s --help", cmd.CommandPath())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are discover, connect, read, write, bench and reserve; see %s --help", cmd.CommandPath())}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args has refused
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&d.cfg.HostNQN, "host-nqn", env("LOCKIFY_HOST_NQN", ""), "`NQN` of this host, which the target may know; $LOCKIFY_HOST_NQN (default: a new one)")
+	flags.StringVar(&d.hostID, "host-id", env("LOCKIFY_HOST_ID", ""), "`UUID` of this host, whose registrations reservations go by; $LOCKIFY_HOST_ID (default: that in the host's NQN, else a new one)")
 	flags.BoolVar(&d.cfg.HeaderDigest, "header-digest", false, "checksums of headers")
 	flags.BoolVar(&d.cfg.DataDigest, "data-digest", false, "checksums of data")
 	flags.Uint32Var(&d.cfg.NSID, "nsid", 0, "namespace `N` of the subsystem (default: the only one)")
 	flags.DurationVar(&d.timeout, "connect-timeout", 10*time.Second, "give up connecting after `TIME`")
-	cmd.AddCommand(discoverCommand(d), connectCommand(d), diskReadCommand(d), diskWriteCommand(d), benchCommand(d))
+	cmd.AddCommand(discoverCommand(d), connectCommand(d), diskReadCommand(d), diskWriteCommand(d), benchCommand(d), reserveCommand(d))
 	return cmd
 }
 
@@ -54,6 +56,9 @@ func (d *disk) target(names ...string) cobra.PositionalArgs {
 		case len(args) > len(names):
 			return &exitStatus{exitUsage, fmt.Errorf("argument %q is one too many; see %s --help", args[len(names)], cmd.CommandPath())}
 		}
+		if err := d.identify(); err != nil {
+			return &exitStatus{exitUsage, err}
+		}
 		d.cfg.Addr = args[0]
 		if len(args) > 1 {
 			d.cfg.SubNQN = args[1]
@@ -63,6 +68,16 @@ func (d *disk) target(names ...string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// identify sets the ID of this host.
+func (d *disk) identify() (err error) {
+	if d.hostID != "" {
+		d.cfg.HostID, err = nvme.ParseUUID(d.hostID)
+		return err
+	}
+	d.cfg.HostID, _ = nvme.UUIDOfName(d.cfg.HostNQN) // else a new one
+	return nil
 }
 
 // open connects and makes a device.
@@ -176,7 +191,7 @@ func (d *disk) connect(ctx context.Context) (err error) {
 		b := dev.Info()
 		ns := diskNamespace{ID: n.ID, Size: b.Size, BlockSize: b.BlockSize, MaxTransfer: b.MaxTransfer, Cache: b.VolatileCache, ReadOnly: b.ReadOnly}
 		if u := n.Names.UUID; u != [16]byte{} {
-			ns.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+			ns.UUID = nvme.FormatUUID(u)
 		}
 		info.Namespaces = append(info.Namespaces, ns)
 	}

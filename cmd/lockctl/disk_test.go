@@ -16,8 +16,8 @@ import (
 
 const diskNQN = "nqn.2025-01.test.lockify:disk"
 
-// export starts a target with a disk of 1 MiB.
-func export(t *testing.T) string {
+// export starts a target with a disk of 1 MiB, whose reservations are kept in dir.
+func export(t testing.TB, dir string) string {
 	t.Helper()
 	mem, err := blockdev.NewMemory(1<<20, 512)
 	if err != nil {
@@ -30,7 +30,7 @@ func export(t *testing.T) string {
 	t.Cleanup(func() { s.Close() })
 	if err = s.AddSubsystem(target.Subsystem{
 		SubsystemConfig: core.SubsystemConfig{NQN: diskNQN, AnyHost: true},
-		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: mem}},
+		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: mem}}, State: dir,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func lockctl(t *testing.T, status int, args ...string) (stdout, stderr string) {
 }
 
 func TestDisk(t *testing.T) {
-	addr := export(t)
+	addr := export(t, t.TempDir())
 	if out, _ := lockctl(t, 0, "disk", "discover", addr); !strings.Contains(out, diskNQN) {
 		t.Fatalf("discover does not show the disk:\n%s", out)
 	}
@@ -85,7 +85,7 @@ func TestDisk(t *testing.T) {
 }
 
 func TestDiskErrors(t *testing.T) {
-	addr := export(t)
+	addr := export(t, t.TempDir())
 	for _, tc := range []struct {
 		status int
 		says   string

@@ -82,8 +82,7 @@ func (c Config) complete() (Config, error) {
 		c.HostID[6], c.HostID[8] = c.HostID[6]&0x0f|0x40, c.HostID[8]&0x3f|0x80
 	}
 	if c.HostNQN == "" {
-		b := c.HostID
-		c.HostNQN = fmt.Sprintf("nqn.2014-08.org.nvmexpress:uuid:%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+		c.HostNQN = nvme.UUIDName(c.HostID)
 	}
 	if err := nvme.CheckNQN(c.HostNQN); err != nil {
 		return c, fmt.Errorf("this host: %w", err)

@@ -29,7 +29,7 @@ type rules struct {
 
 // allRegistrants says whether each registrant is a holder.
 func allRegistrants(t nvme.ReservationType) bool {
-	return t == nvme.WriteExclusiveAllRegistrants || t == nvme.ExclusiveAccessAll
+	return t == nvme.WriteExclusiveAllRegistrants || t == nvme.ExclusiveAccessAllRegistrants
 }
 
 // holds says whether a host holds the reservation.

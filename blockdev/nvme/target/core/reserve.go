@@ -19,11 +19,13 @@ func (s *Session) reserve(i int32) {
 	h := s.controller.hostID
 	p := q.cmd.Reservation()
 	var k nvme.ReservationKeys
-	size := nvme.ReservationDataSize
+	var err error
 	if q.cmd.Opcode == nvme.OpReservationRelease {
-		size = nvme.ReservationReleaseSize
+		k.Current, err = nvme.ReleaseKey(q.buf)
+	} else {
+		err = k.Decode(q.buf)
 	}
-	if err := k.Decode(q.buf[:size]); err != nil {
+	if err != nil {
 		s.complete(i, nvme.StatusDataSGLLength|nvme.DNR)
 		return
 	}

@@ -3,6 +3,7 @@ package nvme
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // AuthID is a message of in-band authentication (base specification, "NVMe
@@ -49,6 +50,21 @@ func (h AuthHash) Size() int {
 	return 0
 }
 
+var hashNames = [...]string{AuthSHA256: "sha256", AuthSHA384: "sha384", AuthSHA512: "sha512"}
+
+func (h AuthHash) String() string {
+	if h.Size() == 0 {
+		return fmt.Sprintf("hash %d", uint8(h))
+	}
+	return hashNames[h]
+}
+
+// ParseAuthHash gives the hash of a name such as sha256; false: there is none.
+func ParseAuthHash(name string) (AuthHash, bool) {
+	i := slices.Index(hashNames[AuthSHA256:], name)
+	return AuthSHA256 + AuthHash(i), i >= 0
+}
+
 // AuthGroup is a Diffie-Hellman group of DH-HMAC-CHAP.
 type AuthGroup uint8
 
@@ -69,7 +85,24 @@ func (g AuthGroup) Size() int {
 	return groupSizes[g]
 }
 
-var groupSizes = [...]int{0, 256, 384, 512, 768, 1024}
+var (
+	groupSizes = [...]int{0, 256, 384, 512, 768, 1024}
+	groupNames = [...]string{"null", "ffdhe2048", "ffdhe3072", "ffdhe4096", "ffdhe6144", "ffdhe8192"}
+)
+
+func (g AuthGroup) String() string {
+	if int(g) >= len(groupNames) {
+		return fmt.Sprintf("group %d", uint8(g))
+	}
+	return groupNames[g]
+}
+
+// ParseAuthGroup gives the group of a name such as ffdhe2048 or null; false: there is
+// none.
+func ParseAuthGroup(name string) (AuthGroup, bool) {
+	i := slices.Index(groupNames[:], name)
+	return AuthGroup(i), i >= 0
+}
 
 // AuthReason is why an authentication has failed: field RESCODE, then RESCODE_EXP.
 type AuthReason uint8
@@ -108,7 +141,7 @@ type AuthMessage struct {
 	Hashes []byte // Negotiate: AuthHash, 30 at most; preferred ones first
 	Groups []byte // Negotiate: AuthGroup, 30 at most; preferred ones first
 
-	Hash      AuthHash  // Challenge
+	Hash      AuthHash  // Challenge, Success1
 	Group     AuthGroup // Challenge
 	Seq       uint32    // Challenge, Reply: SEQNUM; 0 in a Reply: no challenge
 	Challenge []byte    // Challenge, Reply: CVAL, the hash's bytes; nil in a Reply: none
@@ -169,7 +202,8 @@ func (m *AuthMessage) Append(dst []byte) []byte {
 		dst = append(dst, zeros[:n-len(dst)]...) // CVAL has its place also without a challenge
 		return append(dst, m.DHValue...)
 	case AuthSuccess1:
-		dst = append(dst, byte(len(m.Response)), 0, bit(m.Response != nil, 0), 0, 0, 0, 0, 0, 0, 0)
+		// Hosts look at HL also if there is no response.
+		dst = append(dst, byte(m.Hash.Size()), 0, bit(m.Response != nil, 0), 0, 0, 0, 0, 0, 0, 0)
 		return append(dst, m.Response...)
 	case AuthSuccess2:
 		return append(dst, zeros[:authHeadDHCHAP-6]...)
@@ -264,7 +298,7 @@ func (m *AuthMessage) decodeChallenge(src []byte) error {
 		return err
 	}
 	if hl != m.Hash.Size() || dhl != m.Group.Size() {
-		return fmt.Errorf("%w: %v with hash %d of %d bytes, group %d of %d bytes", ErrField, m.ID, m.Hash, hl, m.Group, dhl)
+		return fmt.Errorf("%w: %v with %v of %d bytes, %v of %d bytes", ErrField, m.ID, m.Hash, hl, m.Group, dhl)
 	}
 	m.Challenge, src = take(src[authHeadDHCHAP:], hl)
 	m.DHValue, _ = take(src, dhl)
@@ -291,10 +325,15 @@ func (m *AuthMessage) decodeReply(src []byte) error {
 }
 
 func (m *AuthMessage) decodeSuccess1(src []byte) error {
+	hl := int(src[6])
+	for h := AuthSHA256; h <= AuthSHA512; h++ {
+		if h.Size() == hl {
+			m.Hash = h
+		}
+	}
 	if src[8]&1 == 0 {
 		return nil
 	}
-	hl := int(src[6])
 	if err := m.checkSizes(src, hl, 0, authHeadDHCHAP+hl); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (s *session) authenticate() {
 		{ID: nvme.AuthNegotiate, TID: 1, Hashes: []byte{1}, Groups: []byte{1}},
 		{ID: nvme.AuthChallenge, TID: 1, Hash: nvme.AuthSHA256, Group: nvme.AuthGroup2048, Seq: 1, Challenge: nonce, DHValue: public},
 		{ID: nvme.AuthReply, TID: 1, Seq: 2, Response: nonce, Challenge: nonce, DHValue: public},
-		{ID: nvme.AuthSuccess1, TID: 1, Response: nonce},
+		{ID: nvme.AuthSuccess1, TID: 1, Hash: nvme.AuthSHA256, Response: nonce},
 		{ID: nvme.AuthSuccess2, TID: 1},
 	}
 	for i := range messages {

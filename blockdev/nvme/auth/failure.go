@@ -13,7 +13,7 @@ import (
 
 // ErrFailed is in all errors of an authentication that has come to an end without
 // success.
-var ErrFailed = errors.New("nvme: authentication failed")
+var ErrFailed = errors.New("DH-HMAC-CHAP failed")
 
 // refusal is what the peer is told.
 func refusal(id nvme.AuthID, tid uint16, why nvme.AuthReason) []byte {

@@ -96,6 +96,8 @@ func (h *Host) Received(b []byte) {
 	switch {
 	case err != nil:
 		h.fail(nvme.AuthIncorrectPayload, failed("the controller's message: %w", err))
+	case m.ID == nvme.AuthFailure1 && m.Explain == nvme.AuthFailed:
+		h.state, h.err = hostOver, failed("the controller says: %v: it has another secret, or none, for %s", m.Explain, h.cfg.HostNQN)
 	case m.ID == nvme.AuthFailure1:
 		h.state, h.err = hostOver, failed("the controller says: %v", m.Explain)
 	case m.TID != h.x.tid:

@@ -37,6 +37,7 @@ type step uint8
 
 const (
 	stepConnect step = iota
+	stepAuth
 	stepCapabilities
 	stepVersion
 	stepEnable
@@ -53,7 +54,7 @@ const (
 )
 
 var stepTitles = [...]string{
-	"Connect", "Property Get CAP", "Property Get VS", "Property Set CC", "Property Get CSTS", "Identify Controller",
+	"Connect", "Authentication", "Property Get CAP", "Property Get VS", "Property Set CC", "Property Get CSTS", "Identify Controller",
 	"Identify NVM Controller", "Set Features Number of Queues", "Set Features Asynchronous Events",
 	"Identify Active Namespaces", "Identify Namespace", "Identify Descriptors", "Get Log Page ANA", "",
 }
@@ -68,6 +69,7 @@ type Bringup struct {
 	wait time.Duration // has been waited for CSTS.RDY, all in all
 	data [nvme.IdentifySize]byte
 	page []byte // of ANA
+	auth *login // nil: the controller does not ask for it
 	Info Info
 }
 
@@ -88,6 +90,9 @@ func (b *Bringup) Next(cmd *nvme.Command) (data []byte, wait time.Duration) {
 	case stepConnect:
 		cmd.SetConnect(&nvme.Connect{SQSize: adminEntries - 1, KATO: uint32(max(0, b.cfg.KeepAlive).Milliseconds())})
 		return b.cfg.connectData(nvme.CNTLIDDynamic), 0
+	case stepAuth:
+		*cmd = b.auth.cmd
+		return b.auth.data, 0
 	case stepCapabilities:
 		cmd.SetPropertyGet(nvme.Property{Offset: nvme.PropCAP, Wide: true})
 	case stepVersion:
@@ -152,6 +157,11 @@ func (b *Bringup) Ended(e *End) error {
 	switch b.step {
 	case stepConnect:
 		err = b.connected(nvme.ParseConnectResult(e.Result))
+	case stepAuth:
+		var more bool
+		if more, err = b.auth.ended(e); !more {
+			b.step, b.auth = stepCapabilities, nil
+		}
 	case stepCapabilities:
 		b.Info.Capabilities = nvme.ParseCapabilities(e.Result)
 		b.step = stepVersion
@@ -198,20 +208,22 @@ func (b *Bringup) identifies() bool {
 	return b.step >= stepIdentify && b.step != stepQueues && b.step != stepEvents && b.step != stepANA
 }
 
-// optional says whether the command may fail.
+// optional says whether the command may fail, or its failure is judged elsewhere.
 func (b *Bringup) optional() bool {
-	return b.step == stepNVM || b.step == stepNames || b.step == stepEvents
+	return b.step == stepAuth || b.step == stepNVM || b.step == stepNames || b.step == stepEvents
 }
 
 func (b *Bringup) bad(err error) error { return fmt.Errorf("nvme: %s: %w", stepTitles[b.step], err) }
 
 func (b *Bringup) connected(r nvme.ConnectResult) error {
-	if r.AuthRequired {
-		return errAuth
-	}
+	var err error
 	b.Info.CNTLID = r.CNTLID
-	b.step = stepCapabilities
-	return nil
+	if b.auth, err = b.cfg.login(r); b.auth != nil {
+		b.step = stepAuth
+	} else {
+		b.step = stepCapabilities
+	}
+	return err
 }
 
 // ready judges CSTS. CAP.TO bounds how long the controller may take.

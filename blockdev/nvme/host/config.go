@@ -2,11 +2,13 @@ package host
 
 import (
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/auth"
 )
 
 // Config says which controller is wanted, and how to speak with it. Addr and SubNQN
@@ -21,6 +23,14 @@ type Config struct {
 	Queues       int    // I/O queues at most, each for a ring: 1 to 1024; 0 stands for 16
 	HeaderDigest bool   // CRC32C of headers, both ways
 	DataDigest   bool   // CRC32C of data, both ways
+
+	// Secret is this host's, for controllers that want authentication (DH-HMAC-CHAP).
+	Secret auth.Secret
+	// ControllerSecret is the controller's: it has to prove that it knows it. It needs
+	// Secret.
+	ControllerSecret auth.Secret
+	// Auth is which hashes and groups are offered then, preferred ones first.
+	Auth auth.Choice
 
 	// KeepAlive is the time after which host and controller take each other for dead
 	// if they have heard nothing: 1 s at least; 0 stands for 5 s, negative for never.
@@ -86,6 +96,12 @@ func (c Config) complete() (Config, error) {
 	}
 	if err := nvme.CheckNQN(c.HostNQN); err != nil {
 		return c, fmt.Errorf("this host: %w", err)
+	}
+	if !c.ControllerSecret.IsZero() && c.Secret.IsZero() {
+		return c, errors.New("nvme: the controller's secret, but none of this host, which has to authenticate itself first")
+	}
+	if err := c.Auth.Check(); err != nil {
+		return c, err
 	}
 	switch {
 	case c.KeepAlive == 0:

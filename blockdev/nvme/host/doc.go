@@ -29,6 +29,12 @@
 // a fresh admin connection to a controller that is known. Neither has a goroutine, a
 // clock or a socket.
 //
+// # Authentication
+//
+// With Config.Secret the host authenticates itself (package auth) on each queue, right after
+// its Connect, if the controller wants that; with Config.ControllerSecret the controller has
+// to as well, or is not spoken to. Discovery controllers ask nobody.
+//
 // # Rings
 //
 // A ring is a queue pair with a connection of its own. It has no goroutine: its owner

@@ -156,8 +156,8 @@ func connectQueue(ctx context.Context, cfg *Config, w waker, qid, cntlid uint16,
 	if err == nil {
 		err = end.Status.Err()
 	}
-	if err == nil && nvme.ParseConnectResult(end.Result).AuthRequired {
-		err = errAuth
+	if err == nil {
+		err = cfg.authenticate(ctx, w, l, end.Result)
 	}
 	if err != nil {
 		l.close()
@@ -165,5 +165,3 @@ func connectQueue(ctx context.Context, cfg *Config, w waker, qid, cntlid uint16,
 	}
 	return l, nil
 }
-
-var errAuth = errors.New("nvme: the controller wants DH-HMAC-CHAP authentication, for which this host has no key")

@@ -191,6 +191,9 @@ func (c *conn) work(fd int) bool {
 		c.srv.mu.RUnlock()
 	}
 	c.send(fd)
+	if c.ses.Work() {
+		did = true
+	}
 	if c.err == nil {
 		c.err = c.verdict
 	}

@@ -28,6 +28,13 @@
 // Whether the host may do what it asks for (controller enabled, ANA state, reservations) is
 // looked at when the command comes and again when its request is given out.
 //
+// # Authentication
+//
+// A queue whose host has a secret in SubsystemConfig takes nothing but Authentication Send
+// and Receive after its Connect, until package auth says that the host is who it says.
+// What that has to compute is left to Work, which needs nobody else to wait. A host that
+// fails is told why, and its session ends.
+//
 // # Who may call what at the same time
 //
 // A session is used by one goroutine at a time. If Exclusive says so, or the call is
@@ -47,5 +54,6 @@
 // # Hostile hosts
 //
 // What breaks the rules of the transport ends the session with a TermReq; all else ends the
-// command. A session that has no queue after ConnectTimeout ends.
+// command. A session that has no queue after ConnectTimeout ends, as does one that has not
+// authenticated itself after AuthTimeout, if it has to.
 package core

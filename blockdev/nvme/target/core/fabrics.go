@@ -30,6 +30,8 @@ func (s *Session) execute(i int32) {
 		s.fabrics(i)
 	case s.queue == nil:
 		s.complete(i, nvme.StatusSequence|nvme.DNR)
+	case !s.authenticated:
+		s.complete(i, nvme.StatusAuthRequired|nvme.DNR)
 	case s.queue.id == 0:
 		s.admin(i)
 	default:
@@ -49,6 +51,10 @@ func (s *Session) fabrics(i int32) {
 		s.onConnect(i)
 	case s.queue == nil:
 		s.complete(i, nvme.StatusSequence|nvme.DNR)
+	case s.auth != nil && (t == nvme.FabricsAuthSend || t == nvme.FabricsAuthReceive):
+		s.authenticate(i)
+	case !s.authenticated:
+		s.complete(i, nvme.StatusAuthRequired|nvme.DNR)
 	case s.queue.id == 0 && t == nvme.FabricsPropertyGet:
 		v, st := s.controller.property(&q.cmd)
 		s.respond(i, st, v)
@@ -139,8 +145,7 @@ func (s *Session) connectAdmin(sub *Subsystem, p *nvme.Connect, d *nvme.ConnectD
 	}
 	c.setKeepAlive(p.KATO)
 	sub.controllers[id] = c
-	s.join(c, p)
-	return nvme.ConnectResult{CNTLID: id}.Value(), nvme.StatusSuccess, nil
+	return s.join(c, p), nvme.StatusSuccess, nil
 }
 
 // connectIO adds an I/O queue to a controller.
@@ -163,14 +168,14 @@ func (s *Session) connectIO(sub *Subsystem, p *nvme.Connect, d *nvme.ConnectData
 		return 0, nvme.StatusSequence | nvme.DNR, fmt.Errorf("there is a queue %d already", p.QID)
 	}
 	c.io[p.QID-1] = s
-	s.join(c, p)
-	return nvme.ConnectResult{CNTLID: c.id}.Value(), nvme.StatusSuccess, nil
+	return s.join(c, p), nvme.StatusSuccess, nil
 }
 
-// join makes s a queue of c.
-func (s *Session) join(c *Controller, p *nvme.Connect) {
+// join makes s a queue of c, and gives the result of Connect.
+func (s *Session) join(c *Controller, p *nvme.Connect) uint64 {
 	s.queue = &queue{id: p.QID, entries: uint32(p.SQSize) + 1, noFlowControl: p.Attrs&nvme.ConnectNoFlowControl != 0}
 	s.controller, s.subsystem = c, c.sub
+	s.demand()
 	// A host may submit again what it has got an answer for while the last byte of it
 	// has not been accounted for here: none does, as Sent comes before Received. So
 	// these are enough.
@@ -180,6 +185,7 @@ func (s *Session) join(c *Controller, p *nvme.Connect) {
 		s.start, s.end = 0, copy(rx, s.rx[s.start:s.end])
 		s.rx = rx
 	}
+	return nvme.ConnectResult{CNTLID: c.id, AuthRequired: s.auth != nil}.Value()
 }
 
 // leave takes the session out of its controller. With the admin queue the controller

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
 )
 
 // fuzzSession gives a whole session's bytes to a target, in pieces: up to the Connect they
@@ -72,6 +73,46 @@ func FuzzGreeting(f *testing.F) {
 		h := newHost(t, tg, p)
 		h.loose = true
 		h.bytes(input, int(piece)+1)
+		h.ses.Close()
+		if n := tg.Sessions(); n != 0 {
+			t.Fatalf("%d sessions are left", n)
+		}
+	})
+}
+
+// FuzzAuthSession gives bytes to a queue whose host has to authenticate itself and knows no
+// secret: it is never let in.
+func FuzzAuthSession(f *testing.F) {
+	add := func(piece uint8, sends ...[]byte) {
+		var b []byte
+		for _, m := range sends {
+			var c nvme.Command
+			c.SetAuthSend(uint32(len(m)), true)
+			b = append(nvme.Format{}.AppendCommand(b, &c, uint32(len(m))), m...)
+			c = nvme.Command{CID: 1}
+			c.SetAuthReceive(nvme.MaxAuthMessage)
+			b = nvme.Format{}.AppendCommand(b, &c, 0)
+		}
+		f.Add(piece, b)
+	}
+	negotiate := (&nvme.AuthMessage{ID: nvme.AuthNegotiate, Hashes: []byte{1}, Groups: []byte{0}}).Append(nil)
+	reply := (&nvme.AuthMessage{ID: nvme.AuthReply, Response: pattern(32, 1), Challenge: pattern(32, 2), Seq: 1}).Append(nil)
+	add(255, negotiate, reply)
+	add(7, negotiate, (&nvme.AuthMessage{ID: nvme.AuthSuccess2}).Append(nil))
+	add(255, negotiate, negotiate)
+	add(255, reply)
+	secret := newSecret(f)
+	f.Fuzz(func(t *testing.T, piece uint8, input []byte) {
+		tg, p := lockedTarget(t, core.Secrets{Host: secret, Controller: secret})
+		h, _ := join(t, tg, p, 0, nvme.CNTLIDDynamic)
+		h.loose = true
+		h.bytes(input, int(piece)+1)
+		if h.ses.Err() == nil {
+			h.pump(0)
+		}
+		if h.ses.Authenticated() {
+			t.Fatal("a host that knows no secret is let in")
+		}
 		h.ses.Close()
 		if n := tg.Sessions(); n != 0 {
 			t.Fatalf("%d sessions are left", n)

@@ -128,7 +128,11 @@ func (s *Session) permitted(q *slot) nvme.Status {
 // run starts a command that has its data, or a buffer for it.
 func (s *Session) run(i int32) {
 	q := &s.slots[i]
-	if s.queue.id == 0 || q.cmd.Opcode == nvme.OpFabrics {
+	if q.cmd.Opcode == nvme.OpFabrics {
+		s.authRun(i)
+		return
+	}
+	if s.queue.id == 0 {
 		s.adminRun(i)
 		return
 	}

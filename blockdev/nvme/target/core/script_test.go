@@ -73,7 +73,7 @@ func (h *host) pump(n int) {
 		if sent > 0 {
 			h.ses.Sent(sent)
 		}
-		if sent == 0 && !h.ses.Again() {
+		if sent == 0 && !h.ses.Work() && !h.ses.Again() {
 			break
 		}
 		h.ses.Received(0)

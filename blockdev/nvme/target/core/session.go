@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/auth"
 )
 
 // Session is one connection of a host: its bytes in, its bytes out, and between them the
@@ -27,6 +28,11 @@ type Session struct {
 	queue      *queue // nil before Connect
 	controller *Controller
 	subsystem  *Subsystem
+
+	auth          *auth.Controller // nil: the host need not authenticate itself
+	proving       int32            // Authentication Send that Work has to look at; none
+	worked        bool             // Work has done it
+	authenticated bool             // the host has authenticated itself, or need not
 
 	slots     []slot
 	free      []int32
@@ -85,7 +91,7 @@ var (
 // block.
 func (t *Target) NewSession(port *Port, wake func()) *Session {
 	s := &Session{
-		t: t, port: port, wake: wake, born: t.now, held: none,
+		t: t, port: port, wake: wake, born: t.now, held: none, proving: none,
 		rx:   make([]byte, smallInput),
 		recv: nvme.Receiver{Role: nvme.Controller, MaxData: nvme.AdminCapsuleData},
 	}
@@ -114,7 +120,7 @@ func (s *Session) Exclusive() bool {
 }
 
 // Again says whether Received has to be called again, Exclusive, to go on.
-func (s *Session) Again() bool { return len(s.slow) > 0 || s.drained }
+func (s *Session) Again() bool { return len(s.slow) > 0 || s.drained || s.worked }
 
 // Entries is how many commands there can be at a time.
 func (s *Session) Entries() int { return len(s.slots) }
@@ -141,7 +147,7 @@ func (s *Session) Received(n int) {
 		n -= k
 	}
 	s.end += n
-	for s.err == nil && len(s.slow) == 0 && s.step() {
+	for s.err == nil && len(s.slow) == 0 && s.proving == none && s.step() {
 	}
 	if s.start == s.end {
 		s.start, s.end = 0, 0
@@ -153,6 +159,9 @@ func (s *Session) Received(n int) {
 
 // catchUp does what was left for this call.
 func (s *Session) catchUp() {
+	if s.worked {
+		s.proved()
+	}
 	for _, i := range s.slow {
 		s.reserve(i)
 	}
@@ -300,8 +309,10 @@ func (s *Session) onCommand(h *nvme.Header, b []byte) error {
 		return err
 	}
 	q.state, q.capsule, q.status = receiving, uint32(n), nvme.StatusSuccess
-	if s.alive = true; s.queue != nil {
+	if s.queue != nil {
 		s.queue.consumed()
+		// What others send to an I/O queue does not keep a host's controller alive.
+		s.alive = s.alive || s.authenticated || s.queue.id == 0
 	}
 	if n == 0 {
 		s.execute(i)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/blockdev"
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/auth"
 )
 
 // Limits of what hosts may ask for, and of what they may cost.
@@ -31,6 +32,9 @@ const (
 	// ConnectTimeout is how long a connection may take from its start to its
 	// queue.
 	ConnectTimeout = 10_000
+	// AuthTimeout is how long it may take until the host has authenticated itself, if it
+	// has to.
+	AuthTimeout = 30_000
 	// keepAliveUnit is KAS: timeouts are rounded up to multiples of it.
 	keepAliveUnit = 1000
 )
@@ -64,6 +68,11 @@ type SubsystemConfig struct {
 	// Hosts are the NQNs of the hosts that may connect. AnyHost lets all in.
 	Hosts   []string
 	AnyHost bool
+	// Secrets are by NQN those hosts that may connect as well, but have to authenticate
+	// themselves on each queue. Not with AnyHost.
+	Secrets map[string]Secrets
+	// Auth is which hashes and groups are used then, preferred ones first.
+	Auth auth.Choice
 	// Ports are where hosts find the subsystem; nil: at all ports.
 	Ports []*Port
 	// FirstController and LastController bound the controller IDs, so that several
@@ -71,6 +80,12 @@ type SubsystemConfig struct {
 	FirstController, LastController uint16
 	// Store keeps reservations through a loss of power; nil: they can't be kept.
 	Store Store
+}
+
+// Secrets are those of a host's authentication.
+type Secrets struct {
+	Host       auth.Secret
+	Controller auth.Secret // for a host that wants to know who the controller is; zero: it can't know
 }
 
 // Store keeps what has to outlive the target. It is called while all sessions wait.
@@ -159,8 +174,11 @@ func (t *Target) AddSubsystem(cfg SubsystemConfig) (*Subsystem, error) {
 		return nil, fmt.Errorf("nvme target: %s: controller IDs %d to %d: must be within 1 to %d",
 			cfg.NQN, cfg.FirstController, cfg.LastController, maxControllerID)
 	}
+	if err := cfg.checkSecrets(); err != nil {
+		return nil, fmt.Errorf("nvme target: %s: %w", cfg.NQN, err)
+	}
 	s := &Subsystem{cfg: cfg, t: t, hosts: map[string]bool{}, controllers: map[uint16]*Controller{}}
-	for _, h := range cfg.Hosts {
+	for _, h := range slices.AppendSeq(slices.Clone(cfg.Hosts), maps.Keys(cfg.Secrets)) {
 		if err := nvme.CheckNQN(h); err != nil {
 			return nil, fmt.Errorf("nvme target: %s: host: %w", cfg.NQN, err)
 		}
@@ -242,6 +260,9 @@ func (t *Target) Tick(now uint64) {
 	for s := range t.sessions {
 		if s.queue == nil && now-s.born >= ConnectTimeout {
 			s.kill(fmt.Errorf("no Connect within %d s", ConnectTimeout/1000))
+		}
+		if s.queue != nil && !s.authenticated && now-s.born >= AuthTimeout {
+			s.kill(fmt.Errorf("the host has not authenticated itself within %d s", AuthTimeout/1000))
 		}
 		if c := s.controller; c != nil && s.queue.id == 0 {
 			c.tick(now)

@@ -13,7 +13,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim chaos model model-full upgrade fuzz bench lint etcd tidy-check clean
+.PHONY: help build demo test race sim chaos soak bench-disk model model-full upgrade fuzz bench lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,12 @@ sim: build ## simulated clusters, SEEDS=100: deliberate bugs are found, no invar
 
 chaos: build ## daemons in network namespaces, faults, checked with porcupine: DURATION=5m OUT=chaos-out, as root
 	@bin/lockbench chaos --duration $(DURATION) --out $(OUT)
+
+soak: build ## verified I/O over NVMe/TCP while connections break: DURATION=5m
+	@bin/lockbench soak --duration $(DURATION) --quiet
+
+bench-disk: build ## NVMe/TCP between two processes, and what the machine can do
+	@bin/lockbench disk
 
 model: ## the protocol's models, exhaustively (needs spin and a C compiler)
 	@$(GO) run ./models

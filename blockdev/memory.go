@@ -145,7 +145,7 @@ func (m *Memory) move(op Op, at int64, b []byte) bool {
 			lock.Unlock()
 		default:
 			lock.RLock()
-			equal = bytes.Equal(b, mem)
+			equal = bytes.Equal(b[:n], mem)
 			lock.RUnlock()
 		}
 		if !equal {

@@ -33,6 +33,13 @@ func testLarge(t *testing.T, dev blockdev.Device) {
 	if !bytes.Equal(got, want) {
 		t.Fatal("read something else than was written, into many buffers")
 	}
+	if info.Features&blockdev.HasCompare != 0 {
+		must(t, r, blockdev.SQE{Op: blockdev.Compare, Offset: off, Buf: want})
+		got[n-1] ^= 1
+		if c, err := one(r, blockdev.SQE{Op: blockdev.Compare, Offset: off, Buf: got}); err != nil || c.Status != blockdev.StatusCompareFailure {
+			t.Fatalf("compare with a last byte that differs: %v %v", c.Status, err)
+		}
+	}
 	if info.MaxTransfer > 0 {
 		c, err := one(r, blockdev.SQE{Op: blockdev.Read, Buf: make([]byte, info.MaxTransfer+info.BlockSize)})
 		if err != nil || c.Status != blockdev.StatusTooLong {

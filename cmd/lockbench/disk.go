@@ -67,7 +67,7 @@ sleep, which takes all of two cores.`,
 	f.IntVar(&o.Rounds, "rounds", 5, "measure all this often")
 	f.DurationVar(&o.Duration, "duration", time.Second, "of one measurement")
 	f.DurationVar(&o.Spin, "spin", 200*time.Microsecond, "how long to look for work before sleeping, where that is done")
-	f.StringVar(&only, "only", "", "only what begins with this: path, operation, bytes, depth, spin")
+	f.StringVar(&only, "only", "", "only what begins with this: path, operation, bytes, depth, spin or sleep")
 	f.StringVar(&o.Dir, "dir", "", "where the file is made (default: where temporary files are)")
 	f.StringVar(&o.Profile, "profile", "", "both ends write a profile: cpu, mem, mutex, block or trace")
 	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
@@ -85,15 +85,15 @@ func diskWorkerCommand() *cobra.Command {
 }
 
 func jobName(j disk.Job) string {
-	name := fmt.Sprintf("%s %s %d %d", j.Path, j.Op, j.Bytes, j.Depth)
+	how := "sleep"
 	if j.Spin {
-		name += " spin"
+		how = "spin"
 	}
-	return name
+	return fmt.Sprintf("%s %s %d %d %s", j.Path, j.Op, j.Bytes, j.Depth, how)
 }
 
 func printDisk(w io.Writer, r *disk.Report) error {
-	header := []string{"path, operation, bytes, depth", "IOPS", "MB/s", "p50 us", "p99 us", "host cpu us", "target cpu us", "IOPS/cpu s", "allocs"}
+	header := []string{"path, operation, bytes, depth, waits", "IOPS", "MB/s", "p50 us", "p99 us", "host cpu us", "target cpu us", "IOPS/cpu s", "allocs"}
 	var rows [][]string
 	for i := range r.Cases {
 		c := &r.Cases[i]
@@ -110,11 +110,11 @@ func printDisk(w io.Writer, r *disk.Report) error {
 	fmt.Fprintln(w)
 	rows = nil
 	for _, x := range r.Ratios {
-		verdict := "yes"
+		reached := "yes"
 		if !x.OK {
-			verdict = "no"
+			reached = "no"
 		}
-		rows = append(rows, []string{x.Name, perf.FormatValue(x.Value, ""), x.Want, verdict})
+		rows = append(rows, []string{x.Name, perf.FormatValue(x.Value, ""), x.Want, reached})
 	}
 	return perf.Table(w, []string{"ratio", "measured", "wanted", "reached"}, rows)
 }

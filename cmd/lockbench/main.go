@@ -20,7 +20,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand())
+	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")

@@ -27,6 +27,7 @@ type conn struct {
 	rings   []*blockdev.Ring // by index of the namespace
 	used    []*blockdev.Ring // of these, those with requests that have not been submitted
 	flying  int              // requests with devices
+	more    bool             // the session may have more requests for them
 	iov     iovecs
 	woken   atomic.Bool
 	blocked bool  // the socket takes no more now
@@ -174,11 +175,11 @@ func (c *conn) work(fd int) bool {
 		c.err = err
 		return false
 	}
-	if n == 0 && c.flying == 0 && !c.woken.Load() && !c.ses.Again() {
+	if n == 0 && c.flying == 0 && !c.more && !c.woken.Load() && !c.ses.Again() {
 		return false
 	}
 	woken := c.woken.Swap(false)
-	did := n > 0 || woken || c.ses.Again()
+	did := n > 0 || woken || c.more || c.ses.Again()
 	if c.ses.Exclusive() {
 		c.srv.mu.Lock()
 		did = c.serveSession(n) || did
@@ -200,17 +201,23 @@ func (c *conn) work(fd int) bool {
 	return did && c.err == nil
 }
 
+// roundBytes is how much data a round gives to devices, and takes from them: when it is
+// sent, it is still in the core's cache, and the peer has something to do meanwhile.
+const roundBytes = 256 << 10
+
 // serveSession runs the session on n new bytes.
 func (c *conn) serveSession(n int) (did bool) {
 	c.ses.Received(n)
-	for {
+	c.more = false
+	for bytes := 0; ; {
 		more := false
-		for {
+		for bytes < roundBytes {
 			q, ok := c.ses.Next()
 			if !ok {
 				break
 			}
 			more = true
+			bytes += len(q.Buf)
 			c.start(&q)
 		}
 		for i, r := range c.used {
@@ -225,6 +232,10 @@ func (c *conn) serveSession(n int) (did bool) {
 			return did
 		}
 		did = true
+		if bytes >= roundBytes {
+			c.more = true
+			return did
+		}
 	}
 }
 

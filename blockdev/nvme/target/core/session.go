@@ -22,6 +22,7 @@ type Session struct {
 	send       nvme.Format
 	agreed     bool // ICResp has been sent
 	body       body
+	bulky      int // commands that an R2T has asked for bulk data
 
 	out output
 
@@ -75,6 +76,10 @@ const (
 	largeInput = 256 << 10 // of I/O queues
 	// directMin is from how many missing bytes on data is received where it belongs.
 	directMin = 4096
+	// Where bulk data comes after an R2T, little is read beyond what is known to be data:
+	// some commands, and the next header. So nearly all of it is received where it belongs.
+	bulkData   = 16 << 10
+	bulkBeyond = 512
 
 	adminEntries = 32 // slots before Connect
 )
@@ -128,10 +133,14 @@ func (s *Session) Entries() int { return len(s.slots) }
 // Room gives the places for the next received bytes, in order: the second one is used
 // when the first one is full, and may be empty.
 func (s *Session) Room() (first, second []byte) {
-	if len(s.body.dst) >= directMin && s.start == s.end {
-		return s.body.dst, s.rx
+	rx := s.rx[s.end:]
+	if s.bulky > 0 && len(rx) > bulkBeyond {
+		rx = rx[:bulkBeyond]
 	}
-	return s.rx[s.end:], nil
+	if len(s.body.dst) >= directMin && s.start == s.end {
+		return s.body.dst, rx
+	}
+	return rx, nil
 }
 
 // Received tells that n bytes have come to where Room said. 0 is a call to go on.
@@ -365,6 +374,9 @@ func (s *Session) dataComplete(i int32, ok bool) {
 	}
 	if int(q.got) < len(q.buf) {
 		return
+	}
+	if q.got >= bulkData {
+		s.bulky--
 	}
 	if q.status != nvme.StatusSuccess {
 		s.complete(i, q.status)

@@ -140,6 +140,9 @@ func (s *Session) buffered(i int32) {
 		return
 	}
 	q.state, q.got = transferring, 0
+	if len(q.buf) >= bulkData {
+		s.bulky++
+	}
 	r := nvme.R2T{CID: q.cmd.CID, TTag: uint16(i), Length: uint32(len(q.buf))}
 	s.out.take(s.send.AppendR2T(s.out.room(), &r))
 }

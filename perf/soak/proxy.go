@@ -18,7 +18,10 @@ type proxy struct {
 	cuts atomic.Int64 // connections broken
 	bits atomic.Int64 // turned over
 	wg   sync.WaitGroup
-	open sync.WaitGroup // connections
+
+	mu   sync.Mutex
+	idle sync.Cond // no connection is open
+	open int       // connections
 }
 
 func newProxy(to string, flip bool, mean int64) (*proxy, error) {
@@ -27,15 +30,16 @@ func newProxy(to string, flip bool, mean int64) (*proxy, error) {
 		return nil, err
 	}
 	p := &proxy{ln: ln, to: to, flip: flip, mean: mean}
+	p.idle.L = &p.mu
 	p.wg.Go(func() {
 		for {
 			c, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			p.open.Add(1)
+			p.count(1)
 			p.wg.Go(func() {
-				defer p.open.Done()
+				defer p.count(-1)
 				p.pass(c.(*net.TCPConn))
 			})
 		}
@@ -46,7 +50,21 @@ func newProxy(to string, flip bool, mean int64) (*proxy, error) {
 func (p *proxy) addr() string { return p.ln.Addr().String() }
 
 // settled returns when the target has let go of all connections; the hosts must have.
-func (p *proxy) settled() { p.open.Wait() }
+func (p *proxy) settled() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.open > 0 {
+		p.idle.Wait()
+	}
+}
+
+func (p *proxy) count(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open += n; p.open == 0 {
+		p.idle.Broadcast()
+	}
+}
 
 func (p *proxy) close() {
 	p.ln.Close()

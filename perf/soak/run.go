@@ -15,7 +15,7 @@ import (
 
 // Options shape a run.
 type Options struct {
-	Duration time.Duration
+	Duration time.Duration // at least, and until there was harm of both sorts
 	Epoch    time.Duration // from one check of everything to the next
 	Seed     uint64        // of what is done; not of when
 	Mean     int64         // bytes of a connection from harm to harm, on average; 0: 32 MiB
@@ -113,7 +113,7 @@ func (s *soak) run(ctx context.Context) (Stats, error) {
 		if s.o.Progress != nil {
 			s.o.Progress(s.stats)
 		}
-		if time.Since(begin) >= s.o.Duration {
+		if time.Since(begin) >= s.o.Duration && s.stats.Cuts > 0 && s.stats.Bits > 0 {
 			return s.stats, nil
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
-	s, err := Run(t.Context(), Options{Duration: 1200 * time.Millisecond, Epoch: 400 * time.Millisecond, Mean: 2 << 20})
+	s, err := Run(t.Context(), Options{Duration: time.Second, Epoch: 400 * time.Millisecond, Mean: 2 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -32,7 +33,7 @@ func diskCommand(o *options) *cobra.Command {
   lockctl disk connect 127.0.0.1 nqn.2025-01.com.example:disk
   lockctl disk read 127.0.0.1 nqn.2025-01.com.example:disk --length 1M > first-megabyte`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are discover, connect, read, write, bench and reserve; see %s --help", cmd.CommandPath())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are discover, connect, read, write, bench, reserve and key; see %s --help", cmd.CommandPath())}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // Args has refused
 	}
@@ -41,9 +42,11 @@ func diskCommand(o *options) *cobra.Command {
 	flags.StringVar(&d.hostID, "host-id", env("LOCKIFY_HOST_ID", ""), "`UUID` of this host, whose registrations reservations go by; $LOCKIFY_HOST_ID (default: that in the host's NQN, else a new one)")
 	flags.BoolVar(&d.cfg.HeaderDigest, "header-digest", false, "checksums of headers")
 	flags.BoolVar(&d.cfg.DataDigest, "data-digest", false, "checksums of data")
+	flags.Var(&secretFile{to: &d.cfg.Secret}, "dhchap-secret-file", "`FILE` with this host's secret, for targets that want authentication; see key")
+	flags.Var(&secretFile{to: &d.cfg.ControllerSecret}, "dhchap-ctrl-secret-file", "`FILE` with the target's secret, which it has to prove that it knows")
 	flags.Uint32Var(&d.cfg.NSID, "nsid", 0, "namespace `N` of the subsystem (default: the only one)")
 	flags.DurationVar(&d.timeout, "connect-timeout", 10*time.Second, "give up connecting after `TIME`")
-	cmd.AddCommand(discoverCommand(d), connectCommand(d), diskReadCommand(d), diskWriteCommand(d), benchCommand(d), reserveCommand(d))
+	cmd.AddCommand(discoverCommand(d), connectCommand(d), diskReadCommand(d), diskWriteCommand(d), benchCommand(d), reserveCommand(d), diskKeyCommand(d))
 	return cmd
 }
 
@@ -58,6 +61,9 @@ func (d *disk) target(names ...string) cobra.PositionalArgs {
 		}
 		if err := d.identify(); err != nil {
 			return &exitStatus{exitUsage, err}
+		}
+		if !d.cfg.Secret.IsZero() && d.cfg.HostNQN == "" {
+			return &exitStatus{exitUsage, errors.New("--dhchap-secret-file needs --host-nqn, the name under which the target has the secret")}
 		}
 		d.cfg.Addr = args[0]
 		if len(args) > 1 {

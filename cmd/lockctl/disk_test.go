@@ -16,8 +16,14 @@ import (
 
 const diskNQN = "nqn.2025-01.test.lockify:disk"
 
-// export starts a target with a disk of 1 MiB, whose reservations are kept in dir.
+// export starts a target with a disk of 1 MiB for any host, whose reservations are kept in
+// dir.
 func export(t testing.TB, dir string) string {
+	t.Helper()
+	return exportTo(t, dir, core.SubsystemConfig{NQN: diskNQN, AnyHost: true})
+}
+
+func exportTo(t testing.TB, dir string, cfg core.SubsystemConfig) string {
 	t.Helper()
 	mem, err := blockdev.NewMemory(1<<20, 512)
 	if err != nil {
@@ -29,7 +35,7 @@ func export(t testing.TB, dir string) string {
 	}
 	t.Cleanup(func() { s.Close() })
 	if err = s.AddSubsystem(target.Subsystem{
-		SubsystemConfig: core.SubsystemConfig{NQN: diskNQN, AnyHost: true},
+		SubsystemConfig: cfg,
 		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: mem}}, State: dir,
 	}); err != nil {
 		t.Fatal(err)

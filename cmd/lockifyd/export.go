@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/auth"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
 )
 
 // export is an [[export]] table: an NVMe subsystem that hosts reach over TCP.
@@ -19,6 +21,8 @@ type export struct {
 	namespaces []exportedNS
 	hosts      []string
 	anyHost    bool
+	secrets    map[string]core.Secrets // by NQN, of hosts that may connect with them
+	auth       auth.Choice             // for these
 }
 
 // exportedNS is one of its namespaces, numbered from 1 on.
@@ -30,7 +34,7 @@ type exportedNS struct {
 }
 
 // exportKeys are the settings of an [[export]] table.
-var exportKeys = []string{"nqn", "listen", "namespaces", "hosts", "any_host"}
+var exportKeys = []string{"nqn", "listen", "namespaces", "hosts", "any_host", "dhchap_secrets", "dhchap_hashes", "dhchap_groups"}
 
 const (
 	wantNamespaces = "memory:SIZE such as memory:1GiB, or the path of a file or block device, with direct: or readonly: before it"
@@ -101,17 +105,7 @@ func (l *loader) fileExport(t map[string]any, table string, at func(string) stri
 		e.namespaces = append(e.namespaces, n)
 		return err
 	})
-	list("hosts", "NQNs of hosts", func(v string) error { e.hosts = append(e.hosts, v); return nvme.CheckNQN(v) })
-	if v := t["any_host"]; v != nil {
-		text, ok := fileValue(kindBool, v)
-		if !ok {
-			bad("any_host", "got %s; want true or false", describe(v))
-		}
-		e.anyHost = text == "true"
-	}
-	if e.anyHost == (t["hosts"] != nil) {
-		l.bad = append(l.bad, problem{at(table), "export.hosts", "want either hosts, an array of the NQNs that may connect, or any_host = true"})
-	}
+	e.fileAccess(t, bad, list)
 	return e
 }
 

@@ -27,7 +27,7 @@ func TestWrongExport(t *testing.T) {
 		{`memory:1MiB`, `memory:1MB`, `FILE:19: export.namespaces: got "memory:1MB", the size is no number of bytes that is a multiple of 4096, nor one with KiB, MiB, GiB or TiB; want ` + wantNamespaces},
 		{`readonly:/tmp/x`, `tmp/x`, `FILE:19: export.namespaces: got "tmp/x", a path begins with / or ./; want ` + wantNamespaces},
 		{`hosts `, `hostnames `, `FILE:20: export.hostnames: there is no such setting`},
-		{"hosts      = [\"nqn.2026-01.example.host:a\"]\n", "", `FILE:16: export.hosts: want either hosts, an array of the NQNs that may connect, or any_host = true`},
+		{"hosts      = [\"nqn.2026-01.example.host:a\"]\n", "", `FILE:16: export.hosts: want one of hosts, an array of the NQNs that may connect; dhchap_secrets, a file with NQNs and secrets; and any_host = true`},
 		{`[[export]]`, `[[exprot]]`, `FILE:16: exprot: there is no such setting`},
 	} {
 		file := configFile(t, strings.Replace(goodExport, tc.old, tc.new, 1))

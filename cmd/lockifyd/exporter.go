@@ -66,7 +66,8 @@ func startExports(ctx context.Context, cfg *config, log *slog.Logger) (*exporter
 func (x *exporter) add(cfg *config, e *export, ports map[string]*core.Port) error {
 	first := (cfg.id-1)%255*controllersPerNode + 1
 	sub := target.Subsystem{SubsystemConfig: core.SubsystemConfig{
-		NQN: e.nqn, Hosts: e.hosts, AnyHost: e.anyHost, FirstController: first, LastController: first + controllersPerNode - 1,
+		NQN: e.nqn, Hosts: e.hosts, AnyHost: e.anyHost, Secrets: e.secrets, Auth: e.auth,
+		FirstController: first, LastController: first + controllersPerNode - 1,
 	}}
 	for _, addr := range e.listen {
 		sub.Ports = append(sub.Ports, ports[addr])

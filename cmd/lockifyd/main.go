@@ -90,6 +90,14 @@ numbered from 1 on; with data, reservations outlive the daemon:
   namespaces = ["/dev/sdb", "/srv/disk.img", "memory:1GiB"]
   hosts      = ["nqn.2026-01.com.example:host-a"]    # or any_host = true
 
+With a file of secrets in place of hosts, those authenticate themselves (DH-HMAC-CHAP);
+"lockctl disk key" makes secrets. A line has a host's NQN, its secret, and perhaps this
+end's own secret for that host. Others must not be able to read the file:
+
+  dhchap_secrets = "/etc/lockify/disk.secrets"
+  dhchap_hashes  = ["sha256", "sha512"]        # preferred ones first; default: all
+  dhchap_groups  = ["ffdhe3072", "ffdhe2048"]  # also null, which is the last by default
+
 Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
 configuration, 128 + signal if a second signal came.`
 

@@ -25,7 +25,7 @@ func TestFinds(t *testing.T) {
 		Device: func(d blockdev.Device) (blockdev.Device, error) {
 			f, err := blockdev.NewFault(t.Context(), d, 1, false)
 			if err == nil {
-				f.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Lost: true, Skip: 100, Times: 1})
+				f.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Lost: true, Chance: 0.02})
 			}
 			return f, err
 		},

@@ -24,6 +24,12 @@ func serve(t testing.TB, size int64, spin time.Duration) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveDevice(t, mem, spin)
+}
+
+// serveDevice starts this repository's own target with a device.
+func serveDevice(t testing.TB, dev blockdev.Device, spin time.Duration) string {
+	t.Helper()
 	s, err := target.New(target.Config{Spin: spin})
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +37,7 @@ func serve(t testing.TB, size int64, spin time.Duration) string {
 	t.Cleanup(func() { s.Close() })
 	if err = s.AddSubsystem(target.Subsystem{
 		SubsystemConfig: core.SubsystemConfig{NQN: subNQN, AnyHost: true},
-		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: mem}},
+		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: dev}},
 	}); err != nil {
 		t.Fatal(err)
 	}

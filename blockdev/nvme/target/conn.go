@@ -28,6 +28,7 @@ type conn struct {
 	used    []*blockdev.Ring // of these, those with requests that have not been submitted
 	flying  int              // requests with devices
 	more    bool             // the session may have more requests for them
+	lent    loan             // what the session has of a device's memory
 	iov     iovecs
 	woken   atomic.Bool
 	blocked bool  // the socket takes no more now
@@ -169,8 +170,7 @@ func (c *conn) unblock(fd uintptr) bool {
 // work does one round: input, commands, requests, completions, output. It says whether
 // there was anything to do.
 func (c *conn) work(fd int) bool {
-	first, second := c.ses.Room()
-	n, err := c.iov.readv(fd, first, second)
+	n, err := c.read(fd)
 	if err != nil {
 		c.err = err
 		return false
@@ -192,6 +192,7 @@ func (c *conn) work(fd int) bool {
 		c.srv.mu.RUnlock()
 	}
 	c.send(fd)
+	c.giveBack()
 	if c.ses.Work() {
 		did = true
 	}
@@ -217,14 +218,18 @@ func (c *conn) serveSession(n int) (did bool) {
 				break
 			}
 			more = true
+			if d := direct(&q); d != nil {
+				c.submit()
+				c.reap()
+				if c.lend(d, &q) {
+					c.more = true
+					return true
+				}
+			}
 			bytes += len(q.Buf)
 			c.start(&q)
 		}
-		for i, r := range c.used {
-			_, _ = r.Submit() // its requests end with a status
-			c.used[i] = nil
-		}
-		c.used = c.used[:0]
+		c.submit()
 		if c.reap() {
 			more = true
 		}
@@ -237,6 +242,15 @@ func (c *conn) serveSession(n int) (did bool) {
 			return did
 		}
 	}
+}
+
+// submit has devices begin with what start has given them.
+func (c *conn) submit() {
+	for i, r := range c.used {
+		_, _ = r.Submit() // its requests end with a status
+		c.used[i] = nil
+	}
+	c.used = c.used[:0]
 }
 
 // start gives a request to its device.

@@ -14,7 +14,9 @@
 // A round of a connection reads with one system call as much as there is, has the session
 // look at all of it, submits all requests at once, and sends all that is ready with one
 // system call. Data of large writes is read where the device takes it from; what is read
-// from a device goes to the socket from where the device has put it. Rounds use raw
+// from a device goes to the socket from where the device has put it. If the device is
+// memory (blockdev.Direct), reads of 32 KiB and more are sent from there, and the data of
+// such a write is read to there if all of it has come. Rounds use raw
 // non-blocking calls; when there is nothing to do, the goroutine waits in Go's event loop.
 // Devices that have something wake it by a deadline that is over.
 //
@@ -22,7 +24,9 @@
 //
 // Server.mu guards what sessions share: an exclusive session (admin queues, reservation
 // commands) holds it alone for a round, I/O queues share it. It is not held while
-// bytes are read or sent.
+// bytes are read or sent, but for writes that are read to a device's memory: they are done
+// before a reservation that forbids them, or not at all. A device's memory is borrowed
+// for one read or write at a time, and for one system call that does not wait.
 //
 // # Durability
 //

@@ -26,6 +26,9 @@ func (*iovecs) readv(fd int, a, _ []byte) (int, error) {
 	return n, nil
 }
 
+// available would give the bytes that can be read now.
+func (*iovecs) available(int) int { return 0 }
+
 // writev writes what fits; 0: nothing does now.
 func (*iovecs) writev(fd int, bufs [][]byte) (total int, err error) {
 	for _, b := range bufs {

@@ -10,6 +10,9 @@ type output struct {
 	made, sent uint64 // bytes, since the start of the session
 	ends       []responseEnd
 	endHead    int
+
+	lent int    // the segment that is borrowed
+	hold []byte // room for a copy of all of it; nil: none is borrowed
 }
 
 // responseEnd is where the last byte of a command's response is. When it has been sent,
@@ -58,6 +61,20 @@ func (o *output) data(b []byte) {
 		o.made += uint64(len(b))
 		o.segs = append(o.segs, b[:len(b):len(b)])
 	}
+}
+
+// lend notes that what data was just called with is borrowed; room is for its copy.
+func (o *output) lend(room []byte) { o.lent, o.hold = len(o.segs)-1, room }
+
+// keep copies what is borrowed and has not been sent.
+func (o *output) keep() {
+	if o.hold != nil && o.lent >= o.head && o.lent < len(o.segs) {
+		b := o.segs[o.lent]
+		rest := o.hold[len(o.hold)-len(b):]
+		copy(rest, b)
+		o.segs[o.lent] = rest[:len(rest):len(rest)]
+	}
+	o.hold = nil
 }
 
 // end notes that the response of the command in slot is complete.

@@ -62,12 +62,13 @@ type inFlight struct {
 
 // body is the data of the PDU that is being received.
 type body struct {
-	on    bool
-	dst   []byte // what is still missing
-	slot  int32
-	sum   uint32
-	tail  int // bytes of digest
-	after func(s *Session, slot int32, ok bool)
+	on      bool
+	dst     []byte // what is still missing
+	slot    int32
+	sum     uint32
+	tail    int // bytes of digest
+	capsule bool
+	after   func(s *Session, slot int32, ok bool)
 }
 
 // Sizes of receive buffers.
@@ -257,7 +258,7 @@ func (s *Session) stepBody(b []byte) bool {
 
 // expect has the data of h received to dst.
 func (s *Session) expect(h *nvme.Header, dst []byte, slot int32, after func(*Session, int32, bool)) {
-	s.body = body{on: true, dst: dst, slot: slot, after: after}
+	s.body = body{on: true, dst: dst, slot: slot, after: after, capsule: h.Type == nvme.TypeCapsuleCmd}
 	if h.Flags&nvme.FlagDataDigest != 0 {
 		s.body.tail = nvme.DigestSize
 	}
@@ -380,6 +381,11 @@ func (s *Session) dataComplete(i int32, ok bool) {
 	}
 	if q.status != nvme.StatusSuccess {
 		s.complete(i, q.status)
+		return
+	}
+	if q.landed {
+		s.stats.count(q, nvme.StatusSuccess)
+		s.complete(i, nvme.StatusSuccess)
 		return
 	}
 	q.state = receiving

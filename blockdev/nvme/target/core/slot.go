@@ -34,6 +34,7 @@ type slot struct {
 	partner int32  // the other of two fused commands
 	fused   bool   // second of two, and both are one request
 	counted bool   // among Session.writing
+	landed  bool   // the device has the data: the write is done
 }
 
 // Request is what a device shall do.
@@ -51,7 +52,7 @@ type Request struct {
 func (s *Session) release(i int32) {
 	q := &s.slots[i]
 	s.buffers.put(q.buf)
-	q.buf, q.ns, q.state, q.fused, q.got, q.step = nil, nil, empty, false, 0, 0
+	q.buf, q.ns, q.state, q.fused, q.landed, q.got, q.step = nil, nil, empty, false, false, 0, 0
 	s.free = append(s.free, i)
 }
 
@@ -82,20 +83,29 @@ func (s *Session) respondData(i int32, st nvme.Status) {
 		s.complete(i, st)
 		return
 	}
+	s.respondWith(i, q.buf, false)
+}
+
+// respondWith ends a command with success and data, which may be borrowed.
+func (s *Session) respondWith(i int32, data []byte, borrowed bool) {
+	q := &s.slots[i]
 	q.state = responding
 	flags := nvme.FlagLast
 	success := s.queue != nil && s.queue.noFlowControl
 	if success {
 		flags |= nvme.FlagSuccess
 	}
-	d := nvme.Data{CID: q.cmd.CID, Length: uint32(len(q.buf))}
+	d := nvme.Data{CID: q.cmd.CID, Length: uint32(len(data))}
 	s.out.take(s.send.AppendC2H(s.out.room(), &d, flags))
-	s.out.data(q.buf)
+	s.out.data(data)
+	if borrowed {
+		s.out.lend(q.buf)
+	}
 	if s.send.DataDigest {
-		s.out.take(nvme.AppendDigest(s.out.room(), nvme.Digest(0, q.buf)))
+		s.out.take(nvme.AppendDigest(s.out.room(), nvme.Digest(0, data)))
 	}
 	if !success {
-		s.completion(q, st, 0)
+		s.completion(q, nvme.StatusSuccess, 0)
 	}
 	s.out.end(i)
 }

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -29,6 +28,7 @@ type conn struct {
 	flying  int              // requests with devices
 	more    bool             // the session may have more requests for them
 	lent    loan             // what the session has of a device's memory
+	unsent  int              // bytes received since the last send: bulk data is coming, and is answered together
 	iov     iovecs
 	woken   atomic.Bool
 	blocked bool  // the socket takes no more now
@@ -142,7 +142,7 @@ func (c *conn) run(fd uintptr) bool {
 			c.arm()
 			return false
 		}
-		runtime.Gosched()
+		yield()
 	}
 	c.arm()
 	return false
@@ -175,7 +175,7 @@ func (c *conn) work(fd int) bool {
 		c.err = err
 		return false
 	}
-	if n == 0 && c.flying == 0 && !c.more && !c.woken.Load() && !c.ses.Again() {
+	if n == 0 && c.flying == 0 && c.unsent == 0 && !c.more && !c.woken.Load() && !c.ses.Again() {
 		return false
 	}
 	woken := c.woken.Swap(false)
@@ -191,8 +191,11 @@ func (c *conn) work(fd int) bool {
 		c.verdict = c.ses.Err()
 		c.srv.mu.RUnlock()
 	}
-	c.send(fd)
-	c.giveBack()
+	if c.unsent += n; n < directMin || c.unsent >= roundBytes || c.lent.d != nil || c.verdict != nil {
+		c.unsent = 0
+		c.send(fd)
+		c.giveBack()
+	}
 	if c.ses.Work() {
 		did = true
 	}

@@ -49,7 +49,7 @@ func (c *conn) giveBack() {
 // goes to the device's memory.
 func (c *conn) read(fd int) (int, error) {
 	first, second := c.ses.Room()
-	if len(first) >= directMin && c.iov.available(fd) >= len(first) {
+	if len(second) > 0 && len(first) >= directMin && c.iov.available(fd) >= len(first) {
 		if n, err := c.land(fd, second); n > 0 || err != nil {
 			return n, err
 		}

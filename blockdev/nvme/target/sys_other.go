@@ -5,6 +5,7 @@ package target
 import (
 	"errors"
 	"io"
+	"runtime"
 	"syscall"
 )
 
@@ -45,3 +46,6 @@ func (*iovecs) writev(fd int, bufs [][]byte) (total int, err error) {
 	}
 	return total, nil
 }
+
+// yield lets another goroutine run.
+func yield() { runtime.Gosched() }

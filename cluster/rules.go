@@ -19,4 +19,5 @@ const (
 	RuleSelfFence                      // a member whose lease has ended knows it
 	RuleNoReturn                       // an instance that has gone is a member never again
 	RuleOthersVote                     // a leader does not take its own vote away
+	RuleVotersKept                     // a voter does not forget, in a crash, which voters there are
 )

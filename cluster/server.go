@@ -259,10 +259,8 @@ func (s *Server) onRaft(from uint16, m *message) {
 func (s *Server) drain() error {
 	for s.rn.HasReady() {
 		rd := s.rn.Ready()
-		if rd.HardState != nil || len(rd.Entries) > 0 || rd.Snapshot != nil {
-			if err := s.store.Save(rd.HardState, rd.Entries, rd.Snapshot); err != nil {
-				return fmt.Errorf("cluster: the store of this voter: %w", err)
-			}
+		if err := s.save(&rd); err != nil {
+			return err
 		}
 		if rd.SoftState != nil {
 			s.roleChanged(rd.SoftState)
@@ -288,6 +286,28 @@ func (s *Server) drain() error {
 	}
 	return s.compact()
 }
+
+// save stores what must not be forgotten. A commit index alone may be: a voter would
+// wait for its disk only to know what the others tell it again, and its node would
+// learn of a view later than nodes without a vote. Not if a change of the voters is
+// committed: a voter that has forgotten two of them could find itself elected by the
+// voters of before, beside whom those of now elect (found by the simulation).
+func (s *Server) save(rd *raft.Ready) error {
+	hs := rd.HardState
+	switch {
+	case rd.MustSync || !raft.IsEmptySnap(rd.Snapshot):
+	case slices.ContainsFunc(rd.CommittedEntries, isConfChange) && s.cfg.Without&RuleVotersKept == 0:
+		hs = s.rn.BasicStatus().HardState
+	default:
+		return nil
+	}
+	if err := s.store.Save(hs, rd.Entries, rd.Snapshot); err != nil {
+		return fmt.Errorf("cluster: the store of this voter: %w", err)
+	}
+	return nil
+}
+
+func isConfChange(e *pb.Entry) bool { return e.GetType() == pb.EntryConfChange }
 
 func (s *Server) sendRaft(m *pb.Message) {
 	body, err := proto.Marshal(m)

@@ -31,7 +31,7 @@ type profile struct {
 	spaces        int
 	openers       int // 1 in so many machines opens lockspaces; 0: all
 	off           Rules
-	forget        int // a store forgets what it has saved last when it crashes, 1 in n; 0: never
+	forget        int // a store forgets what its voter has voted when it crashes, 1 in n; 0: never
 }
 
 func quickTerms() Terms { return Terms{Lease: 1000 * ms, DriftPPM: 50_000, Margin: 2 * ms} }
@@ -111,7 +111,7 @@ type simLease struct {
 type simDisk struct {
 	*Memory
 	store uint64
-	undo  func() // forgets the last save
+	undo  func() // forgets what it has voted, and in which terms, since its process has started
 }
 
 func (d *simDisk) Save(hs *pb.HardState, entries []*pb.Entry, snap *pb.Snapshot) error {
@@ -119,9 +119,11 @@ func (d *simDisk) Save(hs *pb.HardState, entries []*pb.Entry, snap *pb.Snapshot)
 	if err != nil {
 		return err
 	}
-	d.undo = nil
-	if snap == nil && hs != nil && old != nil {
-		d.undo = func() { _ = d.SetHardState(old) }
+	if d.undo == nil && old != nil {
+		d.undo = func() {
+			hs, _, _ := d.InitialState()
+			_ = d.SetHardState(Committed(old, hs.GetCommit()))
+		}
 	}
 	return d.Memory.Save(hs, entries, snap)
 }
@@ -420,6 +422,7 @@ func (m *machine) crash(wipe bool) {
 	if m.disk.undo != nil && m.w.p.forget > 0 && m.w.rng.IntN(m.w.p.forget) == 0 {
 		m.disk.undo()
 	}
+	m.disk.undo = nil
 	if wipe {
 		m.w.wiped = m.disk.store
 		m.disk = &simDisk{Memory: NewMemory(), store: m.w.number(m.id)}

@@ -124,7 +124,8 @@ var mutants = []struct {
 	{"a member does not look at its lease", RuleSelfFence, 0, 1},
 	{"an instance comes back", RuleNoReturn, 0, 71},
 	{"a leader takes its own vote away", RuleOthersVote, 0, 187},
-	{"a store forgets its last vote", 0, 1, 152},
+	{"a crash lets a voter forget who the voters are", RuleVotersKept, 0, 1},
+	{"a store forgets what it has voted", 0, 1, 33},
 }
 
 func TestSimMutants(t *testing.T) {

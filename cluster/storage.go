@@ -14,7 +14,8 @@ type Storage interface {
 	// Save stores a part of the log as a whole or not at all: hs and snap may be
 	// nil. It returns when it is durable. After an error the voter is done for.
 	Save(hs *pb.HardState, entries []*pb.Entry, snap *pb.Snapshot) error
-	// Compact stores the voter's own snapshot, and may forget entries up to index.
+	// Compact stores the voter's own snapshot, all of which is committed, and may forget
+	// entries up to index.
 	Compact(snap *pb.Snapshot, index uint64) error
 }
 
@@ -43,6 +44,11 @@ func (m *Memory) Save(hs *pb.HardState, entries []*pb.Entry, snap *pb.Snapshot) 
 // Compact stores the voter's own snapshot.
 func (m *Memory) Compact(snap *pb.Snapshot, index uint64) error {
 	meta := snap.GetMetadata()
+	if hs, _, err := m.InitialState(); err != nil {
+		return err
+	} else if err := m.SetHardState(Committed(hs, meta.GetIndex())); err != nil {
+		return err
+	}
 	if _, err := m.CreateSnapshot(meta.GetIndex(), meta.GetConfState(), snap.GetData()); err != nil {
 		return err
 	}
@@ -50,6 +56,11 @@ func (m *Memory) Compact(snap *pb.Snapshot, index uint64) error {
 		return err
 	}
 	return m.MemoryStorage.Compact(index)
+}
+
+// Committed gives hs with a commit index of at least index.
+func Committed(hs *pb.HardState, index uint64) *pb.HardState {
+	return &pb.HardState{Term: new(hs.GetTerm()), Vote: new(hs.GetVote()), Commit: new(max(hs.GetCommit(), index))}
 }
 
 // Birth is what a new cluster begins with.

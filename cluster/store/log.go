@@ -8,6 +8,8 @@ import (
 	"go.etcd.io/bbolt"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/lockify-dlm/lockify/cluster"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -78,8 +80,14 @@ func (s *Store) Save(hs *pb.HardState, entries []*pb.Entry, snap *pb.Snapshot) e
 // Compact stores the voter's own snapshot, and forgets the entries that it
 // stands for; the copy in memory keeps those after index.
 func (s *Store) Compact(snap *pb.Snapshot, index uint64) error {
-	err := s.update(func(tx *bbolt.Tx) error {
-		return errors.Join(putSnapshot(tx, snap), cut(tx, 0, snap.GetMetadata().GetIndex()))
+	hs, _, err := s.InitialState()
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	last := snap.GetMetadata().GetIndex()
+	err = s.update(func(tx *bbolt.Tx) error {
+		hs := cluster.Committed(hs, last) // or the entries in between would be missing
+		return errors.Join(put(tx.Bucket(bucketState), keyOnly, hs), putSnapshot(tx, snap), cut(tx, 0, last))
 	})
 	if err != nil {
 		return err

@@ -99,7 +99,7 @@ func TestReopen(t *testing.T) {
 			return s.Compact(&pb.Snapshot{Data: []byte("s"), Metadata: &pb.SnapshotMetadata{
 				Index: new(uint64(3)), Term: new(uint64(3)), ConfState: &pb.ConfState{Voters: []uint64{9}},
 			}}, 3)
-		}, "term 3 vote 5 commit 2 voters [9] log 4: C/3"},
+		}, "term 3 vote 5 commit 3 voters [9] log 4: C/3"},
 		{func() error {
 			return s.Save(hard(4, 9), nil, &pb.Snapshot{Data: []byte("t"), Metadata: &pb.SnapshotMetadata{
 				Index: new(uint64(9)), Term: new(uint64(4)), ConfState: &pb.ConfState{Voters: []uint64{8}},

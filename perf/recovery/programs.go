@@ -88,8 +88,14 @@ type programs struct {
 
 func start(ctx context.Context, list []*program) *programs {
 	ps := &programs{list: list, cancel: make(chan struct{})}
-	for _, p := range list {
+	for i, p := range list {
 		ps.wg.Go(func() {
+			// Not all at once: they would measure how they wait for each other.
+			turn := time.NewTimer(programEvery * time.Duration(i) / time.Duration(len(list)))
+			select {
+			case <-ps.cancel:
+			case <-turn.C:
+			}
 			tick := time.NewTicker(programEvery)
 			defer tick.Stop()
 			for {

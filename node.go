@@ -160,6 +160,10 @@ func (n *Node) Ready(ctx context.Context) error {
 // Close it, and start another one.
 func (n *Node) Lost() <-chan struct{} { return n.n.Over() }
 
+// HostID gives the ID as which this program comes to disks by NVMe/TCP; see
+// Session.HostID.
+func (n *Node) HostID() [16]byte { return cluster.HostID(n.n.Instance()) }
+
 // Err says why the node takes no part any more, nil: it does.
 func (n *Node) Err() error {
 	if err := n.n.Why(); err != nil {

@@ -64,6 +64,8 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 		return sessionError(m.Status, string(m.Text))
 	case wire.Lease:
 		return s.leased(m)
+	case wire.Identity:
+		s.identity(m)
 	case wire.Ping:
 		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
 	case wire.Pong:
@@ -80,6 +82,18 @@ func (s *Session) welcome(m *wire.Msg) {
 	if !s.greeted {
 		s.greeted, s.version, s.id = true, uint8(m.Num), m.Instance
 		s.lease.told = m.Features&wire.FeatureLease != 0
+		if s.unknown = m.Features&wire.FeatureIdentity != 0; !s.unknown {
+			close(s.hello)
+		}
+	}
+}
+
+// identity takes what follows WELCOME; a second one changes nothing.
+func (s *Session) identity(m *wire.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unknown {
+		s.unknown, s.node = false, m.Instance
 		close(s.hello)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -25,8 +26,10 @@ type Session struct {
 	cause   error // the same without the words around it
 	id      uint64
 	version uint8
-	hello   chan struct{} // closed at WELCOME
+	hello   chan struct{} // closed when the node has said who it is
 	greeted bool
+	unknown bool   // IDENTITY is to come
+	node    uint64 // instance of its node; 0: not said
 	nextReq uint64
 	running map[uint64]running   // operations by request number
 	locks   map[lockKey]*Lock    // granted locks
@@ -54,6 +57,18 @@ func (s *Session) ID() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.id
+}
+
+// HostID gives the ID as which a program on the session's node comes to disks by
+// NVMe/TCP (host.Config.HostID): what the cluster keeps the node from, should it fence it,
+// it keeps from all who came with this ID. It is another one after each start of the
+// node, also where that has been fenced and joined anew; so a device that was opened with
+// it is to be opened again in the next session. false: the node is of a version that does
+// not say.
+func (s *Session) HostID() (id [16]byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cluster.HostID(s.node), s.node != 0
 }
 
 // Addr gives the address of its node, of those that Dial was given.

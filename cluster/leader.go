@@ -32,6 +32,8 @@ type leadership struct {
 // sentence is why and since when an instance is to go.
 type sentence struct {
 	fenced bool // a fence agent has confirmed it
+	asked  bool // its bar is ordered
+	barred bool // and done
 	wait   int  // ticks until it is proposed again
 }
 
@@ -257,7 +259,7 @@ func (s *Server) deadline(n *Node) int64 {
 }
 
 // leaderTick is a tick of the leader: it dooms members whose leases have ended,
-// orders fences, and sees to the voters.
+// orders fences and bars, and sees to the voters.
 func (s *Server) leaderTick() {
 	l := s.led
 	if !l.ready {
@@ -278,6 +280,13 @@ func (s *Server) leaderTick() {
 			l.doomed[n.Instance] = d
 		}
 		if d == nil || !over && !d.fenced {
+			continue
+		}
+		if s.cfg.Bars && !d.barred {
+			if !d.asked {
+				d.asked = true
+				s.out.Bar = append(s.out.Bar, n.Instance)
+			}
 			continue
 		}
 		if d.wait--; d.wait < 0 {

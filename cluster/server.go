@@ -20,6 +20,10 @@ type ServerConfig struct {
 	// FenceAfter is for how long, in ns, a member may be silent before its fence
 	// is ordered (Output.Fence); 0: never, time alone fences.
 	FenceAfter int64
+	// Bars says that a member whose end has come is out only when it has also been kept
+	// from what the members share (Output.Bar): its lease binds those that look at it,
+	// and not what is under way to a disk.
+	Bars bool
 	// Logf is told what Raft does, nil: nobody is.
 	Logf func(format string, args ...any)
 
@@ -37,6 +41,9 @@ type Output struct {
 	// that the instance does nothing any more, call Server.FenceDone; if it
 	// fails, nothing: the end of the lease will do.
 	Fence []uint64
+	// Bar names instances to keep from what the members share. It is tried until it has
+	// succeeded, which Server.BarDone is told, or Server.Bars says that it is not wanted.
+	Bar []uint64
 }
 
 // Server is a voter's part of the agreement: Raft, the replicated state, and as
@@ -200,6 +207,27 @@ func (s *Server) FenceDone(now int64, instance uint64) (Output, error) {
 		}
 		return nil
 	}, s.leaderTick)
+}
+
+// BarDone says that instance, which was named by Output.Bar, reaches nothing any more
+// of what the members share.
+func (s *Server) BarDone(now int64, instance uint64) (Output, error) {
+	return s.run(now, func() error {
+		if s.Bars(instance) {
+			d := s.led.doomed[instance]
+			d.barred, d.wait = true, 0
+		}
+		return nil
+	}, s.leaderTick)
+}
+
+// Bars says that this voter leads, and waits for BarDone of instance.
+func (s *Server) Bars(instance uint64) bool {
+	if s.led == nil {
+		return false
+	}
+	d := s.led.doomed[instance]
+	return d != nil && d.asked && !d.barred
 }
 
 // run does something, and what follows from it. then is what the leader does

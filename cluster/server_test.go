@@ -56,13 +56,13 @@ func (so *solo) took(out Output, err error) []*message {
 // tick lets time pass.
 func (so *solo) tick(d int64) (list []*message) {
 	so.t.Helper()
-	var fence []uint64
+	var fence, bar []uint64
 	for end := so.now + d; so.now < end; {
 		so.now += simTick
 		list = append(list, so.took(so.s.Tick(so.now))...)
-		fence = append(fence, so.out.Fence...)
+		fence, bar = append(fence, so.out.Fence...), append(bar, so.out.Bar...)
 	}
-	so.out.Fence = fence
+	so.out.Fence, so.out.Bar = fence, bar
 	return list
 }
 
@@ -149,6 +149,41 @@ func TestFence(t *testing.T) {
 		if so.took(so.s.FenceDone(so.now, one)); so.s.state.Member(one) != nil {
 			t.Fatal("still a member")
 		}
+	}
+}
+
+// TestBar: a member whose lease has ended stays until it has been kept from the disks;
+// so does one that a fence agent has ended. One that answers in time is let alone.
+func TestBar(t *testing.T) {
+	for name, after := range map[string]int64{"lease": 0, "fenced": 200 * ms} {
+		t.Run(name, func(t *testing.T) {
+			so := newSolo(t, ServerConfig{FenceAfter: after, Bars: true})
+			one := so.join(1)
+			lease := so.s.state.Terms.Lease
+			if after == 0 {
+				so.tick(lease / 2)
+				if len(so.out.Bar) > 0 || so.renew(one, 2) == nil {
+					t.Fatalf("a member in time: bars %x", so.out.Bar)
+				}
+				so.tick(2 * lease)
+			} else {
+				so.tick(2 * after)
+				if len(so.out.Bar) > 0 {
+					t.Fatal("barred before it is fenced")
+				}
+				so.took(so.s.FenceDone(so.now, one))
+			}
+			if len(so.out.Bar) != 1 || so.out.Bar[0] != one || !so.s.Bars(one) {
+				t.Fatalf("ordered %x", so.out.Bar)
+			}
+			so.tick(3 * lease)
+			if so.s.state.Member(one) == nil || so.renew(one, 3) != nil {
+				t.Fatal("out, or renewed, before it was barred")
+			}
+			if so.took(so.s.BarDone(so.now, one)); so.s.state.Member(one) != nil || so.s.Bars(one) {
+				t.Fatal("still a member")
+			}
+		})
 	}
 }
 

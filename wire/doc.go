@@ -316,6 +316,8 @@
 //	    client: have the node give the range back; answered with AST.
 //	165 CONFLICT_AST: name num
 //	    node: it has made a wrong claim of this name, which was node num's (0: not known).
+//	166 IDENTITY: instance
+//	    node, right behind WELCOME: its instance. With FeatureIdentity.
 //
 // # Versions and features
 //
@@ -339,4 +341,5 @@
 //	                        grants itself new names
 //	bit 2  FeatureLease     of a client and its node: LEASE_REQ, LEASE and status 29;
 //	                        to a client without it the node says status 11 instead
+//	bit 3  FeatureIdentity  of a client and its node: IDENTITY
 package wire

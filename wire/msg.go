@@ -169,6 +169,7 @@ var fields = [256]field{
 	DelegateReq: fName | fReq,
 	ConflictAst: fName | fNum,
 	ReturnReq:   fName | fReq,
+	Identity:    fInstance,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but

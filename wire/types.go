@@ -94,6 +94,7 @@ const (
 	DelegateReq    Type = 163 // client: have a range handed to the node
 	ReturnReq      Type = 164 // client: give it back
 	ConflictAst    Type = 165 // node: it has taken a name for new that was not
+	Identity       Type = 166 // node: which start of it this is
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.

@@ -16,7 +16,9 @@ const (
 
 	FeatureLease uint64 = 1 << 2 // of a client and its node: LEASE_REQ, LEASE, and the status NoQuorum
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease // all that this build has
+	FeatureIdentity uint64 = 1 << 3 // of a client and its node: IDENTITY
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

@@ -29,9 +29,10 @@ type Agent struct {
 	wg     sync.WaitGroup
 
 	// Of the loop.
-	server *cluster.Server // nil: no vote
-	member *membership     // nil: none
-	local  []letter        // what this node has said to itself
+	server *cluster.Server   // nil: no vote
+	member *membership       // nil: none
+	local  []letter          // what this node has said to itself
+	bars   map[uint64]string // instances that are being barred, and what is in the way
 }
 
 // letter is a payload that has come.
@@ -47,7 +48,7 @@ func Open(cfg Config) (*Agent, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, inbox: make(chan letter, 1024), calls: make(chan func()), failed: make(chan error, 1)}
+	a := &Agent{cfg: cfg, inbox: make(chan letter, 1024), calls: make(chan func()), failed: make(chan error, 1), bars: map[uint64]string{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	if err := a.openStore(); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (a *Agent) openStore() (err error) {
 	}
 	a.server, err = cluster.NewServer(cluster.ServerConfig{
 		Store: a.store.Number(), Seed: random(), Tick: int64(a.cfg.tick()), Elections: electionTicks,
-		FenceAfter: a.fenceAfter(), Logf: a.raftLog,
+		FenceAfter: a.fenceAfter(), Bars: a.cfg.Bar != nil, Logf: a.raftLog,
 	}, a.store)
 	if err != nil {
 		return err
@@ -240,6 +241,12 @@ func (a *Agent) sent(out cluster.Output, err error) {
 	a.send(out)
 	for _, instance := range out.Fence {
 		a.wg.Go(func() { a.fence(instance) })
+	}
+	for _, instance := range out.Bar {
+		if _, running := a.bars[instance]; !running {
+			a.bars[instance] = ""
+			a.wg.Go(func() { a.bar(instance) })
+		}
 	}
 }
 

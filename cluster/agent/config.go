@@ -32,6 +32,10 @@ type Config struct {
 	// Fence makes sure that an instance does nothing any more, and returns nil when
 	// that is so; nil: only the end of its lease does.
 	Fence func(ctx context.Context, instance uint64) error
+	// Bar keeps an instance from what the members share, such as a disk, and returns nil
+	// when nothing of it can reach that any more; nil: there is nothing to do. It is tried
+	// until it has succeeded: no member goes before. All voters should have one, or none.
+	Bar func(ctx context.Context, instance uint64) error
 
 	Mail     Mailer
 	Features uint64 // what this version understands, as in the handshake of links

@@ -131,6 +131,9 @@ func (s *session) hello(m *wire.Msg) error {
 		Type: wire.Welcome, Instance: s.id, Num: uint32(version), Features: m.Features & wire.Features,
 		Text: fmt.Appendf(nil, "node %d", s.node.cfg.ID),
 	})
+	if m.Features&wire.FeatureIdentity != 0 {
+		s.send(0, &wire.Msg{Type: wire.Identity, Instance: s.node.cfg.Instance})
+	}
 	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "remote", s.conn.RemoteAddr())
 	return nil
 }

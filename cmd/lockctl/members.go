@@ -18,7 +18,8 @@ func membersCommand(o *options) *cobra.Command {
 		Long: `members shows the nodes of the cluster as the node that is asked knows them: what has
 been agreed, and its own links. A vote counts "soon" when the node has yet to get what it
 is to vote about. A node with a vote that is "down" is no member now, but
-keeps its vote for when it comes back.`,
+keeps its vote for when it comes back. A node in state "fencing" has not renewed its lease,
+and the leader, which alone shows this, is keeping it from the shared disks.`,
 		Example: `  lockctl members
   lockctl members --admin 127.0.0.1:7102 --json`,
 		Args: exactArgs(),
@@ -70,7 +71,15 @@ func printMembers(w io.Writer, m *admin.Members) error {
 		}
 		rows = append(rows, []any{n.Node, n.State, vote, n.Link, n.Lockspaces, addr})
 	}
-	return table(w, []any{"NODE", "STATE", "VOTE", "LINK", "LOCKSPACES", "ADDRESS"}, rows)
+	if err := table(w, []any{"NODE", "STATE", "VOTE", "LINK", "LOCKSPACES", "ADDRESS"}, rows); err != nil {
+		return err
+	}
+	for i := range m.Members {
+		if n := &m.Members[i]; n.Fence != "" {
+			fmt.Fprintf(w, "\nnode %d could not be kept from the disks, so that what it held is not free: %s\n", n.Node, n.Fence)
+		}
+	}
+	return nil
 }
 
 func nodeCommand(o *options) *cobra.Command {

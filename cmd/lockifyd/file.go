@@ -34,6 +34,10 @@ func (l *loader) readFile(text string) {
 			l.fileExports(all[key], at)
 			continue
 		}
+		if key == "fence_disk" {
+			l.fileFenceDisks(all[key], at)
+			continue
+		}
 		s := settingFor(key)
 		if s == nil {
 			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, settingKeys(), "")})

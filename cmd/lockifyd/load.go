@@ -177,6 +177,7 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 		}
 	}
 	l.checkEtcd(add)
+	l.checkFenceDisks(add)
 	if !c.newCluster && len(c.join) == 0 && len(c.etcd.Endpoints) == 0 {
 		return
 	}
@@ -209,6 +210,11 @@ func (c *config) print(w io.Writer) error {
 	}
 	if len(c.exports) > 0 {
 		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "export", showExports(c.exports), c.where["export"]); err != nil {
+			return err
+		}
+	}
+	if len(c.fenceDisks) > 0 {
+		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "fence_disk", showFenceDisks(c.fenceDisks), c.where["fence_disk"]); err != nil {
 			return err
 		}
 	}

@@ -98,6 +98,15 @@ end's own secret for that host. Others must not be able to read the file:
   dhchap_hashes  = ["sha256", "sha512"]        # preferred ones first; default: all
   dhchap_groups  = ["ffdhe3072", "ffdhe2048"]  # also null, which is the last by default
 
+Disks that the nodes share can fence: a node that the cluster goes on without is kept
+from them before anybody gets its locks. Each node says the same of each disk:
+
+  [[fence_disk]]
+  addr = "10.0.0.1:4420"                     # of an NVMe/TCP target with reservations
+  nqn  = "nqn.2026-01.com.example:disk"
+  nsid = 1                                   # if there are several
+  host_nqn = "nqn.2026-01.com.example:host-a"    # if the target asks for it
+
 Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
 configuration, 128 + signal if a second signal came.`
 

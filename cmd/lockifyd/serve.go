@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,6 +19,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -37,6 +39,8 @@ type daemon struct {
 	admin       *admin.Server // nil: off
 	exports     *exporter     // nil: none
 	leaves      chan struct{} // an administrator wants the node to leave
+	signals     chan os.Signal
+	disks       *sharedisk.Set // that nodes are kept from; nil: none
 }
 
 // serve runs the node until a signal comes.
@@ -44,10 +48,14 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 	// From here on a signal is an orderly end, also while starting.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}, leaves: make(chan struct{}, 1)}
+	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals}
 	err := d.start(ctx)
 	if err == nil {
 		err = d.run(ctx, signals, stdout)
+	}
+	if errors.Is(err, errSignal) {
+		d.log.Info("shutting down before the node could register at the shared disks")
+		err = nil
 	}
 	go func() {
 		s := <-signals
@@ -86,13 +94,13 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := d.openPart(); err != nil {
 		return err
 	}
-	if err := d.startNode(ctx); err != nil {
-		return err
-	}
-	if len(cfg.exports) > 0 {
+	if len(cfg.exports) > 0 { // first: the node may need one to register at
 		if d.exports, err = startExports(ctx, cfg, d.log); err != nil {
 			return err
 		}
+	}
+	if err := d.startNode(ctx); err != nil {
+		return err
 	}
 	if cfg.admin != "off" {
 		c := admin.Config{
@@ -100,7 +108,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			Leave: d.leave,
 		}
 		if d.part != nil {
-			c.Raft = d.part.Raft
+			c.Raft, c.Bars = d.part.Raft, d.part.Bars
 		}
 		d.admin, err = admin.Start(c)
 	}
@@ -139,9 +147,15 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 		Transport: d.transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}
 	var fixed *lockspace.View
+	var gone <-chan error
 	switch {
 	case d.part != nil:
 		d.part.Serve(&c)
+		if d.disks != nil {
+			if gone, err = d.register(ctx, instance); err != nil {
+				return err
+			}
+		}
 	case len(cfg.etcd.Endpoints) > 0:
 		c.Join = d.joinEtcd
 	default:
@@ -156,6 +170,9 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	n, err := node.Start(ctx, c, fixed)
 	if err == nil {
 		d.node.Store(n)
+		if gone != nil {
+			go d.heed(n, gone)
+		}
 	}
 	return err
 }
@@ -200,12 +217,10 @@ func (d *daemon) stop() {
 		}
 		cancel()
 	}
-	if d.exports != nil {
-		if err := d.exports.close(); err != nil {
-			d.log.Warn("exports have not ended well", "err", err)
-		}
-	}
 	if n := d.node.Load(); n != nil {
+		if d.disks != nil {
+			d.leaveDisks(ctx, n)
+		}
 		if err := n.Close(ctx); err != nil {
 			d.log.Warn("not everything was sent", "err", err)
 		}
@@ -214,6 +229,14 @@ func (d *daemon) stop() {
 	if d.part != nil {
 		if err := d.part.Close(); err != nil {
 			d.log.Warn("the part in membership has not ended well", "err", err)
+		}
+	}
+	if d.disks != nil {
+		d.disks.Close()
+	}
+	if d.exports != nil { // last: until now the others may have needed them
+		if err := d.exports.close(); err != nil {
+			d.log.Warn("exports have not ended well", "err", err)
 		}
 	}
 	d.stopProfile()

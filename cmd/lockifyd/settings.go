@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster/etcd"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/perf"
 )
 
@@ -247,7 +248,8 @@ type config struct {
 	logFormat        string
 	profile          string
 	profileDir       string
-	exports          []export // by file only
+	exports          []export         // by file only
+	fenceDisks       []sharedisk.Disk // by file only
 
 	where map[string]string // by key
 }

@@ -29,7 +29,7 @@ type Members struct {
 // Member is a node that is a member, or has a vote.
 type Member struct {
 	Node       uint16 `json:"node"`
-	State      string `json:"state"`    // member, leaving (an operator has removed it), down (it has a vote only)
+	State      string `json:"state"`    // member, leaving (an operator has removed it), down (it has a vote only), fencing (its end waits until it is kept from the disks; only the leader knows)
 	Vote       bool   `json:"vote"`     // agreed
 	Voting     bool   `json:"voting"`   // its vote counts by now, as a node with a vote knows
 	CanVote    bool   `json:"can_vote"` // it has a data directory
@@ -37,6 +37,7 @@ type Member struct {
 	Instance   ID     `json:"instance"` // 0: it is no member
 	Link       string `json:"link"`     // from the node that answers: self, up, down, failed
 	Lockspaces int    `json:"lockspaces"`
+	Fence      string `json:"fence,omitempty"` // state fencing: why it has failed so far
 }
 
 // Change is what is posted to /v1/members.
@@ -90,8 +91,16 @@ func (s *Server) membership() Members {
 		out.Leader, voting = s.raft()
 	}
 	out.Members = membersOf(state, links)
+	var bars map[uint64]string
+	if s.bars != nil {
+		bars = s.bars()
+	}
 	for i := range out.Members {
-		out.Members[i].Voting = slices.Contains(voting, out.Members[i].Node)
+		m := &out.Members[i]
+		m.Voting = slices.Contains(voting, m.Node)
+		if why, ok := bars[uint64(m.Instance)]; ok {
+			m.State, m.Fence = "fencing", why
+		}
 	}
 	return out
 }

@@ -31,7 +31,10 @@ type Config struct {
 	Cluster          string
 	// Raft gives who leads the cluster, 0: not known, and whose votes count by now; may
 	// be nil.
-	Raft   func() (leader uint16, voting []uint16)
+	Raft func() (leader uint16, voting []uint16)
+	// Bars gives the instances that this node keeps from the disks, and why that has
+	// failed so far; may be nil.
+	Bars   func() map[uint64]string
 	Leave  func() // begins the end of the node, for good; may be nil with fixed membership
 	Logger *slog.Logger
 }
@@ -41,6 +44,7 @@ type Server struct {
 	node    func() *node.Node
 	cluster string
 	raft    func() (leader uint16, voting []uint16)
+	bars    func() map[uint64]string
 	leave   func()
 	started time.Time
 	log     *slog.Logger
@@ -61,7 +65,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 	}
 	s.http = http.Server{

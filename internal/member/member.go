@@ -30,7 +30,9 @@ type Config struct {
 	// LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0 says that the node surely does
 	// nothing any more.
 	FenceCommand string
-	Logger       *slog.Logger
+	// Bar keeps an instance from what the nodes share; see agent.Config. May be nil.
+	Bar    func(ctx context.Context, instance uint64) error
+	Logger *slog.Logger
 }
 
 // Part is a node's part in the agreement. It lives as long as the process, through
@@ -50,6 +52,7 @@ func Open(cfg Config) (*Part, error) {
 	c := agent.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Addr: cfg.Addr, Found: cfg.NewCluster, Join: cfg.Join,
 		Terms: terms, Voters: cfg.Voters, Mail: node.Mailer{Mailer: p.mailer}, Features: wire.Features, Logger: cfg.Logger,
+		Bar: cfg.Bar,
 	}
 	if cfg.Data != nil {
 		c.Store = filepath.Join(cfg.Data.path, storeName)
@@ -70,6 +73,9 @@ func (p *Part) Serve(c *node.Config) { c.Join, c.Mail = p.agent.Join, p.agent.Re
 
 // Raft gives who leads, and whose votes count by now; see agent.Agent.Raft.
 func (p *Part) Raft() (leader uint16, voting []uint16) { return p.agent.Raft() }
+
+// Bars gives whom this node keeps from what the nodes share; see agent.Agent.Bars.
+func (p *Part) Bars() map[uint64]string { return p.agent.Bars() }
 
 // Failed gives the error with which the process should end.
 func (p *Part) Failed() <-chan error { return p.agent.Failed() }

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/sharedisk"
+)
+
+// This file is for disks that nodes are kept from when the cluster goes on without them.
+
+// fenceDiskKeys are the settings of a [[fence_disk]] table.
+var fenceDiskKeys = []string{"addr", "nqn", "nsid", "host_nqn"}
+
+// fileFenceDisks takes the [[fence_disk]] tables.
+func (l *loader) fileFenceDisks(v any, at func(string) string) {
+	l.cfg.where["fence_disk"] = at("fence_disk[0]")
+	tables, ok := v.([]map[string]any)
+	if !ok {
+		l.bad = append(l.bad, problem{at("fence_disk"), "fence_disk", "got " + describe(v) + "; want tables that begin with [[fence_disk]]"})
+		return
+	}
+	for i, t := range tables {
+		table := fmt.Sprintf("fence_disk[%d]", i)
+		before := len(l.bad)
+		d := l.fileFenceDisk(t, table, at)
+		if len(l.bad) > before {
+			continue
+		}
+		if slices.ContainsFunc(l.cfg.fenceDisks, func(o sharedisk.Disk) bool { return o.NQN == d.NQN && o.NSID == d.NSID }) {
+			l.bad = append(l.bad, problem{at(table), "fence_disk", d.NQN + " is there twice; want each disk once"})
+			continue
+		}
+		l.cfg.fenceDisks = append(l.cfg.fenceDisks, d)
+	}
+}
+
+func (l *loader) fileFenceDisk(t map[string]any, table string, at func(string) string) (d sharedisk.Disk) {
+	bad := func(key, format string, args ...any) {
+		l.bad = append(l.bad, problem{at(table + "." + key), "fence_disk." + key, fmt.Sprintf(format, args...)})
+	}
+	for _, key := range slices.Sorted(maps.Keys(t)) {
+		if !slices.Contains(fenceDiskKeys, key) {
+			bad(key, "there is no such setting%s", suggest(key, fenceDiskKeys, ""))
+		}
+	}
+	for _, key := range fenceDiskKeys[:2] {
+		if t[key] == nil {
+			l.bad = append(l.bad, problem{at(table), "fence_disk." + key, "missing; want addr and nqn in each [[fence_disk]]"})
+		}
+	}
+	if v := t["addr"]; v != nil {
+		text, ok := fileValue(kindString, v)
+		if !ok || checkTCP(text) != nil {
+			bad("addr", "got %s; want host:port of an NVMe/TCP target", describe(v))
+		}
+		d.Addr = text
+	}
+	name := func(key string, to *string) {
+		if v := t[key]; v != nil {
+			text, ok := fileValue(kindString, v)
+			if !ok || nvme.CheckNQN(text) != nil {
+				bad(key, "got %s; want a name such as nqn.2026-01.com.example:disk", describe(v))
+			}
+			*to = text
+		}
+	}
+	name("nqn", &d.NQN)
+	name("host_nqn", &d.HostNQN)
+	if v := t["nsid"]; v != nil {
+		n, ok := v.(int64)
+		if !ok || n < 1 || n >= int64(nvme.NSIDAll) {
+			bad("nsid", "got %s; want the number of a namespace, from 1 on", describe(v))
+		}
+		d.NSID = uint32(n)
+	}
+	return d
+}
+
+// checkFenceDisks checks that there is a cluster that uses them.
+func (l *loader) checkFenceDisks(add func(key, format string, args ...any)) {
+	c := &l.cfg
+	switch {
+	case len(c.fenceDisks) == 0:
+	case len(c.peers) > 0:
+		add("fence_disk", "with peers the membership is fixed, and nobody is fenced; want either peers, or join and new_cluster")
+	case len(c.etcd.Endpoints) > 0:
+		add("fence_disk", "cannot be together with etcd: membership is kept there, and only time fences")
+	case !c.newCluster && len(c.join) == 0 && c.data == "":
+		add("fence_disk", "this node is in no cluster; want join, new_cluster or data as well")
+	}
+}
+
+// showFenceDisks lists the disks for --check-config.
+func showFenceDisks(all []sharedisk.Disk) string {
+	names := make([]string, len(all))
+	for i := range all {
+		names[i] = all[i].NQN
+	}
+	return strings.Join(names, ",")
+}
+
+// errSignal: a signal has come before the node could register.
+var errSignal = errors.New("a signal has come")
+
+// register registers a start of the node at the shared disks, before it joins. A signal
+// ends the attempts.
+func (d *daemon) register(ctx context.Context, instance uint64) (gone <-chan error, err error) {
+	lost := make(chan error, 1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case s := <-d.signals:
+			d.signals <- s // for who ends the process
+			cancel(errSignal)
+		case <-ctx.Done():
+		}
+	}()
+	return lost, d.disks.Register(ctx, instance, func(err error) { lost <- err })
+}
+
+// heed ends a node that has been barred, or cannot know.
+func (d *daemon) heed(n *node.Node, gone <-chan error) {
+	select {
+	case err := <-gone:
+		n.Fence(fmt.Errorf("%w: %w", node.ErrFenced, err))
+	case <-n.Over():
+	}
+}
+
+// leaveDisks takes the registrations back before the node leaves. If that fails the node
+// does not leave, so that the others bar it.
+func (d *daemon) leaveDisks(ctx context.Context, n *node.Node) {
+	brief, cancel := context.WithTimeout(ctx, shutdownTime/2)
+	defer cancel()
+	if err := d.disks.Unregister(brief); err != nil {
+		d.log.Error("the registrations at the shared disks are still there; the others will end them", "err", err)
+		n.Fence(fmt.Errorf("%w: %w", node.ErrFenced, err))
+	}
+}

@@ -13,7 +13,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race sim chaos soak bench-disk model model-full upgrade fuzz bench lint etcd tidy-check clean
+.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ test: ## go vet, gofmt, and all tests
 
 race: ## all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 10m ./...
+
+test-kernel: ## the Linux kernel, in qemu, as a host of our target and as a target (on Debian, as root)
+	@dir=$$(tools/kernel.sh) && \
+	LOCKIFY_KERNEL=$$dir $(GO) test -count=1 -short -timeout 8m -v ./blockdev/nvme/kerneltest
 
 sim: build ## simulated clusters, SEEDS=100: deliberate bugs are found, no invariant fails
 	@bin/lockbench sim --seeds $(SEEDS) --budget $(BUDGET)

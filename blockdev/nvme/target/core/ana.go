@@ -6,6 +6,10 @@ import "github.com/lockify-dlm/lockify/blockdev/nvme"
 // groups.
 const anaStates = 0x1f | 1<<6 | 1<<7
 
+// anaLogMax is how long hosts take LogANA to be, by Identify: some read all of it, in
+// pieces, whatever its header says.
+const anaLogMax = nvme.ANAHeaderSize + MaxNamespaces*(nvme.ANAGroupSize+4)
+
 // anaState is how a port reaches a group of namespaces.
 type anaState struct {
 	state   nvme.ANAState

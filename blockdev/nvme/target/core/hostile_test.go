@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/blockdev"
@@ -178,6 +179,13 @@ func TestANA(t *testing.T) {
 		t.Fatal("not told though the log was read")
 	}
 	io.want(nvme.StatusSuccess, read(1, 0, 512), nil)
+	// nvme-cli reads pieces up to what Identify makes of it.
+	c.SetLogPage(&nvme.LogPage{ID: nvme.LogANA, Length: 4096, Offset: 4096})
+	if page := a.want(nvme.StatusSuccess, &c, nil); !bytes.Equal(page, make([]byte, 4096)) {
+		t.Fatal("the rest of the log is not zero")
+	}
+	c.SetLogPage(&nvme.LogPage{ID: nvme.LogANA, Length: 512, Offset: 1 << 20})
+	a.want(nvme.StatusInvalidField, &c, nil)
 }
 
 // TestStatus: a device's errors reach the host.

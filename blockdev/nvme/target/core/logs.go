@@ -82,14 +82,18 @@ func (c *Controller) logPage(cmd *nvme.Command) ([]byte, nvme.Status) {
 	if page == nil {
 		return nil, nvme.StatusInvalidLogPage | nvme.DNR
 	}
-	if p.Offset > uint64(len(page)) {
+	end := uint64(len(page))
+	if p.ID == nvme.LogANA {
+		end = anaLogMax
+	}
+	if p.Offset > end {
 		return nil, nvme.StatusInvalidField | nvme.DNR
 	}
 	if !p.Retain {
 		c.events.clear(p.ID)
 		c.deliver()
 	}
-	return page[p.Offset:], nvme.StatusSuccess
+	return page[min(p.Offset, uint64(len(page))):], nvme.StatusSuccess
 }
 
 func (c *Controller) wholePage(p *nvme.LogPage) []byte {

@@ -214,3 +214,17 @@ func (s *Session) over() bool {
 
 // holds says that the locks of this place are not lost, as far as can be known now.
 func (a *seat) holds() bool { return !a.s.over() }
+
+// left gives for how long the locks of this place are certain from now.
+func (a *seat) left() int64 {
+	if a.s.over() {
+		return 0
+	}
+	a.s.mu.Lock()
+	defer a.s.mu.Unlock()
+	l := &a.s.lease
+	if !l.told || l.until == noEnd {
+		return noEnd
+	}
+	return max(l.until-a.s.c.clock(), 0)
+}

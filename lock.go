@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -30,6 +31,8 @@ type Lock struct {
 	blocking func(*Lock, Mode)
 	ranges   *ByteRanges // whose handle this is; nil: a lock of the program
 
+	guarded atomic.Int32 // requests to disks under way that the lock guards
+
 	mu        sync.Mutex
 	id        uint64        // 0: not known yet
 	req       uint64        // number of the running or last operation
@@ -51,7 +54,8 @@ type Lock struct {
 	valueValid bool
 	messages   int
 	claimOpen  bool
-	gone       bool // unlocked, lost, or never granted
+	guards     []*Guarded // one for each ring
+	gone       bool       // unlocked, lost, or never granted
 	isLost     bool
 	lost       chan struct{}
 	confirmed  chan struct{}
@@ -308,6 +312,8 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
 	case l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
+	case l.guarded.Load() > 0:
+		return fmt.Errorf("%s of %q: %w: %d guarded requests to disks are under way", what, l.name, ErrBusy, l.guarded.Load())
 	}
 	if err := o.check(what, l.name, l.space.props.ValueLen); err != nil {
 		return err
@@ -480,6 +486,10 @@ func (l *Lock) takeValue(c *lockspace.Completion) {
 func (l *Lock) end(lost bool) {
 	l.gone = true
 	l.mode = lockspace.NoMode
+	for _, g := range l.guards {
+		go g.ring.Recheck() // not here: it may call the program
+	}
+	l.guards = nil
 	if l.confirmed != nil {
 		close(l.confirmed)
 		l.confirmed = nil

@@ -29,6 +29,7 @@ type backend interface {
 // taken in.
 type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
+	left() int64 // for how long that is certain, in ns; 0: no more
 	convert(l *Lock, mode Mode, o Option, later bool)
 	unlock(l *Lock, flags uint32, value []byte, later bool)
 	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet

@@ -267,6 +267,8 @@ func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
 
 func (e *embedded) holds() bool { return e.node.n.Holds() }
 
+func (e *embedded) left() int64 { return e.node.n.LeaseLeft() }
+
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
 func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {

@@ -59,6 +59,9 @@ func (r *Ring) run(tag int32) {
 	for tag != none {
 		q := &r.slots[tag]
 		st := q.check(&r.info)
+		if st == OK && q.Gate != nil {
+			st = r.admitted(q)
+		}
 		if st == OK && q.Op != Nop {
 			q.state = inFlight
 			r.batch = append(r.batch, q)
@@ -95,6 +98,7 @@ func (r *Ring) Cancel(userData uint64) int {
 		return 0
 	}
 	n := 0
+	r.asked = nil
 	for i := range r.slots {
 		q := &r.slots[i]
 		if q.state > prepared && q.UserData == userData {

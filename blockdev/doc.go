@@ -48,6 +48,11 @@
 // still be done later. If the device was faster, the request ends as if nothing had
 // been asked.
 //
+// # Gates
+//
+// A request with a Gate starts only if that lets it; lockify.Guard is one, and stands for
+// a lock. When a gate has closed, Recheck takes back what is in flight, as Cancel does.
+//
 // # Progress
 //
 // A ring has no goroutine. What follows from the end of a request, such as the start

@@ -71,6 +71,7 @@ func (b *faultBackend) pass(q *Request, rule *Rule) {
 		return
 	}
 	s := q.SQE
+	s.Gate = nil // it has been asked
 	s.Flags &= FUA
 	s.Deadline, s.UserData = 0, uint64(q.Tag)
 	o := outcome{q: q}

@@ -3,6 +3,7 @@ package blockdev
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +45,11 @@ type Ring struct {
 	draining bool // all that is active belongs to a chain that drains
 
 	heldHead, heldTail int32 // first requests of held chains, in order; none
+
+	recheck     atomic.Bool // somebody wants the gates to be asked again
+	asked       Gate        // the gate that has been asked last in this call; nil: none
+	askedWrites bool        // whether for requests that write
+	answer      Status
 
 	nextDeadline time.Duration // no deadline is earlier; 0: there is none
 	timer        *time.Timer   // calls Notify then, while armed
@@ -115,7 +121,9 @@ func (r *Ring) Submit() (int, error) {
 		return 0, ErrClosed
 	}
 	n := len(r.prepared)
+	r.asked = nil
 	r.setDeadlines()
+	r.enterGates()
 	for i := 0; i < n; {
 		head := &r.slots[r.prepared[i]]
 		last := head
@@ -277,11 +285,16 @@ func (r *Ring) pump() {
 	if r.closed {
 		return
 	}
+	r.asked = nil
+	if r.recheck.Load() && r.recheck.Swap(false) {
+		r.recheckGates()
+	}
 	if r.nextDeadline != 0 && r.clock() >= r.nextDeadline {
 		r.expire()
 	}
 	for r.flying > 0 || len(r.batch) > 0 {
 		r.flush()
+		r.asked = nil
 		n := r.backend.Poll(r.done)
 		for i := range r.done[:n] {
 			r.finish(&r.done[i])
@@ -331,6 +344,9 @@ func (r *Ring) complete(q *Request, st Status, n int64) {
 		r.active--
 	}
 	r.pending--
+	if q.Gate != nil {
+		q.Gate.Leave()
+	}
 	q.SQE = SQE{}
 	q.state, q.expired, q.deadline = free, false, 0
 	r.free = append(r.free, q.Tag)

@@ -55,6 +55,7 @@ type SQE struct {
 	With     []byte        // CompareWrite: what is written if Buf is found; as long as Buf
 	UserData uint64        // comes back in the CQE
 	Deadline time.Duration // from Submit; 0: none
+	Gate     Gate          // asked when the request starts; nil: nobody
 }
 
 // MaxBufs is how many buffers one request may have.

@@ -48,10 +48,10 @@ func (n *Node) leaseOver() { n.Fence(errLease) }
 
 var errLease = fmt.Errorf("%w: its lease has ended", ErrFenced)
 
-// leaseLeft gives for how long this node may act from now, in ns on CLOCK_BOOTTIME: 0
+// LeaseLeft gives for how long this node may act from now, in ns on CLOCK_BOOTTIME: 0
 // if not or no more, math.MaxInt64 if there is no end. That is only so where the
 // membership is fixed: who has not joined yet will get a lease that he may not exceed.
-func (n *Node) leaseLeft() int64 {
+func (n *Node) LeaseLeft() int64 {
 	lease, until, now := n.lease.Load(), n.until.Load(), n.now()
 	switch {
 	case lease == math.MaxInt64 && n.fixed != nil:
@@ -67,4 +67,4 @@ func (n *Node) leaseEnded() bool {
 }
 
 // Holds says that the lease of this node has not ended, so that its locks count.
-func (n *Node) Holds() bool { return n.leaseLeft() > 0 }
+func (n *Node) Holds() bool { return n.LeaseLeft() > 0 }

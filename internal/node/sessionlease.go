@@ -34,7 +34,7 @@ const expireEvery = int(100 * time.Millisecond / tickTime)
 
 // answerLease tells the client for how long it may count on its locks.
 func (s *session) answerLease(space uint32, req uint64) {
-	left := s.node.leaseLeft()
+	left := s.node.LeaseLeft()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if left < math.MaxInt64 {

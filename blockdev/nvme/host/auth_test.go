@@ -93,7 +93,7 @@ func TestNotAuthenticated(t *testing.T) {
 		says string
 	}{
 		"no secret":          {host.Config{Addr: addr}, "needs the secret that the target has for it"},
-		"another secret":     {host.Config{Addr: addr, Secret: other}, "it has another secret, or none, for " + authHost},
+		"another secret":     {host.Config{Addr: addr, Secret: other}, "nvme: Authentication: DH-HMAC-CHAP failed: the controller says: authentication failed: it has another secret, or none, for " + authHost},
 		"another controller": {host.Config{Addr: addr, Secret: s.Host, ControllerSecret: other}, "the controller does not know its secret"},
 		"one-way only":       {host.Config{Addr: oneWay, Secret: s.Host, ControllerSecret: s.Controller}, "it has another secret, or none"},
 		"no common group":    {host.Config{Addr: addr, Secret: s.Host, Auth: auth.Choice{Hashes: []nvme.AuthHash{9}}}, "hash 9"},

@@ -159,7 +159,7 @@ func (b *Bringup) Ended(e *End) error {
 		err = b.connected(nvme.ParseConnectResult(e.Result))
 	case stepAuth:
 		var more bool
-		if more, err = b.auth.ended(e); !more {
+		if more, err = b.auth.ended(e); !more && err == nil {
 			b.step, b.auth = stepCapabilities, nil
 		}
 	case stepCapabilities:
@@ -216,14 +216,15 @@ func (b *Bringup) optional() bool {
 func (b *Bringup) bad(err error) error { return fmt.Errorf("nvme: %s: %w", stepTitles[b.step], err) }
 
 func (b *Bringup) connected(r nvme.ConnectResult) error {
-	var err error
-	b.Info.CNTLID = r.CNTLID
-	if b.auth, err = b.cfg.login(r); b.auth != nil {
-		b.step = stepAuth
-	} else {
-		b.step = stepCapabilities
+	a, err := b.cfg.login(r)
+	if err != nil {
+		return err
 	}
-	return err
+	b.Info.CNTLID, b.auth = r.CNTLID, a
+	if b.step = stepCapabilities; a != nil {
+		b.step = stepAuth
+	}
+	return nil
 }
 
 // ready judges CSTS. CAP.TO bounds how long the controller may take.

@@ -128,6 +128,8 @@ func (c *Controller) bringUp(ctx context.Context) (*link, *Info, error) {
 		var end End
 		if end, err = l.call(ctx, c.w, &cmd, data, nvme.AdminCapsuleData); err == nil {
 			err = b.Ended(&end)
+		} else {
+			err = b.bad(err)
 		}
 		if err != nil {
 			l.close()

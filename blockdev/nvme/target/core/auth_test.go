@@ -201,8 +201,8 @@ func TestAuthTimeout(t *testing.T) {
 	var c nvme.Command
 	c.SetPropertyGet(nvme.Property{Offset: nvme.PropVS})
 	idle, _ := join(t, tg, p, 0, nvme.CNTLIDDynamic)
+	idle.want(nvme.StatusAuthRequired, &c, nil)
 	for now := uint64(10_000); now < 9001+core.AuthTimeout; now += 1000 {
-		idle.want(nvme.StatusAuthRequired, &c, nil)
 		tg.Tick(now)
 		if idle.ses.Err() != nil {
 			t.Fatalf("after %d ms: %v", now-9001, idle.ses.Err())

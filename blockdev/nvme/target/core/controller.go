@@ -131,7 +131,7 @@ func (c *Controller) setKeepAlive(ms uint32) {
 
 // tick looks whether the host is still there: each command counts, on any queue.
 func (c *Controller) tick(now uint64) {
-	if c.admin.alive {
+	if c.admin.alive || !c.admin.authenticated { // no Keep Alive comes before; AuthTimeout ends it
 		c.admin.alive, c.lastSeen = false, now
 	}
 	for _, s := range c.io {

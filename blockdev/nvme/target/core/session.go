@@ -322,7 +322,7 @@ func (s *Session) onCommand(h *nvme.Header, b []byte) error {
 	if s.queue != nil {
 		s.queue.consumed()
 		// What others send to an I/O queue does not keep a host's controller alive.
-		s.alive = s.alive || s.authenticated || s.queue.id == 0
+		s.alive = s.alive || s.authenticated
 	}
 	if n == 0 {
 		s.execute(i)

@@ -81,6 +81,9 @@ func TestDiscover(t *testing.T) {
 	}
 	found := false
 	for _, e := range entries {
+		if e.TREQ&3 != nvme.SecureNotSpecified { // nvme connect-all would want TLS
+			t.Errorf("%s: TREQ is %d", e.SubNQN, e.TREQ)
+		}
 		found = found || e.Subsystem == nvme.SubsystemNVM && e.SubNQN == subNQN && e.Address+":"+e.Service == addr
 	}
 	if !found {

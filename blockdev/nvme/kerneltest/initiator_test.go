@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,6 +57,7 @@ hosts = ["nqn.2026-11.org.example:another"]
 	s.start()
 	runAll(t, s, []check[*initiator]{
 		{"discover", (*initiator).discover},
+		{"connect all", (*initiator).connectAll},
 		{"another host is refused", (*initiator).refused},
 		{"identify, logs, features", (*initiator).identify},
 		{"queues and digests", (*initiator).digests},
@@ -145,6 +147,22 @@ func (s *initiator) discover(t *testing.T) {
 	}
 }
 
+// connectAll connects to what discovery names, where it names it: the address is not of the
+// guest's network, so that a relay in the guest stands for it.
+func (s *initiator) connectAll(t *testing.T) {
+	_, port, err := net.SplitHostPort(s.wire.to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Run(t, "nc -ll -p %s -e nc 10.0.2.2 %d >/dev/null 2>&1 & echo $! >/tmp/relay", port, s.wire.Port)
+	s.await(t, "netstat -lnt | grep -q :%s", port)
+	s.Run(t, "nvme connect-all -t tcp -a 127.0.0.1 -s %s", port)
+	s.await(t, "nvme list-subsys | grep -q 'NQN=%s'", diskNQN)
+	want(t, s.Run(t, "nvme list-subsys"), "traddr="+strings.TrimSuffix(s.wire.to, ":"+port)+",trsvcid="+port)
+	s.Run(t, "nvme disconnect-all; kill $(cat /tmp/relay)")
+	s.await(t, "! ls /sys/class/nvme | grep -q nvme")
+}
+
 func (s *initiator) refused(t *testing.T) {
 	s.refuse(t, "", "nvme connect -t tcp -a 10.0.2.2 -s %d -n %s", s.wire.Port, closedNQN)
 	s.refuse(t, "", "nvme connect -t tcp -a 10.0.2.2 -s %d -n %s:nobody", s.wire.Port, diskNQN)
@@ -161,13 +179,15 @@ func (s *initiator) identify(t *testing.T) {
 		s.Run(t, "nvme id-ns %[1]s && nvme ns-descs %[1]s", s.dev(n))
 	}
 	for _, c := range []string{
-		"smart-log", "error-log", "fw-log", "effects-log", "ana-log", "get-property -o 0x8",
-		"get-feature -f 0x7", "get-feature -f 0xb", "get-feature -f 0xf",
+		"smart-log", "error-log", "fw-log", "effects-log -c 0", "supported-log-pages", "resv-notif-log", "ana-log", "get-property -o 0x8",
+		"get-feature -f 0x7", "get-feature -f 0xb", "get-feature -f 0xf", "get-feature -f 6", "list-ctrl", "nvm-id-ctrl", "id-iocs", "cmdset-ind-id-ns -n 1",
 	} {
 		s.Run(t, "nvme %s %s", c, ctrl)
 	}
 	want(t, s.Run(t, "nvme list"), s.dev(1), s.dev(2), s.dev(3))
-	s.refuse(t, "invalid", "nvme get-log %s -i 0xc0 -l 512", ctrl)
+	s.refuse(t, "invalid log page", "nvme get-log %s -i 0xc0 -l 512", ctrl)
+	s.refuse(t, "invalid command opcode", "nvme admin-passthru %s --opcode=0xc1", ctrl)
+	s.refuse(t, "invalid command opcode", "nvme io-passthru %s --opcode=0x91 -n 1", s.dev(1))
 }
 
 // digests: with each sort of checksums, and each sort of queues, data comes back as it

@@ -26,9 +26,10 @@ func (c *Controller) discoveryLog() []byte {
 			if p.Address == "" || !sub.at(p) {
 				continue
 			}
+			// Of TLS nothing is said: nvme-cli takes "not required" for "wanted".
 			e := nvme.DiscoveryEntry{
 				Transport: nvme.TransportTCP, Family: nvme.FamilyIPv4, Subsystem: nvme.SubsystemNVM,
-				TREQ: nvme.SecureNotRequired | nvme.NoFlowControl, PortID: p.ID, CNTLID: nvme.CNTLIDDynamic,
+				TREQ: nvme.NoFlowControl, PortID: p.ID, CNTLID: nvme.CNTLIDDynamic,
 				ASQSZ: adminEntries, Service: p.Service, SubNQN: name, Address: p.Address,
 			}
 			if p.IPv6 {

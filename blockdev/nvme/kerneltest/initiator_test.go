@@ -16,6 +16,7 @@ import (
 const (
 	diskNQN   = "nqn.2026-11.org.example:disk"   // memory, a file, a file to be read
 	closedNQN = "nqn.2026-11.org.example:closed" // for another host than the guest
+	secretNQN = "nqn.2026-11.org.example:secret" // wants authentication, which this kernel can't do
 	guestNQN  = "nqn.2026-11.org.example:guest"
 	guestID   = "5b5c1f62-7c1a-4a57-8d0e-2f3f6a1c9d11"
 	diskSize  = 32 << 20 // bytes of memory, and of the file
@@ -39,6 +40,8 @@ func testInitiator(g *Guest, t *testing.T) {
 	readOnly := filepath.Join(dir, "readonly")
 	write(t, s.image, make([]byte, diskSize))
 	write(t, readOnly, bytes.Repeat([]byte("read me\n"), 1<<17))
+	secrets := filepath.Join(dir, "secrets")
+	write(t, secrets, fmt.Appendf(nil, "%s %s\n", guestNQN, newSecret(t, "sha256")))
 	write(t, s.config, fmt.Appendf(nil, `id = 1
 clients = ["unix://%[1]s/s"]
 admin = "off"
@@ -53,12 +56,18 @@ nqn = "%[7]s"
 listen = ["%[3]s"]
 namespaces = ["memory:1MiB"]
 hosts = ["nqn.2026-11.org.example:another"]
-`, dir, diskNQN, addr, diskSize, s.image, readOnly, closedNQN))
+[[export]]
+nqn = "%[8]s"
+listen = ["%[3]s"]
+namespaces = ["memory:1MiB"]
+dhchap_secrets = "%[9]s"
+`, dir, diskNQN, addr, diskSize, s.image, readOnly, closedNQN, secretNQN, secrets))
 	s.start()
 	runAll(t, s, []check[*initiator]{
 		{"discover", (*initiator).discover},
 		{"connect all", (*initiator).connectAll},
 		{"another host is refused", (*initiator).refused},
+		{"authentication", (*initiator).authentication},
 		{"identify, logs, features", (*initiator).identify},
 		{"queues and digests", (*initiator).digests},
 		{"flush, write zeroes, deallocate, compare, verify", (*initiator).commands},

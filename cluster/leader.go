@@ -282,7 +282,7 @@ func (s *Server) leaderTick() {
 		if d == nil || !over && !d.fenced {
 			continue
 		}
-		if s.cfg.Bars && !d.barred {
+		if s.cfg.Bars && !d.barred && s.cfg.Without&RuleBar == 0 {
 			if !d.asked {
 				d.asked = true
 				s.out.Bar = append(s.out.Bar, n.Instance)

@@ -20,4 +20,5 @@ const (
 	RuleNoReturn                       // an instance that has gone is a member never again
 	RuleOthersVote                     // a leader does not take its own vote away
 	RuleVotersKept                     // a voter does not forget, in a crash, which voters there are
+	RuleBar                            // with Bars nobody is out before he has been barred
 )

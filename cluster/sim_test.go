@@ -28,6 +28,7 @@ type profile struct {
 	drift         int64 // of the clocks, ppm; the agreed bound is terms.DriftPPM
 	terms         Terms
 	fences        bool // a fence agent confirms
+	bars          bool // there is a disk that members are kept from
 	spaces        int
 	openers       int // 1 in so many machines opens lockspaces; 0: all
 	off           Rules
@@ -76,7 +77,7 @@ type world struct {
 }
 
 type stats struct {
-	steps, messages, crashes, wipes, pauses, cuts, expired, fenced, joins, versions, epochs int
+	steps, messages, crashes, wipes, pauses, cuts, expired, fenced, barred, joins, versions, epochs int
 }
 
 // machine is a computer: it may be down, or stopped for a while.
@@ -212,7 +213,7 @@ func (m *machine) boot() {
 	if m.disk != nil {
 		s, err := NewServer(ServerConfig{
 			Store: m.disk.store, Seed: m.w.rng.Uint64(), Tick: simTick, Elections: 5,
-			FenceAfter: m.fenceAfter(), Without: m.w.p.off, Logf: m.logf(),
+			FenceAfter: m.fenceAfter(), Bars: m.w.p.bars, Without: m.w.p.off, Logf: m.logf(),
 			Applied: func(st *State) { m.w.check.state(m, "server", st) },
 		}, m.disk)
 		if err != nil {
@@ -328,7 +329,26 @@ func (m *machine) fromServer(out Output, err error) {
 		m.w.stats.fenced++
 		m.w.after(m.w.rng.Int64N(100*ms), func() { m.w.fence(m, instance) })
 	}
+	for _, instance := range out.Bar {
+		m.w.after(m.w.rng.Int64N(100*ms), func() { m.w.bar(m, instance) })
+	}
 	m.w.check.server(m)
+}
+
+// bar keeps an instance from the disk, which does not always answer.
+func (w *world) bar(by *machine, instance uint64) {
+	by.run(func() {
+		switch {
+		case by.server == nil || !by.server.Bars(instance):
+		case w.rng.IntN(2) == 0:
+			w.after(w.rng.Int64N(300*ms), func() { w.bar(by, instance) })
+		default:
+			w.tracef("instance %#x is barred", instance)
+			w.stats.barred++
+			w.check.barred[instance] = true
+			by.fromServer(by.server.BarDone(by.clock(), instance))
+		}
+	})
 }
 
 // fence is a fence agent: it ends a process for good, then confirms.

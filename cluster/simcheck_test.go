@@ -12,6 +12,7 @@ type checks struct {
 	states map[uint64]uint64    // version: hash of the state
 	last   *State               // of the newest version that anybody has applied
 	gone   map[uint64]bool      // instances that have been removed
+	barred map[uint64]bool      // and from the disk
 	epochs map[string][]simView // of each lockspace, rising
 }
 
@@ -22,7 +23,7 @@ type simView struct {
 }
 
 func newChecks() checks {
-	return checks{states: map[uint64]uint64{}, last: &State{}, gone: map[uint64]bool{}, epochs: map[string][]simView{}}
+	return checks{states: map[uint64]uint64{}, last: &State{}, gone: map[uint64]bool{}, barred: map[uint64]bool{}, epochs: map[string][]simView{}}
 }
 
 func hashState(s *State) uint64 {
@@ -84,6 +85,9 @@ func (c *checks) removed(w *world, s *State) {
 		}
 		w.tracef("version %d: instance %#x is out", s.Version, n.Instance)
 		w.stats.expired++
+		if w.p.bars && !c.barred[n.Instance] && !w.machines[n.ID-1].left(n.Instance) {
+			w.fail("instance %#x is out, and can still reach the disk", n.Instance)
+		}
 		if c.gone[n.Instance] {
 			continue // fenced
 		}

@@ -72,9 +72,13 @@ func simProfiles() map[string]profile {
 	two.stores, two.plain, two.want, two.faultEvery = 2, 0, 2, 200*ms
 	fenced := faults()
 	fenced.fences = true
+	barred := faults()
+	barred.bars = true
+	both := fenced
+	both.bars = true
 	quiet := faults()
 	quiet.faultEvery, quiet.length = 0, 5000*ms
-	return map[string]profile{"quiet": quiet, "three": faults(), "five": five, "two": two, "fenced": fenced}
+	return map[string]profile{"quiet": quiet, "three": faults(), "five": five, "two": two, "fenced": fenced, "barred": barred, "fenced and barred": both}
 }
 
 func (s *stats) add(o *stats) {
@@ -86,6 +90,7 @@ func (s *stats) add(o *stats) {
 	s.cuts += o.cuts
 	s.expired += o.expired
 	s.fenced += o.fenced
+	s.barred += o.barred
 	s.joins += o.joins
 	s.versions += o.versions
 	s.epochs += o.epochs
@@ -125,6 +130,7 @@ var mutants = []struct {
 	{"an instance comes back", RuleNoReturn, 0, 71},
 	{"a leader takes its own vote away", RuleOthersVote, 0, 187},
 	{"a crash lets a voter forget who the voters are", RuleVotersKept, 0, 1},
+	{"a lease is enough where there are disks", RuleBar, 0, 1},
 	{"a store forgets what it has voted", 0, 1, 33},
 }
 
@@ -133,6 +139,7 @@ func TestSimMutants(t *testing.T) {
 		t.Run(mu.name, func(t *testing.T) {
 			p := faults()
 			p.off, p.forget = mu.off, mu.forget
+			p.bars = mu.off == RuleBar
 			if mu.off == RuleOthersVote { // with two voters it is not rare
 				p.stores, p.plain, p.want, p.faultEvery = 2, 0, 2, 200*ms
 			}

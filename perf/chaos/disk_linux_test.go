@@ -58,7 +58,7 @@ func (s *stage) run(n int, cmd *exec.Cmd) *daemontest.Output {
 func (s *stage) daemon(n int, config string) *daemontest.Output {
 	s.t.Helper()
 	file := filepath.Join(s.dir, fmt.Sprintf("n%d.toml", n))
-	config = fmt.Sprintf("id = %d\nadmin = \"off\"\ntransport = \"plain\"\ndata = %q\nclients = [%q]\n%s",
+	config = fmt.Sprintf("id = %d\nadmin = \"127.0.0.1:7541\"\ntransport = \"plain\"\ndata = %q\nclients = [%q]\n%s",
 		n, filepath.Join(s.dir, fmt.Sprint("data", n)), s.socket(n), config)
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		s.t.Fatal(err)
@@ -181,6 +181,9 @@ func TestFenceFails(t *testing.T) {
 	s.cut(false, target, 1, 2) // the disk from the nodes that will have to fence
 	s.cut(false, 3, 1, 2)
 	first.Await(t, 0, "could not be kept from the disks")
+	said := s.run(1, exec.Command(daemontest.Bin("lockctl"), "members", "--admin", "127.0.0.1:7541"))
+	said.Await(t, 0, "fencing")
+	said.Await(t, 0, "node 3 could not be kept from the disks")
 	old.writes("success")
 	s.cut(true, target, 1, 2)
 	next := s.writer(1)

@@ -14,6 +14,7 @@ import (
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -45,6 +46,16 @@ type Config struct {
 	Data       string        // directory, made if missing: the node can vote; needed for NewCluster
 	Lease      time.Duration // of a new cluster, 200 ms to 1 h: how long a node may act without the others; default 5 s
 	Voters     int           // of a new cluster: how many nodes decide, 1 to 7; default 3
+	FenceDisks []FenceDisk   // that the nodes share, the same on each: who is not a member any more is kept from them first
+}
+
+// FenceDisk is a namespace of an NVMe/TCP target with reservations. Each start of a node
+// registers there, as the host HostID, before it joins.
+type FenceDisk struct {
+	Addr    string // host:port
+	NQN     string // of the subsystem
+	NSID    uint32 // of the namespace; 0: the only one
+	HostNQN string // this node's name, if the target asks for it
 }
 
 // Node is a member of the cluster inside this process. Locks through it cost
@@ -84,14 +95,25 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if n.part != nil {
+		if err = n.part.Register(ctx, c.Instance); err != nil {
+			return nil, err
+		}
+	}
 	if n.n, err = node.Start(ctx, c, fixed); err != nil {
 		return nil, rootError(err)
+	}
+	if n.part != nil {
+		n.part.Began(n.n)
 	}
 	return n, nil
 }
 
 // fixedPeers gives the view of a fixed membership.
 func fixedPeers(cfg *Config, c *node.Config) (*lockspace.View, error) {
+	if len(cfg.FenceDisks) > 0 {
+		return nil, errors.New("without Join and NewCluster the membership is fixed, and nobody is fenced: want no FenceDisks")
+	}
 	ids := []uint16{cfg.ID}
 	for _, p := range cfg.Peers {
 		ids = append(ids, p.ID)
@@ -114,9 +136,13 @@ func (n *Node) takePart(cfg *Config, c *node.Config) (err error) {
 			return err
 		}
 	}
+	disks := make([]sharedisk.Disk, len(cfg.FenceDisks))
+	for i, d := range cfg.FenceDisks {
+		disks[i] = sharedisk.Disk(d)
+	}
 	n.part, err = member.Open(member.Config{
 		ID: cfg.ID, Cluster: cmp.Or(cfg.Cluster, "lockify"), Addr: cmp.Or(cfg.Advertise, cfg.Listen), NewCluster: cfg.NewCluster, Join: cfg.Join,
-		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Logger: cmp.Or(cfg.Logger, slog.Default()),
+		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Disks: disks, Logger: cmp.Or(cfg.Logger, slog.Default()),
 	})
 	if err == nil {
 		n.part.Serve(c)
@@ -234,6 +260,9 @@ func (n *Node) Close(ctx context.Context) error {
 			(*Lock)(l).takenAway()
 		}
 		return ok
+	}
+	if n.part != nil {
+		n.part.Unregister(ctx, n.n)
 	}
 	for _, s := range n.n.Spaces() {
 		s.ReleaseAll(own)

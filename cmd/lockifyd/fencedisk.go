@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
-	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 )
 
@@ -111,8 +110,7 @@ var errSignal = errors.New("a signal has come")
 
 // register registers a start of the node at the shared disks, before it joins. A signal
 // ends the attempts.
-func (d *daemon) register(ctx context.Context, instance uint64) (gone <-chan error, err error) {
-	lost := make(chan error, 1)
+func (d *daemon) register(ctx context.Context, instance uint64) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -123,25 +121,5 @@ func (d *daemon) register(ctx context.Context, instance uint64) (gone <-chan err
 		case <-ctx.Done():
 		}
 	}()
-	return lost, d.disks.Register(ctx, instance, func(err error) { lost <- err })
-}
-
-// heed ends a node that has been barred, or cannot know.
-func (d *daemon) heed(n *node.Node, gone <-chan error) {
-	select {
-	case err := <-gone:
-		n.Fence(fmt.Errorf("%w: %w", node.ErrFenced, err))
-	case <-n.Over():
-	}
-}
-
-// leaveDisks takes the registrations back before the node leaves. If that fails the node
-// does not leave, so that the others bar it.
-func (d *daemon) leaveDisks(ctx context.Context, n *node.Node) {
-	brief, cancel := context.WithTimeout(ctx, shutdownTime/2)
-	defer cancel()
-	if err := d.disks.Unregister(brief); err != nil {
-		d.log.Error("the registrations at the shared disks are still there; the others will end them", "err", err)
-		n.Fence(fmt.Errorf("%w: %w", node.ErrFenced, err))
-	}
+	return d.part.Register(ctx, instance)
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/internal/member"
-	"github.com/lockify-dlm/lockify/internal/sharedisk"
 )
 
 // dynamic says that nodes agree on membership among themselves: the node makes or joins a
@@ -29,14 +28,9 @@ func (d *daemon) openPart() (err error) {
 		return nil
 	}
 	cfg := d.cfg
-	var bar func(context.Context, uint64) error
-	if len(cfg.fenceDisks) > 0 {
-		d.disks = sharedisk.New(cfg.fenceDisks, d.log)
-		bar = d.disks.Bar
-	}
 	d.part, err = member.Open(member.Config{
 		ID: cfg.id, Cluster: cfg.cluster, Addr: cfg.advertise, NewCluster: cfg.newCluster, Join: cfg.join, Data: d.data,
-		Lease: cfg.lease, Voters: cfg.voters, FenceCommand: cfg.fenceCommand, Bar: bar, Logger: d.log,
+		Lease: cfg.lease, Voters: cfg.voters, FenceCommand: cfg.fenceCommand, Disks: cfg.fenceDisks, Logger: d.log,
 	})
 	return err
 }

@@ -19,7 +19,6 @@ import (
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
-	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -40,7 +39,6 @@ type daemon struct {
 	exports     *exporter     // nil: none
 	leaves      chan struct{} // an administrator wants the node to leave
 	signals     chan os.Signal
-	disks       *sharedisk.Set // that nodes are kept from; nil: none
 }
 
 // serve runs the node until a signal comes.
@@ -147,14 +145,11 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 		Transport: d.transport, Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}
 	var fixed *lockspace.View
-	var gone <-chan error
 	switch {
 	case d.part != nil:
 		d.part.Serve(&c)
-		if d.disks != nil {
-			if gone, err = d.register(ctx, instance); err != nil {
-				return err
-			}
+		if err = d.register(ctx, instance); err != nil {
+			return err
 		}
 	case len(cfg.etcd.Endpoints) > 0:
 		c.Join = d.joinEtcd
@@ -170,8 +165,8 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	n, err := node.Start(ctx, c, fixed)
 	if err == nil {
 		d.node.Store(n)
-		if gone != nil {
-			go d.heed(n, gone)
+		if d.part != nil {
+			d.part.Began(n)
 		}
 	}
 	return err
@@ -218,8 +213,10 @@ func (d *daemon) stop() {
 		cancel()
 	}
 	if n := d.node.Load(); n != nil {
-		if d.disks != nil {
-			d.leaveDisks(ctx, n)
+		if d.part != nil {
+			brief, cancel := context.WithTimeout(ctx, shutdownTime/2)
+			d.part.Unregister(brief, n)
+			cancel()
 		}
 		if err := n.Close(ctx); err != nil {
 			d.log.Warn("not everything was sent", "err", err)
@@ -230,9 +227,6 @@ func (d *daemon) stop() {
 		if err := d.part.Close(); err != nil {
 			d.log.Warn("the part in membership has not ended well", "err", err)
 		}
-	}
-	if d.disks != nil {
-		d.disks.Close()
 	}
 	if d.exports != nil { // last: until now the others may have needed them
 		if err := d.exports.close(); err != nil {

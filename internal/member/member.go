@@ -13,6 +13,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster/agent"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -30,9 +31,8 @@ type Config struct {
 	// LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0 says that the node surely does
 	// nothing any more.
 	FenceCommand string
-	// Bar keeps an instance from what the nodes share; see agent.Config. May be nil.
-	Bar    func(ctx context.Context, instance uint64) error
-	Logger *slog.Logger
+	Disks        []sharedisk.Disk // that nodes are kept from; all nodes have the same
+	Logger       *slog.Logger
 }
 
 // Part is a node's part in the agreement. It lives as long as the process, through
@@ -40,6 +40,8 @@ type Config struct {
 type Part struct {
 	agent  *agent.Agent
 	mailer *engine.Mailer
+	disks  *sharedisk.Set // nil: none
+	gone   <-chan error   // the registration of the present start of the node
 }
 
 // Open takes the part.
@@ -52,7 +54,10 @@ func Open(cfg Config) (*Part, error) {
 	c := agent.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Addr: cfg.Addr, Found: cfg.NewCluster, Join: cfg.Join,
 		Terms: terms, Voters: cfg.Voters, Mail: node.Mailer{Mailer: p.mailer}, Features: wire.Features, Logger: cfg.Logger,
-		Bar: cfg.Bar,
+	}
+	if len(cfg.Disks) > 0 {
+		p.disks = sharedisk.New(cfg.Disks, cfg.Logger)
+		c.Bar = p.disks.Bar
 	}
 	if cfg.Data != nil {
 		c.Store = filepath.Join(cfg.Data.path, storeName)
@@ -62,7 +67,7 @@ func Open(cfg Config) (*Part, error) {
 	}
 	var err error
 	if p.agent, err = agent.Open(c); err != nil {
-		p.mailer.Close()
+		p.closeRest()
 		return nil, err
 	}
 	return p, nil
@@ -83,8 +88,15 @@ func (p *Part) Failed() <-chan error { return p.agent.Failed() }
 // Close ends it, after the node.
 func (p *Part) Close() error {
 	err := p.agent.Close()
-	p.mailer.Close()
+	p.closeRest()
 	return err
+}
+
+func (p *Part) closeRest() {
+	p.mailer.Close()
+	if p.disks != nil {
+		p.disks.Close()
+	}
 }
 
 // fenceTime bounds a fence command.

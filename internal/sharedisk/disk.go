@@ -42,6 +42,10 @@ type registration struct {
 	dev  *host.Device
 }
 
+// queues is above 1, as each command has one of its own and the target may take a while to
+// let go of that of the one before.
+const queues = 4
+
 // keepAlive is short, because a fence waits for a connection that has died to be noticed.
 const keepAlive = 2 * time.Second
 
@@ -53,7 +57,7 @@ const forever = math.MaxInt64
 func register(ctx context.Context, d *Disk, instance uint64, look func(), log *slog.Logger) (r *registration, err error) {
 	r = &registration{disk: d, id: cluster.HostID(instance), key: instance}
 	r.dev, err = host.Open(ctx, host.Config{
-		Addr: d.Addr, SubNQN: d.NQN, NSID: d.NSID, HostNQN: d.HostNQN, HostID: r.id, Queues: 1, Retry: forever, KeepAlive: keepAlive,
+		Addr: d.Addr, SubNQN: d.NQN, NSID: d.NSID, HostNQN: d.HostNQN, HostID: r.id, Queues: queues, Retry: forever, KeepAlive: keepAlive,
 		Notify: func(e host.Event) {
 			log.Debug("shared disk", "disk", d, "event", e.Kind, "err", e.Err)
 			if e.Kind == host.Restored || e.Kind == host.Told && e.Async.Log == nvme.LogReservation {
@@ -87,7 +91,28 @@ func (r *registration) begin(ctx context.Context, log *slog.Logger) error {
 			err = fmt.Errorf("there is a reservation of another type, %q: want %q, or none; see lockctl disk reserve report", s.Type, kind)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return r.sweep(ctx)
+}
+
+// sweep bars earlier starts of this node, which are over: those that have never joined
+// nobody else bars.
+func (r *registration) sweep(ctx context.Context) error {
+	s, err := r.report(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range s.Registrants {
+		g := &s.Registrants[i]
+		if g.HostID == cluster.HostID(g.Key) && cluster.NodeOf(g.Key) == cluster.NodeOf(r.key) && g.Key != r.key {
+			if err := r.bar(ctx, g.Key); err != nil {
+				return fmt.Errorf("an earlier start of this node, key %#x: %w", g.Key, err)
+			}
+		}
+	}
+	return nil
 }
 
 // report asks who is registered, and that this node is.

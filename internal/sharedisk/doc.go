@@ -26,6 +26,8 @@
 // holder, and whoever was barred could write until another node has taken it. Reading stays
 // free for all: it does no harm to the disk, and whoever opens it has to read.
 //
+// A start of a node also bars what earlier starts of the same node have left there.
+//
 // A node that finds its registration gone is told (Set.Gone): either the others have barred
 // it, or the target has forgotten, which Register warns of where it may happen (the target
 // keeps no reservations through its restart).

@@ -41,12 +41,17 @@ const again = time.Second
 // is called, once at most, when a registration is found gone.
 func (s *Set) Register(ctx context.Context, instance uint64, gone func(error)) error {
 	s.drop()
+	var last error
 	for {
 		err := s.registerOnce(ctx, instance, gone)
 		if err == nil {
 			s.log.Info("registered at the shared disks", "disks", len(s.disks), "key", fmt.Sprintf("%#x", instance))
 			return nil
 		}
+		if last != nil && ctx.Err() != nil {
+			return errors.Join(last, context.Cause(ctx)) // the attempt that was cut off tells less
+		}
+		last = err
 		s.log.Error("no registration at the shared disks, without which the node does not join; trying again", "err", err)
 		select {
 		case <-ctx.Done():

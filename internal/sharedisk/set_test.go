@@ -151,6 +151,19 @@ func TestBar(t *testing.T) {
 	}
 }
 
+// TestSweep: a start of a node ends what earlier ones have left, of its own only.
+func TestSweep(t *testing.T) {
+	_, addr := serve(t, "127.0.0.1:0", "")
+	a, b, c := newSet(t, addr), newSet(t, addr), newSet(t, addr)
+	mustRegister(t, a, one, nil)
+	mustRegister(t, b, two, nil)
+	old, other := newProgram(t, addr, two), newProgram(t, addr, one)
+	old.writes(blockdev.OK)
+	mustRegister(t, c, twoAgain, nil)
+	old.writes(blockdev.StatusReservation)
+	other.writes(blockdev.OK)
+}
+
 // TestTargetAway: Register waits for the target; a bar fails without it, and holds when
 // it is back.
 func TestTargetAway(t *testing.T) {

@@ -177,16 +177,20 @@ func TestFenceFails(t *testing.T) {
 	s.member(2)
 	s.member(3)
 	old := s.writer(3)
-	old.Await(t, 0, "locked")
+	old.writes("success")
 	s.cut(false, target, 1, 2) // the disk from the nodes that will have to fence
 	s.cut(false, 3, 1, 2)
 	first.Await(t, 0, "could not be kept from the disks")
 	said := s.run(1, exec.Command(daemontest.Bin("lockctl"), "members", "--admin", "127.0.0.1:7541"))
 	said.Await(t, 0, "fencing")
 	said.Await(t, 0, "node 3 could not be kept from the disks")
-	old.writes("success")
-	s.cut(true, target, 1, 2)
 	next := s.writer(1)
+	first.Await(t, first.Lines(), "could not be kept from the disks") // again
+	if strings.Contains(next.String(), "locked") {
+		t.Fatal("a lock is given away whose holder can still write")
+	}
+	s.cut(true, target, 1, 2)
 	next.Await(t, 0, "locked")
+	next.writes("success")
 	old.writes("reservation conflict")
 }

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 
 const diskNQN = "nqn.2026-01.example.lockify:shared"
 
-// writer locks "volume", and then writes to the disk once for each line that it reads,
+// writer locks "volume", opens the disk, and then writes to the disk once for each line that it reads,
 // whatever has become of its lock meanwhile: it is the program that does not look.
 func writer(ctx context.Context, daemon, disk string) error {
 	client, err := lockify.Dial(ctx, daemon)
@@ -38,6 +38,11 @@ func writer(ctx context.Context, daemon, disk string) error {
 	if err != nil {
 		return err
 	}
+	lock, err := space.Lock(ctx, "volume", lockify.EX)
+	if err != nil {
+		return err
+	}
+	fmt.Println("locked")
 	id, _ := client.Session().HostID()
 	dev, err := host.Open(ctx, host.Config{Addr: disk, SubNQN: diskNQN, HostID: id})
 	if err != nil {
@@ -49,11 +54,6 @@ func writer(ctx context.Context, daemon, disk string) error {
 		return err
 	}
 	defer ring.Close()
-	lock, err := space.Lock(ctx, "volume", lockify.EX)
-	if err != nil {
-		return err
-	}
-	fmt.Println("locked")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		ring.GetSQE().PrepWrite(0, make([]byte, 4096))
 		if _, err := ring.Submit(); err != nil {

@@ -1,0 +1,77 @@
+package recipes
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/lockify-dlm/lockify"
+)
+
+// Mutex is held by one goroutine of one program at a time. It may be used by many, and
+// must not be copied.
+type Mutex struct {
+	space *lockify.Lockspace
+	name  string
+	held  *lockify.Lock // written and read by the holder alone
+}
+
+// NewMutex gives a mutex on a name. It asks nobody.
+func NewMutex(space *lockify.Lockspace, name string) *Mutex { return &Mutex{space: space, name: name} }
+
+// Lock waits for the mutex. Errors are those of Lockspace.Lock, or that of ctx.
+func (m *Mutex) Lock(ctx context.Context) error {
+	lock, err := m.space.Lock(ctx, m.name, lockify.EX)
+	if err == nil {
+		m.held = lock
+	}
+	return err
+}
+
+// TryLock does not wait for other holders: lockify.ErrWouldBlock if there are some.
+func (m *Mutex) TryLock(ctx context.Context) error {
+	lock, err := m.space.TryLock(ctx, m.name, lockify.EX)
+	if err == nil {
+		m.held = lock
+	}
+	return err
+}
+
+// Unlock gives up the mutex. An error (lockify.ErrLost) says that it was lost before: what
+// was done under it may have met what another holder did.
+func (m *Mutex) Unlock(ctx context.Context) error {
+	lock := m.held
+	if lock == nil {
+		return fmt.Errorf("recipes: mutex %q: %w", m.name, lockify.ErrNotHeld)
+	}
+	m.held = nil
+	return lock.Unlock(ctx)
+}
+
+// Lost is closed when the mutex is lost. Only the holder may ask.
+func (m *Mutex) Lost() <-chan struct{} { return m.held.Lost() }
+
+// Token grows with each holder. Only the holder may ask.
+func (m *Mutex) Token() uint64 { return m.held.Token() }
+
+// Locker gives the mutex as package sync has it, for code that wants that. Its methods
+// wait without end, and panic with an error in place of returning it: also Unlock, if the
+// mutex was lost.
+func (m *Mutex) Locker() sync.Locker {
+	return locker{lock: m.Lock, unlock: m.Unlock}
+}
+
+// locker makes panics of errors.
+type locker struct {
+	lock, unlock func(context.Context) error
+}
+
+func (l locker) Lock() { must(l.lock(context.Background())) }
+
+func (l locker) Unlock() { must(l.unlock(context.Background())) }
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

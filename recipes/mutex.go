@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify"
 )
@@ -13,7 +14,7 @@ import (
 type Mutex struct {
 	space *lockify.Lockspace
 	name  string
-	held  *lockify.Lock // written and read by the holder alone
+	held  atomic.Pointer[lockify.Lock] // the holder's
 }
 
 // NewMutex gives a mutex on a name. It asks nobody.
@@ -23,7 +24,7 @@ func NewMutex(space *lockify.Lockspace, name string) *Mutex { return &Mutex{spac
 func (m *Mutex) Lock(ctx context.Context) error {
 	lock, err := m.space.Lock(ctx, m.name, lockify.EX)
 	if err == nil {
-		m.held = lock
+		m.held.Store(lock)
 	}
 	return err
 }
@@ -32,7 +33,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 func (m *Mutex) TryLock(ctx context.Context) error {
 	lock, err := m.space.TryLock(ctx, m.name, lockify.EX)
 	if err == nil {
-		m.held = lock
+		m.held.Store(lock)
 	}
 	return err
 }
@@ -40,19 +41,18 @@ func (m *Mutex) TryLock(ctx context.Context) error {
 // Unlock gives up the mutex. An error (lockify.ErrLost) says that it was lost before: what
 // was done under it may have met what another holder did.
 func (m *Mutex) Unlock(ctx context.Context) error {
-	lock := m.held
+	lock := m.held.Swap(nil)
 	if lock == nil {
 		return fmt.Errorf("recipes: mutex %q: %w", m.name, lockify.ErrNotHeld)
 	}
-	m.held = nil
 	return lock.Unlock(ctx)
 }
 
 // Lost is closed when the mutex is lost. Only the holder may ask.
-func (m *Mutex) Lost() <-chan struct{} { return m.held.Lost() }
+func (m *Mutex) Lost() <-chan struct{} { return m.held.Load().Lost() }
 
 // Token grows with each holder. Only the holder may ask.
-func (m *Mutex) Token() uint64 { return m.held.Token() }
+func (m *Mutex) Token() uint64 { return m.held.Load().Token() }
 
 // Locker gives the mutex as package sync has it, for code that wants that. Its methods
 // wait without end, and panic with an error in place of returning it: also Unlock, if the

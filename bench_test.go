@@ -35,26 +35,6 @@ func lockUnlock(ctx context.Context, b *testing.B, s *Lockspace, name string, op
 	}
 }
 
-// BenchmarkEmbeddedNewName locks and unlocks a name that is new each time.
-func BenchmarkEmbeddedNewName(b *testing.B) {
-	ctx, s := benchSpace(b, "embedded")
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		i++
-		lockUnlock(ctx, b, s, fmt.Sprintf("n%d", i), New())
-	}
-}
-
-// BenchmarkEmbeddedCachedName locks and unlocks a name that the node masters.
-func BenchmarkEmbeddedCachedName(b *testing.B) {
-	ctx, s := benchSpace(b, "embedded")
-	b.ReportAllocs()
-	for b.Loop() {
-		lockUnlock(ctx, b, s, "name")
-	}
-}
-
 // BenchmarkUnixSync locks and unlocks over a Unix socket: two round trips.
 func BenchmarkUnixSync(b *testing.B) {
 	ctx, s := benchSpace(b, "unix")

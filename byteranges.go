@@ -71,9 +71,9 @@ func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (*ByteRange
 		return nil, err
 	}
 	r := &ByteRanges{lock: l, running: map[uint64]func(*lockspace.ByteOutcome){}, abandoned: map[OwnerID]*abandoned{}}
-	l.ranges = r
+	l.rarely().ranges = r
 	s.be.lock(l, NL, o, false)
-	if err := l.await(ctx, func() { l.UnlockAsync(func(error) {}) }); err != nil {
+	if err := l.await(ctx, true); err != nil {
 		return nil, err
 	}
 	return r, nil

@@ -68,17 +68,18 @@ func Guard(lock *Lock, ring *blockdev.Ring) *Guarded {
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
 	g := &Guarded{Margin: DefaultMargin, lock: lock, ring: ring, token: lock.token}
-	for i, o := range lock.guards {
+	x := lock.rarely()
+	for i, o := range x.guards {
 		if o.ring == ring {
 			if o.token != g.token {
-				lock.guards[i] = g
+				x.guards[i] = g
 				return g
 			}
 			return o
 		}
 	}
 	if !lock.gone {
-		lock.guards = append(lock.guards, g)
+		x.guards = append(x.guards, g)
 	}
 	return g
 }
@@ -114,7 +115,7 @@ func (g *Guarded) admit(op blockdev.Op) error {
 		return fmt.Errorf("guard of %q: %w", l.name, ErrLost)
 	case left < int64(g.Margin):
 		return fmt.Errorf("guard of %q: %w, or may be before a request gets to the disk: its lease lasts for %v more", l.name, ErrLost, time.Duration(left))
-	case l.pending:
+	case l.running():
 		return fmt.Errorf("guard of %q: %w", l.name, ErrBusy)
 	case l.token != g.token:
 		return fmt.Errorf("guard of %q: %w", l.name, ErrStale)

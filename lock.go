@@ -25,41 +25,64 @@ func (o opKind) String() string { return [...]string{"lock", "convert", "unlock"
 // time runs on a lock; another begun meanwhile fails with ErrBusy. Methods may
 // be called by several goroutines at once.
 type Lock struct {
-	space    *Lockspace
-	at       place // from when it is asked for; nil: it never was
-	name     string
-	blocking func(*Lock, Mode)
-	ranges   *ByteRanges // whose handle this is; nil: a lock of the program
+	space *Lockspace
+	at    place // from when it is asked for; nil: it never was
+	name  string
 
-	guarded atomic.Int32 // requests to disks under way that the lock guards
+	mu    sync.Mutex
+	id    uint64 // 0: not known yet
+	req   uint64 // number of the running or last operation
+	token uint64
+	wake  *waiter     // who waits for the running operation
+	done  func(error) // called when it ends
+	*rare             // nil: none of it; to be written: Lock.rarely
 
-	mu        sync.Mutex
-	id        uint64        // 0: not known yet
-	req       uint64        // number of the running or last operation
-	pending   bool          // an operation is running
+	guarded   atomic.Int32  // requests to disks under way that the lock guards
+	phase     atomic.Uint32 // written under mu
 	op        opKind        // the running or last one
-	abandoned bool          // its caller's context has ended
-	wake      *waiter       // who waits for it
-	idle      chan struct{} // closed when it ends: for Force
-	done      func(error)   // called when it ends
-	after     func()        // called when it has ended and the lock is still there
-	err       error         // of the last operation
+	mode      Mode
+	bits      uint8 // of the last operation: wire.BitDemoted, wire.BitAltMode
+	messages  uint8
+	abandoned bool // its caller's context has ended
+	claimOpen bool
+	gone      bool // unlocked, lost, or never granted
+	isLost    bool
+}
 
-	keep       uint32 // Persistent, if the lock is: each conversion says so again
-	mode       Mode
-	demoted    bool // by the last operation
-	alternate  bool
-	token      uint64
+// Phases of the last operation. What it came to is seldom an error, so that most who
+// look for it need no mutex.
+const (
+	succeeded uint32 = iota
+	failed           // rare.err tells
+	pending          // it is running
+)
+
+// rare is what a lock has when something is going on with it. There may be very many
+// locks.
+type rare struct {
+	blocking   func(*Lock, Mode)
+	ranges     *ByteRanges   // whose handle this is; nil: a lock of the program
+	idle       chan struct{} // closed when the running operation ends: for Force
+	after      func()        // called when it has ended and the lock is still there
+	err        error         // of the last operation
+	keep       uint32        // Persistent, if the lock is: each conversion says so again
 	value      []byte
 	valueValid bool
-	messages   int
-	claimOpen  bool
 	guards     []*Guarded // one for each ring
-	gone       bool       // unlocked, lost, or never granted
-	isLost     bool
 	lost       chan struct{}
 	confirmed  chan struct{}
 }
+
+// rarely gives l's rare state, to be written. mu is held.
+func (l *Lock) rarely() *rare {
+	if l.rare == nil {
+		l.rare = &rare{}
+	}
+	return l.rare
+}
+
+// running says that an operation is.
+func (l *Lock) running() bool { return l.phase.Load() == pending }
 
 // waiter is a caller that waits for an operation. The outcome is his even if
 // the next operation begins before he looks.
@@ -118,7 +141,7 @@ func (l *Lock) Token() uint64 {
 func (l *Lock) Value() (value []byte, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.valueValid {
+	if l.rare == nil || !l.valueValid {
 		return nil, false
 	}
 	return append([]byte(nil), l.value...), true
@@ -132,7 +155,7 @@ func (l *Lock) Value() (value []byte, ok bool) {
 func (l *Lock) Demoted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.demoted
+	return l.bits&wire.BitDemoted != 0
 }
 
 // Alternate says that the last request or conversion was granted in the
@@ -141,7 +164,7 @@ func (l *Lock) Demoted() bool {
 func (l *Lock) Alternate() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.alternate
+	return l.bits&wire.BitAltMode != 0
 }
 
 // Messages gives the number of one-way messages between nodes that the last
@@ -149,7 +172,7 @@ func (l *Lock) Alternate() bool {
 func (l *Lock) Messages() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.messages
+	return int(l.messages)
 }
 
 // Confirmed gives a channel that is closed when the cluster knows of the
@@ -161,8 +184,8 @@ func (l *Lock) Confirmed() <-chan struct{} {
 	if !l.claimOpen || l.gone {
 		return closedChan
 	}
-	if l.confirmed == nil {
-		l.confirmed = make(chan struct{})
+	if x := l.rarely(); x.confirmed == nil {
+		x.confirmed = make(chan struct{})
 		go l.at.hurry() // not under mu, which the backend may need
 	}
 	return l.confirmed
@@ -177,8 +200,8 @@ func (l *Lock) Lost() <-chan struct{} {
 	if l.isLost || !holds && !l.gone {
 		return closedChan
 	}
-	if l.lost == nil {
-		l.lost = make(chan struct{})
+	if x := l.rarely(); x.lost == nil {
+		x.lost = make(chan struct{})
 	}
 	return l.lost
 }
@@ -200,7 +223,7 @@ func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 		return err
 	}
 	l.at.convert(l, mode, o, false)
-	return l.await(ctx, nil)
+	return l.await(ctx, false)
 }
 
 // ConvertAsync begins a conversion; done is called as with LockAsync.
@@ -227,15 +250,14 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 		}
 	}
 	if err := l.settle(ctx); err != nil {
-		o.value = slices.Clone(o.value) // the caller may use his again
-		l.whenIdle(func() { l.unlockAsync(&o, func(error) {}) })
+		l.unlockWhenIdle(o)
 		return err
 	}
 	if err := l.begin(&o, opUnlock, NL); err != nil {
 		return err
 	}
 	l.at.unlock(l, o.flags, o.value, false)
-	return l.await(ctx, nil)
+	return l.await(ctx, false)
 }
 
 // interrupt withdraws what is running and waits until it has ended. over says
@@ -246,12 +268,16 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 	}
 	for {
 		l.mu.Lock()
-		running := l.pending
+		running := l.running()
 		over = over && l.gone && !l.isLost
-		if running && l.idle == nil {
-			l.idle = make(chan struct{})
+		var idle chan struct{}
+		if running {
+			x := l.rarely()
+			if x.idle == nil {
+				x.idle = make(chan struct{})
+			}
+			idle = x.idle
 		}
-		idle := l.idle
 		l.mu.Unlock()
 		if !running {
 			return over, nil
@@ -261,9 +287,7 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 		select {
 		case <-idle:
 		case <-ctx.Done():
-			kept := *o
-			kept.value = slices.Clone(o.value) // the caller may use his again
-			l.whenIdle(func() { l.unlockAsync(&kept, func(error) {}) })
+			l.unlockWhenIdle(*o)
 			return false, ctx.Err()
 		}
 	}
@@ -293,7 +317,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 // ErrCancelled, unless its outcome came first. (Kernel: dlm_unlock with CANCEL.)
 func (l *Lock) Cancel() {
 	l.mu.Lock()
-	running, id, req := l.pending, l.id, l.req
+	running, id, req := l.running(), l.id, l.req
 	l.mu.Unlock()
 	if running {
 		l.at.cancel(id, req)
@@ -308,7 +332,7 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	switch {
 	case l.isLost, !holds && !l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
-	case l.pending:
+	case l.running():
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
 	case l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
@@ -325,13 +349,18 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 		if err := o.checkModes(l.name, l.mode, mode); err != nil {
 			return err
 		}
-		l.keep |= o.flags & lockspace.Persistent
-		o.flags |= l.keep
+		if o.flags&lockspace.Persistent != 0 {
+			l.rarely().keep = lockspace.Persistent
+		}
+		if l.rare != nil {
+			o.flags |= l.keep
+		}
 	}
 	if o.blocking != nil {
-		l.blocking = o.blocking
+		l.rarely().blocking = o.blocking
 	}
-	l.pending, l.op, l.err = true, what, nil
+	l.op = what
+	l.phase.Store(pending)
 	l.req++
 	return nil
 }
@@ -339,10 +368,10 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 // settle waits for the outcome of an operation whose caller has left when its
 // context ended.
 func (l *Lock) settle(ctx context.Context) error {
-	for {
+	for l.running() {
 		l.mu.Lock()
 		wake := l.wake
-		wait := l.pending && l.abandoned
+		wait := l.running() && l.abandoned
 		l.mu.Unlock()
 		if !wait {
 			return nil
@@ -353,14 +382,17 @@ func (l *Lock) settle(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
+	return nil
 }
 
-// whenIdle has f called when the running operation has ended, if that leaves
+// unlockWhenIdle unlocks when the running operation has ended, if that leaves
 // the lock; at once if none is running.
-func (l *Lock) whenIdle(f func()) {
+func (l *Lock) unlockWhenIdle(o Option) {
+	o.value = slices.Clone(o.value) // the caller may use his again
+	f := func() { l.unlockAsync(&o, func(error) {}) }
 	l.mu.Lock()
-	if l.pending {
-		l.after = f
+	if l.running() {
+		l.rarely().after = f
 		l.mu.Unlock()
 		return
 	}
@@ -369,12 +401,15 @@ func (l *Lock) whenIdle(f func()) {
 }
 
 // await waits for the running operation. If ctx ends first, the operation is
-// withdrawn, and after is called should it succeed nevertheless.
-func (l *Lock) await(ctx context.Context, after func()) error {
+// withdrawn; with giveBack the lock is unlocked should it succeed nevertheless.
+func (l *Lock) await(ctx context.Context, giveBack bool) error {
+	if l.phase.Load() == succeeded {
+		return nil
+	}
 	l.mu.Lock()
-	if !l.pending {
+	if !l.running() {
 		defer l.mu.Unlock()
-		return l.err
+		return l.outcome()
 	}
 	wake := &waiter{done: make(chan struct{})}
 	l.wake = wake
@@ -383,9 +418,12 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 	case <-wake.done:
 	case <-ctx.Done():
 		l.mu.Lock()
-		running, id, req := l.pending, l.id, l.req
+		running, id, req := l.running(), l.id, l.req
 		if running {
-			l.abandoned, l.after = true, after
+			l.abandoned = true
+			if giveBack {
+				l.rarely().after = func() { l.UnlockAsync(func(error) {}) }
+			}
 		}
 		l.mu.Unlock()
 		if running {
@@ -397,15 +435,23 @@ func (l *Lock) await(ctx context.Context, after func()) error {
 	return wake.err
 }
 
+// outcome gives what the last operation came to. mu is held.
+func (l *Lock) outcome() error {
+	if l.phase.Load() == failed {
+		return l.err
+	}
+	return nil
+}
+
 // later has done called with the outcome of the running operation.
 func (l *Lock) later(done func(error)) {
 	l.mu.Lock()
-	if l.pending {
+	if l.running() {
 		l.done = done
 		l.mu.Unlock()
 		return
 	}
-	err := l.err
+	err := l.outcome()
 	l.mu.Unlock()
 	done(err)
 }
@@ -413,11 +459,11 @@ func (l *Lock) later(done func(error)) {
 // complete is called by the backend with the outcome of an operation.
 func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) {
 	l.mu.Lock()
-	if l.gone && !l.pending { // of an operation that Close has ended before
+	if l.gone && !l.running() { // of an operation that Close has ended before
 		l.mu.Unlock()
 		return
 	}
-	if id != 0 {
+	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id
 	}
 	if l.op != opUnlock && st != wire.LostLock && (l.isLost || l.space.closed.Load()) {
@@ -426,9 +472,7 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if err != nil && c.Text != "" { // which says what is wrong, but not with what
 		err = fmt.Errorf("%s of %q: %w", l.op, l.name, err)
 	}
-	l.pending, l.err = false, err
-	l.messages = int(c.Hops)
-	l.demoted, l.alternate = c.Bits&wire.BitDemoted != 0, c.Bits&wire.BitAltMode != 0
+	l.messages, l.bits = c.Hops, c.Bits&(wire.BitDemoted|wire.BitAltMode)
 	switch {
 	case st == wire.LostLock, st == wire.NoSpace && l.isLost:
 		l.end(true)
@@ -443,21 +487,33 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	case st == wire.Deadlock, st == wire.Cancelled, st == wire.TimedOut, st == wire.WouldBlock:
 		l.mode = c.Mode // perhaps demoted
 	}
-	wake, idle, done, after := l.wake, l.idle, l.done, l.after
-	if l.gone {
-		after = nil
+	wake, done := l.wake, l.done
+	l.wake, l.done, l.abandoned = nil, nil, false
+	var idle chan struct{}
+	var after func()
+	if x := l.rare; x != nil {
+		idle, after = x.idle, x.after
+		x.idle, x.after = nil, nil
+		if l.gone {
+			after = nil
+		}
 	}
-	l.wake, l.idle, l.done, l.after, l.abandoned = nil, nil, nil, nil, false
+	if err == nil {
+		l.phase.Store(succeeded)
+	} else {
+		l.rarely().err = err
+		l.phase.Store(failed)
+	}
 	l.mu.Unlock()
-	if idle != nil {
-		close(idle)
-	}
 	if wake != nil {
 		wake.err = err
 		close(wake.done)
 	}
 	if done != nil {
 		l.space.calls.add(func() { done(err) })
+	}
+	if idle != nil {
+		close(idle)
 	}
 	if after != nil {
 		submit(after)
@@ -478,33 +534,45 @@ func (l *Lock) takeValue(c *lockspace.Completion) {
 	if c.Bits&(wire.BitValue|wire.BitNotValid) == 0 {
 		return
 	}
-	l.valueValid = c.Bits&wire.BitValue != 0
-	l.value = append(l.value[:0], c.Value...)
+	x := l.rarely()
+	x.valueValid = c.Bits&wire.BitValue != 0
+	x.value = append(x.value[:0], c.Value...)
 }
 
 // end marks the lock as no longer held. mu is held.
 func (l *Lock) end(lost bool) {
 	l.gone = true
 	l.mode = lockspace.NoMode
-	for _, g := range l.guards {
+	first := lost && !l.isLost
+	l.isLost = l.isLost || lost
+	x := l.rare
+	if x == nil {
+		return
+	}
+	for _, g := range x.guards {
 		go g.ring.Recheck() // not here: it may call the program
 	}
-	l.guards = nil
-	if l.confirmed != nil {
-		close(l.confirmed)
-		l.confirmed = nil
+	x.guards = nil
+	l.tellConfirmed()
+	if first && x.lost != nil {
+		close(x.lost)
 	}
-	if lost && !l.isLost {
-		l.isLost = true
-		if l.lost != nil {
-			close(l.lost)
-		}
+}
+
+// tellConfirmed tells who waits for the claim's end. mu is held.
+func (l *Lock) tellConfirmed() {
+	if x := l.rare; x != nil && x.confirmed != nil {
+		close(x.confirmed)
+		x.confirmed = nil
 	}
 }
 
 func (l *Lock) blocked(mode Mode) {
 	l.mu.Lock()
-	f := l.blocking
+	var f func(*Lock, Mode)
+	if l.rare != nil {
+		f = l.blocking
+	}
 	l.mu.Unlock()
 	if f != nil {
 		l.space.calls.add(func() { f(l, mode) })
@@ -515,10 +583,7 @@ func (l *Lock) claimClosed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.claimOpen = false
-	if l.confirmed != nil {
-		close(l.confirmed)
-		l.confirmed = nil
-	}
+	l.tellConfirmed()
 }
 
 func (l *Lock) takenAway() {

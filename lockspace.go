@@ -108,8 +108,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 		return nil, err
 	}
 	s.be.lock(l, mode, o, false)
-	giveBack := func() { l.UnlockAsync(func(error) {}) }
-	if err := l.await(ctx, giveBack); err != nil {
+	if err := l.await(ctx, true); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -220,8 +219,10 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	if err := o.checkLock(name, mode); err != nil {
 		return nil, o, err
 	}
-	return &Lock{
-		space: s, name: name, mode: lockspace.NoMode, blocking: o.blocking, pending: true, req: 1,
-		keep: o.flags & lockspace.Persistent,
-	}, o, nil
+	l := &Lock{space: s, name: name, mode: lockspace.NoMode, req: 1}
+	l.phase.Store(pending)
+	if keep := o.flags & lockspace.Persistent; keep != 0 || o.blocking != nil {
+		l.rare = &rare{keep: keep, blocking: o.blocking}
+	}
+	return l, o, nil
 }

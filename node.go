@@ -306,12 +306,7 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
 		return
 	}
-	id := e.space.LockString((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req)
-	l.mu.Lock()
-	if l.id == 0 { // once it is known, others read it without mu
-		l.id = id
-	}
-	l.mu.Unlock()
+	e.space.LockString((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req, &l.id)
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
 	case e.node.closed.Load():
@@ -321,7 +316,7 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) {
 	default:
 		return
 	}
-	e.space.Unlock((*owner)(l), id, lockspace.ForceUnlock, nil, 0)
+	e.space.Unlock((*owner)(l), l.id, lockspace.ForceUnlock, nil, 0)
 }
 
 func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) {

@@ -220,12 +220,13 @@ func (o *Option) check(what opKind, name string, valueSize int) error {
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s of %q: %s", ErrFlags, what, name, fmt.Sprintf(format, args...))
 	}
-	for _, n := range optionNames {
-		if o.flags&forbidden[what]&n.flag != 0 {
-			return bad("takes no option %s", n.name)
-		}
-	}
 	switch {
+	case o.flags&forbidden[what] != 0:
+		for _, n := range optionNames {
+			if o.flags&forbidden[what]&n.flag != 0 {
+				return bad("takes no option %s", n.name)
+			}
+		}
 	case what == opLock && o.value != nil:
 		return bad("takes no option WithValue")
 	case what != opLock && o.owner != 0:

@@ -130,7 +130,9 @@ func TestReconnectSameIDs(t *testing.T) {
 		t.Fatalf("the new lock has the id %#x, not %#x: this tests nothing", l.id, id)
 	}
 	// As an Unlock of the old one that was on its way when the session ended.
-	at.unlock(&Lock{space: s, id: id, at: at, op: opUnlock, pending: true}, 0, nil, false)
+	late := &Lock{space: s, id: id, at: at, op: opUnlock}
+	late.phase.Store(pending)
+	at.unlock(late, 0, nil, false)
 	expect(t, "Barrier", s.Barrier(ctx), nil)
 	other, _ := dialMem(t, net, "tcp://a")
 	_, err := openMem(t, other).TryLock(ctx, "name", PR)

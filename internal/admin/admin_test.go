@@ -70,10 +70,10 @@ func TestDocuments(t *testing.T) {
 	}
 	o := owner{make(chan uint64, 8)}
 	for _, name := range []string{"two", "one", "\x00"} {
-		sp.LockString(o, name, lockspace.EX, 0, 0, 0, 0)
+		sp.Lock(o, []byte(name), lockspace.EX, 0, 0, 0, 0)
 		<-o.granted
 	}
-	sp.LockString(o, "one", lockspace.PR, 0, 0, 0, 0) // waits
+	sp.Lock(o, []byte("one"), lockspace.PR, 0, 0, 0, 0) // waits
 
 	ctx := t.Context()
 	st, err := c.Status(ctx)

@@ -52,11 +52,12 @@ var errLease = fmt.Errorf("%w: its lease has ended", ErrFenced)
 // if not or no more, math.MaxInt64 if there is no end. That is only so where the
 // membership is fixed: who has not joined yet will get a lease that he may not exceed.
 func (n *Node) LeaseLeft() int64 {
-	lease, until, now := n.lease.Load(), n.until.Load(), n.now()
-	switch {
-	case lease == math.MaxInt64 && n.fixed != nil:
+	lease := n.lease.Load()
+	if lease == math.MaxInt64 && n.fixed != nil {
 		return lease
-	case lease == math.MaxInt64, now >= lease:
+	}
+	until, now := n.until.Load(), n.now()
+	if lease == math.MaxInt64 || now >= lease {
 		return 0
 	}
 	return max(min(lease-now, until-engine.BootTime()), 0)

@@ -31,12 +31,13 @@ type runner struct {
 	number int
 	shard  *lockspace.Shard
 
-	working  bool        // work runs
-	open     []openFrame // by peer index
-	urgent   bool        // something here should leave at once
-	lazy     bool        // something may wait for company: NOTIFYs
-	sessions []*session  // with answers not flushed
-	sent     [256]uint64 // messages by type
+	working  bool                 // work runs
+	open     []openFrame          // by peer index
+	urgent   bool                 // something here should leave at once
+	lazy     bool                 // something may wait for company: NOTIFYs
+	sessions []*session           // with answers not flushed
+	outcome  lockspace.Completion // handed to Owner.Complete by refuse
+	sent     [256]uint64          // messages by type
 	received [256]uint64
 	_        [64]byte
 }
@@ -151,11 +152,8 @@ func (r *runner) do(f func(*runner)) {
 }
 
 func (r *runner) drain() {
-	for {
+	for r.inbox.Load() != nil { // looking costs less than taking
 		t := r.inbox.Swap(nil)
-		if t == nil {
-			return
-		}
 		var first *task
 		for t != nil { // the stack has the latest on top
 			next := t.next

@@ -107,12 +107,17 @@ type Op struct {
 // is how long the request may wait; 0: for ever. Lock does not block. The same
 // holds for the other operations; whatever is wrong with them is said by
 // Complete too.
-func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
-	r, hash, id := s.route(name)
-	r.submit(&Op{
-		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
-	}, nil)
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) (id uint64) {
+	s.lock(owner, name, mode, flags, wait, xid, tag, &id)
 	return id
+}
+
+func (s *Space) lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64) {
+	r, hash, n := s.route(name)
+	*id = n
+	r.submit(&Op{
+		kind: opLock, mode: mode, flags: flags, id: n, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
+	}, nil)
 }
 
 // route gives the runner and the hash of a name, and an id for a new lock.
@@ -257,7 +262,8 @@ func (r *runner) notTheirs(id uint64) lockspace.Status {
 
 // refuse completes an operation that has come to nothing at once.
 func (r *runner) refuse(op *Op, st lockspace.Status) {
-	c := lockspace.Completion{Status: st, Mode: lockspace.NoMode}
+	c := &r.outcome
+	*c = lockspace.Completion{Status: st, Mode: lockspace.NoMode}
 	switch st {
 	case wire.Unlocked:
 	case wire.Mismatch:
@@ -268,7 +274,7 @@ func (r *runner) refuse(op *Op, st lockspace.Status) {
 			Op: op.kind.operation(), Name: op.name, Lock: op.id, Mode: op.mode, Flags: op.flags, Value: len(op.value),
 		})
 	}
-	r.Complete(op.owner, op.id, op.tag, &c)
+	r.Complete(op.owner, op.id, op.tag, c)
 }
 
 func (k opKind) operation() lockspace.Operation {
@@ -308,7 +314,8 @@ func (s *Space) giveUp(kind opKind, accept func(Owner) bool) {
 // bytesOf views a string as bytes that nobody writes to.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// LockString is Lock for a name that is a string.
-func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
-	return s.Lock(owner, bytesOf(name), mode, flags, wait, xid, tag)
+// LockString is Lock for a name that is a string. It leaves the lock's id in *id before
+// anybody else knows of the lock.
+func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64) {
+	s.lock(owner, bytesOf(name), mode, flags, wait, xid, tag, id)
 }

@@ -277,7 +277,7 @@ func TestElection(t *testing.T) {
 		if err != nil || !ok {
 			return fmt.Sprint(ok, err)
 		}
-		return fmt.Sprintf("%s", value[:1])
+		return string(value[:1])
 	}
 	if got := who(0); got != "false <nil>" {
 		t.Fatal(got)

@@ -13,6 +13,7 @@
 //	/v1/counters                      Counters
 //	/v1/ranges?lockspace=NAME         []Range
 //	/v1/locks?lockspace=NAME&limit=N  one Resource a line, then one Trailer
+//	/metrics                          for Prometheus, see docs/metrics.md
 //	/debug/pprof/                     the profiles of net/http/pprof
 //
 // Errors are {"error": "..."} with a status of 400 and above.

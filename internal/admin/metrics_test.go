@@ -1,0 +1,109 @@
+package admin
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write docs/metrics.md")
+
+// TestMetrics: they are by Prometheus' rules, and say what the node does.
+func TestMetrics(t *testing.T) {
+	n, s, _ := start(t)
+	sp, err := n.Open(t.Context(), "space one\xff", node.Props{ValueLen: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := owner{make(chan uint64, 8)}
+	for _, name := range []string{"a", "b", "c"} {
+		sp.Lock(o, []byte(name), lockspace.EX, 0, 0, 0, 0)
+		<-o.granted
+	}
+	problems, err := testutil.CollectAndLint(collector{s})
+	if err != nil || len(problems) != 0 {
+		t.Fatal(err, problems)
+	}
+	answer, err := http.Get("http://" + s.Addr() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`lockify_node_info{cluster="c",instance="0x[0-9a-f]+",node="5"} 1`,
+		`lockify_locks{lockspace="\\"space one\\\\xff\\""} 3`,
+		`lockify_member 1`, `lockify_sessions 0`, `go_goroutines [0-9]+`, `process_open_fds [0-9]+`,
+	} {
+		if !regexp.MustCompile("(?m)^" + want + "$").Match(text) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+}
+
+var described = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit: .*variableLabels: \{(.*)\}\}$|^Desc\{fqName: "([^"]*)", help: "(.*)", constLabels: .*variableLabels: \{(.*)\}\}$`)
+
+// TestMetricsDocumented: docs/metrics.md lists what there is. -rewrite writes it.
+func TestMetricsDocumented(t *testing.T) {
+	kinds := map[string]string{}
+	note := func(m metric) {
+		kind := "gauge"
+		if m.kind == prometheus.CounterValue {
+			kind = "counter"
+		}
+		kinds[m.desc.String()] = kind
+	}
+	for i := range shardMetrics {
+		note(shardMetrics[i].metric)
+	}
+	for _, m := range otherMetrics {
+		note(m)
+	}
+	var rows []string
+	for desc, kind := range kinds {
+		f := described.FindStringSubmatch(desc)
+		if f == nil {
+			t.Fatal(desc)
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |\n", f[1]+f[4], kind, strings.ReplaceAll(f[3]+f[6], ",", ", "), f[2]+f[5]))
+	}
+	slices.Sort(rows)
+	const path = "../../docs/metrics.md"
+	want := metricsHead + strings.Join(rows, "")
+	if *rewrite {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != want {
+		t.Fatalf("%s is not what the code says (%v): go test ./internal/admin -rewrite", path, err)
+	}
+}
+
+const metricsHead = `# Metrics
+
+` + "`lockifyd --admin`" + ` answers ` + "`/metrics`" + ` in Prometheus' format: what is below, and the usual
+metrics of a Go program and its process. Seconds and bytes are without prefixes. A name
+of a lockspace that is not plain text is quoted as in Go. Counters begin at 0 with each
+start of the node.
+
+This list is written by a test of package internal/admin.
+
+| metric | kind | labels | what |
+|---|---|---|---|
+`

@@ -13,7 +13,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench lint etcd tidy-check clean
+.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench peers lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ bench: ## the benchmarks: BENCH=pattern COUNT=1
 
 lint: ## staticcheck, in the version of tools/go.mod
 	$(TOOL) staticcheck ./...
+
+peers: build ## lockify against Redis, etcd, NATS and ZooKeeper: PEERS="--rounds 5 --json out.json" (on Debian, as root)
+	@tools/peers.sh $(PEERS)
 
 etcd: ## the etcd server that tests use, into Go's cache, in the version of tools/go.mod
 	@$(TOOL) -n go.etcd.io/etcd/server/v3

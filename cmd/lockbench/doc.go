@@ -7,6 +7,9 @@
 //	                   every step, and deliberate bugs that must be found (sim)
 //	lockbench chaos    real daemons in network namespaces under faults; what clients
 //	                   saw is checked with porcupine (perf/chaos)
+//	lockbench peers    lockify against Redis, etcd, NATS, ZooKeeper, and against what
+//	                   the machine can do (perf/peers)
 //
-// It starts itself again for each node, as "lockbench replay-worker".
+// It starts itself again for each node, as "lockbench replay-worker",
+// and for each client, as "lockbench client-worker".
 package main

@@ -20,7 +20,8 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand())
+	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(),
+		clientWorkerCommand(), peersCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev"
@@ -17,6 +16,7 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
 	"github.com/lockify-dlm/lockify/blockdev/uring"
 	"github.com/lockify-dlm/lockify/perf"
+	"github.com/lockify-dlm/lockify/perf/bare"
 )
 
 // order is what a worker process is to do.
@@ -75,10 +75,8 @@ func Work(ctx context.Context, arg string, in io.Reader, out io.Writer) (err err
 	case roleLoad:
 		return load(ctx, &o, say)
 	case roleReceiver, roleSender, roleEcho, rolePinger:
-		// The threads of these sleep in system calls that Go does not know of.
-		debug.SetGCPercent(-1)
-		runtime.LockOSThread()
-		return bare(&o, say)
+		bare.Solo()
+		return measureBare(&o, say)
 	}
 	return fmt.Errorf("disk: no role %q", o.Role)
 }
@@ -139,7 +137,7 @@ func written(ctx context.Context, dev blockdev.Device) error {
 func usage() Usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return Usage{CPU: cpuTime().Seconds(), Allocs: m.Mallocs}
+	return Usage{CPU: perf.CPUTime().Seconds(), Allocs: m.Mallocs}
 }
 
 // load is a load process: it keeps one ring busy.

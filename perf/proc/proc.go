@@ -56,6 +56,9 @@ func Start(name string, out func(io.Reader), path string, args ...string) (*Proc
 	return p, nil
 }
 
+// Discard is for Start, of a program whose output nobody wants.
+func Discard(r io.Reader) { io.Copy(io.Discard, r) }
+
 // Stop ends the process in good order, or else, after grace, by force.
 func (p *Process) Stop(grace time.Duration) {
 	p.Stdin.Close()
@@ -77,6 +80,9 @@ func (p *Process) Kill() {
 
 // Signal sends it a signal.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
+
+// Pid gives its number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // CPU gives the time that the process has used of the processors, in steps of 10 ms.
 func (p *Process) CPU() (time.Duration, error) {

@@ -1,0 +1,113 @@
+package peers
+
+import (
+	"context"
+
+	"github.com/lockify-dlm/lockify/perf/load"
+	"github.com/lockify-dlm/lockify/perf/rig"
+)
+
+// Names of systems in the report.
+const (
+	PingUnix       = "ping-pong, Unix socket"
+	PingTCP        = "ping-pong, TCP"
+	MapNew         = "map in 256 mutex shards"
+	MapCached      = "map in 256 mutex shards, one name"
+	ShardNew       = "lockify, a shard alone"
+	EmbeddedNew    = "lockify embedded"
+	EmbeddedCached = "lockify embedded, one name"
+	Unix           = "lockify, Unix socket"
+	Unix64         = "lockify, Unix socket, 64 at a time"
+	Remote         = "lockify, 3 nodes, remote master"
+	Redis          = "Redis, Unix socket"
+	Redis64        = "Redis, Unix socket, batches of 64"
+	Etcd1          = "etcd, 1 node, disk"
+	Etcd3          = "etcd, 3 nodes, disk"
+	NATS           = "NATS KV, file"
+	NATSSync       = "NATS KV, file, synchronous"
+	ZooKeeper      = "ZooKeeper, 1 node, disk"
+)
+
+const (
+	redisBatch  = 64
+	rateSample  = 64   // in-process systems are as fast as a clock
+	remoteNames = 4096 // that the other node is master of
+)
+
+// what a job is for.
+type purpose uint8
+
+const (
+	both  purpose = iota
+	times         // the time of each Acquire; what that costs spoils the rate
+	rate          // pairs a second
+)
+
+// job is one measurement, done once a round.
+type job struct {
+	system string
+	mode   Mode
+	depth  int // locks under way
+	why    purpose
+	run    func(context.Context, *job) (*rig.Round, error)
+}
+
+func (j *job) times() bool {
+	return j.why == times || j.why == both && (j.depth == 1 || j.system == Redis64 && j.depth == redisBatch)
+}
+func (j *job) rate() bool { return j.why != times }
+
+// depths are the numbers of locks under way at which all services are measured.
+var depths = []int{1, 16, 128}
+
+// limits gives the jobs that need no server.
+func (m *measurement) limits(mode Mode) (jobs []job) {
+	for _, p := range []struct{ system, network string }{{PingUnix, "unix"}, {PingTCP, "tcp"}} {
+		jobs = append(jobs, job{p.system, mode, 1, both, func(ctx context.Context, j *job) (*rig.Round, error) {
+			return m.launcher(mode).MeasurePing(ctx, p.network, m.shape(load.Own))
+		}})
+	}
+	inside := func(name, system, names string, depth int, why purpose) {
+		jobs = append(jobs, job{name, mode, depth, why, func(ctx context.Context, j *job) (*rig.Round, error) {
+			shape := m.shape(names)
+			if why == rate {
+				shape.Sample = rateSample
+			}
+			return m.launcher(mode).Measure(ctx, rig.Order{System: system, Depth: depth}, shape)
+		}})
+	}
+	for _, x := range []struct{ name, system, names string }{
+		{MapNew, rig.Map, load.New}, {MapCached, rig.Map, load.Own},
+		{EmbeddedNew, rig.Embedded, load.New}, {EmbeddedCached, rig.Embedded, load.Own},
+	} {
+		inside(x.name, x.system, x.names, 1, times)
+		for _, d := range []int{1, 2, 16, 128} {
+			inside(x.name, x.system, x.names, d, rate)
+		}
+	}
+	inside(ShardNew, rig.Shard, load.New, 1, times)
+	inside(ShardNew, rig.Shard, load.New, 1, rate)
+	return jobs
+}
+
+// service gives the jobs of a system behind a server.
+func (m *measurement) service(name, system string, mode Mode, s *rig.Server) (jobs []job) {
+	for _, d := range depths {
+		jobs = append(jobs, job{name, mode, d, both, func(ctx context.Context, j *job) (*rig.Round, error) {
+			return m.launcher(mode).Measure(ctx, rig.Order{System: system, Addrs: s.Addrs, Depth: d}, m.shape(load.New))
+		}})
+	}
+	return jobs
+}
+
+// batches gives the jobs of Redis where a client sends many commands at once.
+func (m *measurement) batches(mode Mode, s *rig.Server) (jobs []job) {
+	for _, connections := range []int{1, 2, 16} {
+		jobs = append(jobs, job{Redis64, mode, connections * redisBatch, both, func(ctx context.Context, j *job) (*rig.Round, error) {
+			shape := m.shape(load.New)
+			shape.Batch = redisBatch
+			return m.launcher(mode).Measure(ctx, rig.Order{System: rig.Redis, Addrs: s.Addrs, Depth: connections}, shape)
+		}})
+	}
+	return jobs
+}

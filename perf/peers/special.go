@@ -175,16 +175,15 @@ func (m *measurement) syscalls(ctx context.Context) error {
 	return nil
 }
 
-// countSyscalls gives the server's system calls for each pair.
+// countSyscalls gives the server's system calls for each pair, from the first one on.
 func (m *measurement) countSyscalls(ctx context.Context, s *rig.Server, c *rig.Client) (float64, error) {
-	if err := c.Begin(ctx, rig.Turn{Depth: syscallDepth, Shape: m.shape(load.New)}); err != nil {
-		return 0, err
-	}
+	shape := m.shape(load.New)
+	shape.Warm = 0
 	count, err := rig.CountSyscalls(s.Processes[0].Pid())
 	if err != nil {
 		return 0, err
 	}
-	r, err := c.Round(ctx)
+	r, err := c.Turn(ctx, rig.Turn{Depth: syscallDepth, Shape: shape})
 	n := count.Stop()
 	if err != nil {
 		return 0, err

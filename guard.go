@@ -67,7 +67,7 @@ var ErrStale = errors.New("lockify: the lock has another token than when it bega
 func Guard(lock *Lock, ring *blockdev.Ring) *Guarded {
 	lock.mu.Lock()
 	defer lock.mu.Unlock()
-	g := &Guarded{Margin: DefaultMargin, lock: lock, ring: ring, token: lock.token}
+	g := &Guarded{Margin: DefaultMargin, lock: lock, ring: ring, token: lock.grant.Token}
 	x := lock.rarely()
 	for i, o := range x.guards {
 		if o.ring == ring {
@@ -115,14 +115,14 @@ func (g *Guarded) admit(op blockdev.Op) error {
 		return fmt.Errorf("guard of %q: %w", l.name, ErrLost)
 	case left < int64(g.Margin):
 		return fmt.Errorf("guard of %q: %w, or may be before a request gets to the disk: its lease lasts for %v more", l.name, ErrLost, time.Duration(left))
-	case l.running():
+	case l.grant.Pending:
 		return fmt.Errorf("guard of %q: %w", l.name, ErrBusy)
-	case l.token != g.token:
+	case l.grant.Token != g.token:
 		return fmt.Errorf("guard of %q: %w", l.name, ErrStale)
-	case l.claimOpen:
+	case l.claimOpen():
 		return fmt.Errorf("guard of %q: %w: the cluster has not confirmed it yet", l.name, ErrBusy)
-	case !allows(l.mode, op):
-		return fmt.Errorf("guard of %q: %w: %s in %s", l.name, ErrNotHeld, op, l.mode)
+	case !allows(l.grant.Mode, op):
+		return fmt.Errorf("guard of %q: %w: %s in %s", l.name, ErrNotHeld, op, l.grant.Mode)
 	}
 	return nil
 }

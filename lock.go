@@ -30,32 +30,18 @@ type Lock struct {
 	name  string
 
 	mu    sync.Mutex
-	id    uint64 // 0: not known yet
-	req   uint64 // number of the running or last operation
-	token uint64
-	wake  *waiter     // who waits for the running operation
-	done  func(error) // called when it ends
-	*rare             // nil: none of it; to be written: Lock.rarely
+	id    uint64          // 0: not known yet
+	req   uint64          // number of the running or last operation
+	grant lockspace.Grant // as the last operation has left it; Pending: one is running
+	wake  *waiter         // who waits for it
+	done  func(error)     // called when it ends
+	*rare                 // nil: none of it; to be written: Lock.rarely
 
-	guarded   atomic.Int32  // requests to disks under way that the lock guards
-	phase     atomic.Uint32 // written under mu
-	op        opKind        // the running or last one
-	mode      Mode
-	bits      uint8 // of the last operation: wire.BitDemoted, wire.BitAltMode
-	messages  uint8
-	abandoned bool // its caller's context has ended
-	claimOpen bool
-	gone      bool // unlocked, lost, or never granted
+	abandoned atomic.Bool // the caller's context has ended; written under mu
+	op        opKind      // the running or last one
+	gone      bool        // unlocked, lost, or never granted
 	isLost    bool
 }
-
-// Phases of the last operation. What it came to is seldom an error, so that most who
-// look for it need no mutex.
-const (
-	succeeded uint32 = iota
-	failed           // rare.err tells
-	pending          // it is running
-)
 
 // rare is what a lock has when something is going on with it. There may be very many
 // locks.
@@ -68,7 +54,8 @@ type rare struct {
 	keep       uint32        // Persistent, if the lock is: each conversion says so again
 	value      []byte
 	valueValid bool
-	guards     []*Guarded // one for each ring
+	guards     []*Guarded   // one for each ring
+	guarded    atomic.Int32 // requests to disks under way that the lock guards
 	lost       chan struct{}
 	confirmed  chan struct{}
 }
@@ -80,9 +67,6 @@ func (l *Lock) rarely() *rare {
 	}
 	return l.rare
 }
-
-// running says that an operation is.
-func (l *Lock) running() bool { return l.phase.Load() == pending }
 
 // waiter is a caller that waits for an operation. The outcome is his even if
 // the next operation begins before he looks.
@@ -107,7 +91,7 @@ func (l *Lock) Valid() bool {
 	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return holds && !l.gone && l.mode != lockspace.NoMode
+	return holds && !l.gone && l.grant.Mode != lockspace.NoMode
 }
 
 // holds says that the place where the lock was taken has not lost it.
@@ -121,7 +105,7 @@ func (l *Lock) Mode() Mode {
 	if !holds {
 		return lockspace.NoMode
 	}
-	return l.mode
+	return l.grant.Mode
 }
 
 // Token gives the fencing token of the grant: it grows with every exclusive
@@ -131,7 +115,7 @@ func (l *Lock) Mode() Mode {
 func (l *Lock) Token() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.token
+	return l.grant.Token
 }
 
 // Value gives a copy of the lock value block that came with the last grant
@@ -155,7 +139,7 @@ func (l *Lock) Value() (value []byte, ok bool) {
 func (l *Lock) Demoted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.bits&wire.BitDemoted != 0
+	return l.grant.Bits&wire.BitDemoted != 0
 }
 
 // Alternate says that the last request or conversion was granted in the
@@ -164,7 +148,7 @@ func (l *Lock) Demoted() bool {
 func (l *Lock) Alternate() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.bits&wire.BitAltMode != 0
+	return l.grant.Bits&wire.BitAltMode != 0
 }
 
 // Messages gives the number of one-way messages between nodes that the last
@@ -172,7 +156,7 @@ func (l *Lock) Alternate() bool {
 func (l *Lock) Messages() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int(l.messages)
+	return int(l.grant.Hops)
 }
 
 // Confirmed gives a channel that is closed when the cluster knows of the
@@ -181,7 +165,7 @@ func (l *Lock) Messages() int {
 func (l *Lock) Confirmed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.claimOpen || l.gone {
+	if !l.claimOpen() || l.gone {
 		return closedChan
 	}
 	if x := l.rarely(); x.confirmed == nil {
@@ -256,7 +240,9 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	if err := l.begin(&o, opUnlock, NL); err != nil {
 		return err
 	}
-	l.at.unlock(l, o.flags, o.value, false)
+	if l.at.unlock(l, o.flags, o.value, false) {
+		return nil
+	}
 	return l.await(ctx, false)
 }
 
@@ -268,7 +254,7 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 	}
 	for {
 		l.mu.Lock()
-		running := l.running()
+		running := l.grant.Pending
 		over = over && l.gone && !l.isLost
 		var idle chan struct{}
 		if running {
@@ -317,7 +303,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 // ErrCancelled, unless its outcome came first. (Kernel: dlm_unlock with CANCEL.)
 func (l *Lock) Cancel() {
 	l.mu.Lock()
-	running, id, req := l.running(), l.id, l.req
+	running, id, req := l.grant.Pending, l.id, l.req
 	l.mu.Unlock()
 	if running {
 		l.at.cancel(id, req)
@@ -332,21 +318,21 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	switch {
 	case l.isLost, !holds && !l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
-	case l.running():
+	case l.grant.Pending:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
 	case l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
-	case l.guarded.Load() > 0:
+	case l.rare != nil && l.guarded.Load() > 0:
 		return fmt.Errorf("%s of %q: %w: %d guarded requests to disks are under way", what, l.name, ErrBusy, l.guarded.Load())
 	}
 	if err := o.check(what, l.name, l.space.props.ValueLen); err != nil {
 		return err
 	}
-	if o.flags&lockspace.Retire != 0 && l.mode != EX {
-		return fmt.Errorf("%w: %s of %q: Retire is for a lock in EX, not %s", ErrFlags, what, l.name, l.mode)
+	if o.flags&lockspace.Retire != 0 && l.grant.Mode != EX {
+		return fmt.Errorf("%w: %s of %q: Retire is for a lock in EX, not %s", ErrFlags, what, l.name, l.grant.Mode)
 	}
 	if what == opConvert {
-		if err := o.checkModes(l.name, l.mode, mode); err != nil {
+		if err := o.checkModes(l.name, l.grant.Mode, mode); err != nil {
 			return err
 		}
 		if o.flags&lockspace.Persistent != 0 {
@@ -360,7 +346,7 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 		l.rarely().blocking = o.blocking
 	}
 	l.op = what
-	l.phase.Store(pending)
+	l.grant.Pending = true
 	l.req++
 	return nil
 }
@@ -368,10 +354,10 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 // settle waits for the outcome of an operation whose caller has left when its
 // context ended.
 func (l *Lock) settle(ctx context.Context) error {
-	for l.running() {
+	for l.abandoned.Load() {
 		l.mu.Lock()
 		wake := l.wake
-		wait := l.running() && l.abandoned
+		wait := l.abandoned.Load()
 		l.mu.Unlock()
 		if !wait {
 			return nil
@@ -391,7 +377,7 @@ func (l *Lock) unlockWhenIdle(o Option) {
 	o.value = slices.Clone(o.value) // the caller may use his again
 	f := func() { l.unlockAsync(&o, func(error) {}) }
 	l.mu.Lock()
-	if l.running() {
+	if l.grant.Pending {
 		l.rarely().after = f
 		l.mu.Unlock()
 		return
@@ -403,11 +389,8 @@ func (l *Lock) unlockWhenIdle(o Option) {
 // await waits for the running operation. If ctx ends first, the operation is
 // withdrawn; with giveBack the lock is unlocked should it succeed nevertheless.
 func (l *Lock) await(ctx context.Context, giveBack bool) error {
-	if l.phase.Load() == succeeded {
-		return nil
-	}
 	l.mu.Lock()
-	if !l.running() {
+	if !l.grant.Pending {
 		defer l.mu.Unlock()
 		return l.outcome()
 	}
@@ -418,9 +401,9 @@ func (l *Lock) await(ctx context.Context, giveBack bool) error {
 	case <-wake.done:
 	case <-ctx.Done():
 		l.mu.Lock()
-		running, id, req := l.running(), l.id, l.req
+		running, id, req := l.grant.Pending, l.id, l.req
 		if running {
-			l.abandoned = true
+			l.abandoned.Store(true)
 			if giveBack {
 				l.rarely().after = func() { l.UnlockAsync(func(error) {}) }
 			}
@@ -437,16 +420,16 @@ func (l *Lock) await(ctx context.Context, giveBack bool) error {
 
 // outcome gives what the last operation came to. mu is held.
 func (l *Lock) outcome() error {
-	if l.phase.Load() == failed {
-		return l.err
+	if l.rare == nil {
+		return nil
 	}
-	return nil
+	return l.err
 }
 
 // later has done called with the outcome of the running operation.
 func (l *Lock) later(done func(error)) {
 	l.mu.Lock()
-	if l.running() {
+	if l.grant.Pending {
 		l.done = done
 		l.mu.Unlock()
 		return
@@ -459,7 +442,7 @@ func (l *Lock) later(done func(error)) {
 // complete is called by the backend with the outcome of an operation.
 func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) {
 	l.mu.Lock()
-	if l.gone && !l.running() { // of an operation that Close has ended before
+	if l.gone && !l.grant.Pending { // of an operation that Close has ended before
 		l.mu.Unlock()
 		return
 	}
@@ -472,23 +455,26 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if err != nil && c.Text != "" { // which says what is wrong, but not with what
 		err = fmt.Errorf("%s of %q: %w", l.op, l.name, err)
 	}
-	l.messages, l.bits = c.Hops, c.Bits&(wire.BitDemoted|wire.BitAltMode)
+	l.grant.Hops, l.grant.Bits = c.Hops, c.Bits&(wire.BitDemoted|wire.BitAltMode)|l.grant.Bits&wire.BitOpenClaim
 	switch {
 	case st == wire.LostLock, st == wire.NoSpace && l.isLost:
 		l.end(true)
 	case st == wire.OK:
-		l.mode, l.token = c.Mode, c.Token
+		l.grant.Mode, l.grant.Token = c.Mode, c.Token
 		l.takeValue(c)
 		if l.op == opLock {
-			l.claimOpen = c.Bits&wire.BitOpenClaim != 0
+			l.grant.Bits |= c.Bits & wire.BitOpenClaim
 		}
 	case st == wire.Unlocked, st == wire.NoSpace, l.op == opLock, l.op == opUnlock && retired(st):
 		l.end(false)
 	case st == wire.Deadlock, st == wire.Cancelled, st == wire.TimedOut, st == wire.WouldBlock:
-		l.mode = c.Mode // perhaps demoted
+		l.grant.Mode = c.Mode // perhaps demoted
 	}
 	wake, done := l.wake, l.done
-	l.wake, l.done, l.abandoned = nil, nil, false
+	l.wake, l.done = nil, nil
+	if l.abandoned.Load() {
+		l.abandoned.Store(false)
+	}
 	var idle chan struct{}
 	var after func()
 	if x := l.rare; x != nil {
@@ -498,11 +484,9 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 			after = nil
 		}
 	}
-	if err == nil {
-		l.phase.Store(succeeded)
-	} else {
+	l.grant.Pending = false
+	if err != nil || l.rare != nil {
 		l.rarely().err = err
-		l.phase.Store(failed)
 	}
 	l.mu.Unlock()
 	if wake != nil {
@@ -519,6 +503,14 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		submit(after)
 	}
 }
+
+// unlocked is complete for an unlock.
+func (l *Lock) unlocked() {
+	l.complete(0, nil, wire.Unlocked, &lockspace.Completion{Status: wire.Unlocked, Mode: lockspace.NoMode})
+}
+
+// claimOpen says that the cluster has not confirmed the lock's name. mu is held.
+func (l *Lock) claimOpen() bool { return l.grant.Bits&wire.BitOpenClaim != 0 }
 
 // retired says that an unlock with Retire has ended so. The lock is gone in any
 // case.
@@ -542,7 +534,7 @@ func (l *Lock) takeValue(c *lockspace.Completion) {
 // end marks the lock as no longer held. mu is held.
 func (l *Lock) end(lost bool) {
 	l.gone = true
-	l.mode = lockspace.NoMode
+	l.grant.Mode = lockspace.NoMode
 	first := lost && !l.isLost
 	l.isLost = l.isLost || lost
 	x := l.rare
@@ -582,7 +574,7 @@ func (l *Lock) blocked(mode Mode) {
 func (l *Lock) claimClosed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.claimOpen = false
+	l.grant.Bits &^= wire.BitOpenClaim
 	l.tellConfirmed()
 }
 

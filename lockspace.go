@@ -16,9 +16,9 @@ import (
 // Lock's Complete, Blocking, Confirmed and Lost.
 type backend interface {
 	newOwner() OwnerID
-	lock(l *Lock, mode Mode, o Option, later bool) // sets l.at
-	full() bool                                    // new asynchronous requests would only lengthen a queue
-	wait(ctx context.Context) error                // for room, where there is back-pressure; for a session
+	lock(l *Lock, mode Mode, o Option, later bool) (done bool) // sets l.at; done: it is granted, and l says so
+	full() bool                                                // new asynchronous requests would only lengthen a queue
+	wait(ctx context.Context) error                            // for room, where there is back-pressure; for a session
 	barrier(done func(error))
 	purge(node uint16, session uint64, done func(error))
 	ranges(op rangeOp, key string, done func(st wire.Status, owner uint64, err error))
@@ -31,8 +31,8 @@ type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
 	left() int64 // for how long that is certain, in ns; 0: no more
 	convert(l *Lock, mode Mode, o Option, later bool)
-	unlock(l *Lock, flags uint32, value []byte, later bool)
-	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet
+	unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) // done: it is over, and l says so
+	cancel(id, req uint64)                                              // the operation numbered req of lock id; 0: not known yet
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
 	hurry()                                // somebody waits for a confirmation
@@ -107,7 +107,9 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if err != nil {
 		return nil, err
 	}
-	s.be.lock(l, mode, o, false)
+	if s.be.lock(l, mode, o, false) {
+		return l, nil
+	}
 	if err := l.await(ctx, true); err != nil {
 		return nil, err
 	}
@@ -219,8 +221,7 @@ func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Optio
 	if err := o.checkLock(name, mode); err != nil {
 		return nil, o, err
 	}
-	l := &Lock{space: s, name: name, mode: lockspace.NoMode, req: 1}
-	l.phase.Store(pending)
+	l := &Lock{space: s, name: name, req: 1, grant: lockspace.Grant{Mode: lockspace.NoMode, Pending: true}}
 	if keep := o.flags & lockspace.Persistent; keep != 0 || o.blocking != nil {
 		l.rare = &rare{keep: keep, blocking: o.blocking}
 	}

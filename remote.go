@@ -42,16 +42,17 @@ func (r *remote) present() (*seat, error) {
 
 func (r *remote) newOwner() OwnerID { return r.c.owners.next() }
 
-func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) {
+func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) (done bool) {
 	at, err := r.present()
 	if err != nil {
 		running{lock: l}.fail(err)
-		return
+		return false
 	}
 	l.at = at
 	at.s.start(at.space, &wire.Msg{
 		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner), Wait: uint64(o.wait),
 	}, running{lock: l}, later)
+	return false
 }
 
 func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) {
@@ -64,12 +65,13 @@ func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) {
 	a.s.start(a.space, &m, running{lock: l}, later)
 }
 
-func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) {
+func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) {
 	m := wire.Msg{Type: wire.UnlockReq, Lock: l.id, Flags: flags, Value: value}
 	if value != nil {
 		m.Bits = wire.BitValue
 	}
 	a.s.start(a.space, &m, running{lock: l}, later)
+	return false
 }
 
 func (a *seat) cancel(id, req uint64) {

@@ -51,6 +51,15 @@ type Common interface {
 	Advance(token uint64)
 }
 
+// Grant is a grant without a value; the fields are those of Completion.
+type Grant struct {
+	Token   uint64
+	Mode    Mode
+	Bits    uint8
+	Hops    uint8
+	Pending bool // it has not come yet: who asks sets it
+}
+
 // Completion is the outcome of an operation.
 type Completion struct {
 	Status Status

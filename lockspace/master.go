@@ -141,6 +141,10 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 		l.altMode = false
 	}
 	if s.local(l) {
+		if l == s.here {
+			s.grantedHere(l, bits)
+			return
+		}
 		c := s.newCompletion(to, l.token)
 		c.Bits, c.Seq, c.Value = bits, seq, value
 		s.complete(l)

@@ -18,6 +18,9 @@ type Request struct {
 	Owner uint64 // who waits as a whole, for deadlock detection; unique within the node instance, a larger lower half is younger; 0: nobody
 	User  any    // given back with each event of the lock
 	Tag   uint64 // given back with the completion of this operation
+
+	Here    *Grant // where a grant that comes before Lock returns, without a value, is left; nil: nowhere
+	Granted bool   // set by Lock: it is there, and Host.Complete was not told
 }
 
 // Lock asks for a new lock and gives its id. Its completion goes to
@@ -57,7 +60,14 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	l := s.newLock(r, s.cfg.Self, id)
 	l.user, l.tag, l.xid = q.User, q.Tag, q.Owner
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
-	s.start(r, l)
+	if q.Here != nil && q.Flags&ValBlk == 0 {
+		s.here, s.hereGrant = l, q.Here
+		s.start(r, l)
+		q.Granted = s.here == nil
+		s.here, s.hereGrant = nil, nil
+	} else {
+		s.start(r, l)
+	}
 	if q.Owner != 0 {
 		s.startWait(l)
 	}
@@ -432,6 +442,15 @@ func (s *Shard) newCompletion(mode Mode, token uint64) *Completion {
 	s.ast = Completion{}
 	s.ast.Mode, s.ast.Token = mode, token
 	return &s.ast
+}
+
+// grantedHere tells who runs the shard that his lock has been granted.
+func (s *Shard) grantedHere(l *Lock, bits uint8) {
+	if l.res.state == claimed {
+		bits |= wire.BitOpenClaim
+	}
+	*s.hereGrant = Grant{Token: l.token, Mode: l.granted, Bits: bits, Hops: l.hops}
+	s.here = nil
 }
 
 // complete reports an operation of a local lock that stays; the outcome is what

@@ -114,6 +114,9 @@ type Shard struct {
 	stats Stats
 	msg   wire.Msg   // handed to Host.Send
 	ast   Completion // handed to Host.Complete
+
+	here      *Lock // the new lock of who runs the shard, until it is granted; nil: none that he takes in his place
+	hereGrant *Grant
 }
 
 // Stats counts what a shard has done since it was made. Gauges are marked.

@@ -99,6 +99,12 @@ type Op struct {
 	owner Owner
 	name  []byte
 	value []byte
+
+	// Who waits in his place learns from these that the operation is over, if it is before
+	// submit returns; Owner.Complete says nothing then.
+	here  bool             // he does
+	grant *lockspace.Grant // opLock: what it has come to
+	done  bool             // granted, or unlocked
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
@@ -107,17 +113,27 @@ type Op struct {
 // is how long the request may wait; 0: for ever. Lock does not block. The same
 // holds for the other operations; whatever is wrong with them is said by
 // Complete too.
-func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) (id uint64) {
-	s.lock(owner, name, mode, flags, wait, xid, tag, &id)
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
+	r, hash, id := s.route(name)
+	r.submit(&Op{
+		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
+	}, nil)
 	return id
 }
 
-func (s *Space) lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64) {
-	r, hash, n := s.route(name)
+// LockHere is Lock for who waits in his place. The lock's id is in *id before anybody else
+// knows of the lock. done says that it is granted already, as *grant says, and that
+// owner.Complete is not called for that; no method of owner is, before grant is written.
+func (s *Space) LockHere(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64, grant *lockspace.Grant) (done bool) {
+	key := bytesOf(name)
+	r, hash, n := s.route(key)
 	*id = n
-	r.submit(&Op{
-		kind: opLock, mode: mode, flags: flags, id: n, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
-	}, nil)
+	op := Op{
+		kind: opLock, mode: mode, flags: flags, id: n, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: key,
+		here: true, grant: grant,
+	}
+	r.submit(&op, nil)
+	return op.done
 }
 
 // route gives the runner and the hash of a name, and an id for a new lock.
@@ -144,6 +160,14 @@ func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint3
 // lockspace.Shard.Retire.
 func (s *Space) Unlock(owner Owner, id uint64, flags uint32, value []byte, tag uint64) {
 	s.other(&Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
+}
+
+// UnlockHere is Unlock for who waits in his place. done says that the lock is unlocked
+// already, and that owner.Complete is not called.
+func (s *Space) UnlockHere(owner Owner, id uint64, flags uint32, value []byte, tag uint64) (done bool) {
+	op := Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value, here: true}
+	s.other(&op, nil)
+	return op.done
 }
 
 // Cancel withdraws operation tag of a lock if it is running (0: any), which then completes as
@@ -187,6 +211,7 @@ func (r *runner) submit(op *Op, b *batch) {
 // keep copies op, with its name and value. An empty value stays one: it is not none.
 func (t *task) keep(op *Op) {
 	t.op = *op
+	t.op.here, t.op.grant = false, nil // whoever does it, he is not the one who waits
 	n := len(op.name)
 	if t.buf == nil {
 		t.buf = make([]byte, 0, n+len(op.value))
@@ -208,9 +233,11 @@ func (r *runner) exec(op *Op) {
 			st = wire.Mismatch
 			break
 		}
-		_, st = r.shard.Lock(now, &lockspace.Request{
-			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag,
-		})
+		q := lockspace.Request{
+			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag, Here: op.grant,
+		}
+		_, st = r.shard.Lock(now, &q)
+		op.done = q.Granted
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
 	case opUnlock:
@@ -219,6 +246,10 @@ func (r *runner) exec(op *Op) {
 			break
 		}
 		if st = r.shard.Unlock(now, op.id, op.flags, op.value); st == wire.OK {
+			if op.here {
+				op.done = true
+				return
+			}
 			st = wire.Unlocked
 		}
 	case opDelegate:
@@ -313,9 +344,3 @@ func (s *Space) giveUp(kind opKind, accept func(Owner) bool) {
 
 // bytesOf views a string as bytes that nobody writes to.
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-// LockString is Lock for a name that is a string. It leaves the lock's id in *id before
-// anybody else knows of the lock.
-func (s *Space) LockString(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64) {
-	s.lock(owner, bytesOf(name), mode, flags, wait, xid, tag, id)
-}

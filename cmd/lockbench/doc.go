@@ -7,6 +7,9 @@
 //	                   every step, and deliberate bugs that must be found (sim)
 //	lockbench chaos    real daemons in network namespaces under faults; what clients
 //	                   saw is checked with porcupine (perf/chaos)
+//	lockbench local | client | cluster | contend
+//	                   load on an embedded node, on a daemon, on one of several
+//	                   nodes, on names that many want (perf/load, perf/rig)
 //	lockbench peers    lockify against Redis, etcd, NATS, ZooKeeper, and against what
 //	                   the machine can do (perf/peers)
 //

@@ -33,12 +33,17 @@ func clientWorker() ([]string, error) {
 
 // programFlags says where servers are.
 func programFlags(cmd *cobra.Command, p *rig.Programs) {
+	programFlag(cmd, p)
 	f := cmd.Flags()
-	f.StringVar(&p.Lockifyd, "lockifyd", "", "path of lockifyd (default: beside lockbench, or in PATH)")
 	f.StringVar(&p.Redis, "redis", "", "path of redis-server (default: in PATH)")
 	f.StringVar(&p.Etcd, "etcd", "", "path of the etcd server (default: in PATH)")
 	f.StringVar(&p.NATS, "nats", "", "path of nats-server (default: in PATH)")
 	f.StringVar(&p.ZooKeeper, "zookeeper", "", "directory of ZooKeeper's jar files (default: /usr/share/java)")
+}
+
+// programFlag says where lockifyd is.
+func programFlag(cmd *cobra.Command, p *rig.Programs) {
+	cmd.Flags().StringVar(&p.Lockifyd, "lockifyd", "", "path of lockifyd (default: beside lockbench, or in PATH)")
 }
 
 func peersCommand() *cobra.Command {

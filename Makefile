@@ -7,16 +7,17 @@ COUNT    ?= 1
 SEEDS    ?= 100
 BUDGET   ?= 200s
 OLD      ?= HEAD~1
+REF      ?= HEAD~1
 DURATION ?= 5m
 OUT      ?= chaos-out
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench peers lint etcd tidy-check clean
+.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## bin/lockifyd, bin/lockctl, bin/lockbench
 	@mkdir -p bin
@@ -71,6 +72,9 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 
 bench: ## the benchmarks: BENCH=pattern COUNT=1
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) . ./lockspace ./engine ./wire ./blockdev ./blockdev/uring
+
+bench-compare: ## the benchmarks of the commit REF and of this tree, in turn: REF=HEAD~1 BENCH=pattern COUNT=6
+	@GO=$(GO) tools/bench-compare.sh $(REF) '$(BENCH)' $(if $(filter 1,$(COUNT)),6,$(COUNT))
 
 lint: ## staticcheck, in the version of tools/go.mod
 	$(TOOL) staticcheck ./...

@@ -12,6 +12,8 @@
 //	                   nodes, on names that many want (perf/load, perf/rig)
 //	lockbench peers    lockify against Redis, etcd, NATS, ZooKeeper, and against what
 //	                   the machine can do (perf/peers)
+//	lockbench growth   what a lock costs as names, clients, nodes become more, as
+//	                   charts (perf/growth)
 //
 // It starts itself again for each node, as "lockbench replay-worker",
 // and for each client, as "lockbench client-worker".

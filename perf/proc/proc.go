@@ -100,6 +100,20 @@ func (p *Process) CPU() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, errors.Join(err, err2)
 }
 
+// Memory gives the bytes of memory that the process has.
+func (p *Process) Memory() (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(b)) // in pages: all, resident, ...
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("perf: %s: cannot read its memory: %q", p.name, b)
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
 // Failure describes a process that has ended too early.
 func (p *Process) Failure() error {
 	err := p.err

@@ -30,7 +30,7 @@ func hold(ctx context.Context, s *system, o *Order, r *Round) ([]*lockify.Lock, 
 	}
 	names := load.Names{Prefix: o.Prefix}
 	for i := range o.Hold {
-		l, err := lane.space.Lock(ctx, names.Name(i), lockify.NL, lane.opts...)
+		l, err := lane.spaces[0].Lock(ctx, names.Name(i), lockify.NL, lane.opts...)
 		if err != nil {
 			return nil, err
 		}

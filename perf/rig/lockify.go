@@ -50,7 +50,7 @@ func openEmbedded(ctx context.Context, o *Order) (*system, error) {
 		s.close()
 		return nil, err
 	}
-	s.Service = lanes(o, func() load.Lane { return &lockLane{space: space, opts: options(o)} })
+	s.Service = lanes(o, func() load.Lane { return &lockLane{spaces: []*lockify.Lockspace{space}, opts: options(o)} })
 	var before Round
 	s.mark = func() { before = sent(node) }
 	s.round = func(r *Round) {
@@ -79,8 +79,9 @@ func options(o *Order) []lockify.Option {
 	return nil
 }
 
-// openClient opens o.Clients clients, each at the next address. One lock at a time waits
-// in its goroutine; more of them are under way without goroutines of their own.
+// openClient opens o.Clients clients, each at the next address. Where there are enough of
+// them, each lock under way waits in a goroutine, and its lane uses its clients in turn;
+// more are under way without goroutines of their own.
 func openClient(ctx context.Context, o *Order) (*system, error) {
 	var clients []*lockify.Client
 	s := &system{close: func() {
@@ -106,8 +107,12 @@ func openClient(ctx context.Context, o *Order) (*system, error) {
 	if o.Depth <= len(spaces) {
 		n := 0
 		s.Service = lanes(o, func() load.Lane {
+			l := &lockLane{opts: options(o)}
+			for i := n; i < len(spaces); i += o.Depth {
+				l.spaces = append(l.spaces, spaces[i])
+			}
 			n++
-			return &lockLane{space: spaces[n%len(spaces)], opts: options(o)}
+			return l
 		})
 		return s, nil
 	}
@@ -117,15 +122,20 @@ func openClient(ctx context.Context, o *Order) (*system, error) {
 
 // lockLane locks one name after the other.
 type lockLane struct {
-	space *lockify.Lockspace
-	opts  []lockify.Option
-	held  []*lockify.Lock
+	spaces []*lockify.Lockspace // used in turn
+	next   int
+	opts   []lockify.Option
+	held   []*lockify.Lock
 }
 
 func (l *lockLane) Acquire(ctx context.Context, names []string) error {
 	l.held = l.held[:0]
+	space := l.spaces[l.next]
+	if l.next++; l.next == len(l.spaces) {
+		l.next = 0
+	}
 	for _, name := range names {
-		lock, err := l.space.Lock(ctx, name, lockify.EX, l.opts...)
+		lock, err := space.Lock(ctx, name, lockify.EX, l.opts...)
 		if err != nil {
 			return err
 		}

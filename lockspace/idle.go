@@ -14,7 +14,15 @@ type idleName struct {
 }
 
 // idleList holds them, the one unused for longest first.
-type idleList struct{ head, tail, free *idleName }
+type idleList struct {
+	head, tail, free *idleName
+	n                int
+}
+
+// idleMost is how many names of a shard stay cached where no other node has a part. There
+// the idle test of an adoption, which counts on IdleAfter, has nothing to ask: a node that
+// joins makes its first claim later.
+const idleMost = 1 << 12
 
 func (q *idleList) push(r *resource, now int64) {
 	n := q.free
@@ -31,6 +39,7 @@ func (q *idleList) push(r *resource, now int64) {
 		q.head = n
 	}
 	q.tail = n
+	q.n++
 }
 
 func (q *idleList) remove(r *resource) {
@@ -50,6 +59,7 @@ func (q *idleList) remove(r *resource) {
 		q.tail = n.prev
 	}
 	n.r, n.next, q.free = nil, q.free, n
+	q.n--
 }
 
 // maybeIdle starts the idle time of a resource whose last lock has gone.
@@ -77,6 +87,19 @@ func (s *Shard) expireIdle() {
 		}
 		if s.registering(r) {
 			return // with all behind it; it is not for long
+		}
+		s.idle.remove(r)
+		s.remove(r)
+	}
+}
+
+// trimIdle removes the names unused for longest, when there are too many. One with a value
+// has all its time.
+func (s *Shard) trimIdle() {
+	for s.idle.n > idleMost && len(s.members) == 0 {
+		r := s.idle.head.r
+		if r.valueOK || r.turn != s.turn || r.state != master {
+			return
 		}
 		s.idle.remove(r)
 		s.remove(r)

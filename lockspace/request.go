@@ -272,6 +272,7 @@ func (s *Shard) Unlock(now int64, id uint64, flags uint32, value []byte) Status 
 	}
 	if l.wanted == NoMode {
 		s.unlock(l, flags, value)
+		s.trimIdle()
 	} else {
 		s.reclaim(l) // should it be taken over just now
 		s.forceUnlock(l, flags, value)

@@ -254,7 +254,7 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 	}
 	for {
 		l.mu.Lock()
-		running := l.grant.Pending
+		running := l.grant.Pending && !l.gone
 		over = over && l.gone && !l.isLost
 		var idle chan struct{}
 		if running {
@@ -295,7 +295,10 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 		done(err)
 		return
 	}
-	l.at.unlock(l, o.flags, o.value, true)
+	if l.at.unlock(l, o.flags, o.value, true) {
+		done(nil)
+		return
+	}
 	l.later(done)
 }
 
@@ -318,10 +321,10 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	switch {
 	case l.isLost, !holds && !l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
+	case l.gone: // before Pending, which may stay
+		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
 	case l.grant.Pending:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
-	case l.gone:
-		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
 	case l.rare != nil && l.guarded.Load() > 0:
 		return fmt.Errorf("%s of %q: %w: %d guarded requests to disks are under way", what, l.name, ErrBusy, l.guarded.Load())
 	}
@@ -348,6 +351,9 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	l.op = what
 	l.grant.Pending = true
 	l.req++
+	if _, here := l.at.(*embedded); here && what == opUnlock && o.flags&lockspace.Retire == 0 {
+		l.end(false) // Pending stays if the node does it at once: mu is not taken again for that
+	}
 	return nil
 }
 
@@ -502,11 +508,6 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if after != nil {
 		submit(after)
 	}
-}
-
-// unlocked is complete for an unlock.
-func (l *Lock) unlocked() {
-	l.complete(0, nil, wire.Unlocked, &lockspace.Completion{Status: wire.Unlocked, Mode: lockspace.NoMode})
 }
 
 // claimOpen says that the cluster has not confirmed the lock's name. mu is held.

@@ -31,7 +31,7 @@ type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
 	left() int64 // for how long that is certain, in ns; 0: no more
 	convert(l *Lock, mode Mode, o Option, later bool)
-	unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) // done: it is over, and l says so
+	unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) // done: it is over, and the lock was marked as gone before
 	cancel(id, req uint64)                                              // the operation numbered req of lock id; 0: not known yet
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag

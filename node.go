@@ -325,10 +325,7 @@ func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) {
 }
 
 func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) (done bool) {
-	if done = e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req); done {
-		l.unlocked()
-	}
-	return done
+	return e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req)
 }
 
 func (e *embedded) cancel(id, req uint64) { e.space.Cancel(nil, id, req) }

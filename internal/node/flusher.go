@@ -103,7 +103,7 @@ func (f *flusher) round() bool {
 }
 
 func (r *runner) tick() {
-	if !r.shard.Quiet() {
-		r.shard.Tick(r.now())
+	if now := r.now(); !r.shard.Quiet() {
+		r.shard.Tick(now)
 	}
 }

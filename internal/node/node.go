@@ -51,6 +51,7 @@ type Config struct {
 type Node struct {
 	cfg       Config
 	fixed     *lockspace.View // the view that never changes; nil: views come by Install
+	alone     bool            // and this node is its only member
 	common    *common
 	links     *engine.Links
 	linked    chan struct{} // closed when links is set
@@ -116,7 +117,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	n.until.Store(math.MaxInt64)
 	n.peers.init()
 	if fixed != nil {
-		n.fixed = fixed
+		n.fixed, n.alone = fixed, len(fixed.Members) == 1
 		n.epoch.Store(n.fixed.Epoch)
 		n.peers.set(cfg.Peers)
 	}

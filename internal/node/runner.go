@@ -31,6 +31,7 @@ type runner struct {
 	number int
 	shard  *lockspace.Shard
 
+	last     int64                // when it was looked at the clock
 	working  bool                 // work runs
 	open     []openFrame          // by peer index
 	urgent   bool                 // something here should leave at once

@@ -240,7 +240,9 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 		s.fail(sp.space.id, m, wire.BadOwner, badOwner(m.Owner))
 		return
 	}
-	r, hash, id := sp.space.route(m.Name)
+	hash := lockspace.Hash(m.Name)
+	r := sp.space.runnerOf(m.Name, hash)
+	id := r.newID()
 	s.mu.Lock()
 	if s.locks >= s.node.cfg.MaxLocks {
 		s.mu.Unlock()

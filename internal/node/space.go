@@ -103,6 +103,7 @@ type Op struct {
 	// Who waits in his place learns from these that the operation is over, if it is before
 	// submit returns; Owner.Complete says nothing then.
 	here  bool             // he does
+	at    *uint64          // opLock: where the lock's id is left, which is made inside the shard
 	grant *lockspace.Grant // opLock: what it has come to
 	done  bool             // granted, or unlocked
 }
@@ -114,7 +115,9 @@ type Op struct {
 // holds for the other operations; whatever is wrong with them is said by
 // Complete too.
 func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
-	r, hash, id := s.route(name)
+	hash := lockspace.Hash(name)
+	r := s.runnerOf(name, hash)
+	id := r.newID()
 	r.submit(&Op{
 		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
 	}, nil)
@@ -126,22 +129,19 @@ func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32
 // owner.Complete is not called for that; no method of owner is, before grant is written.
 func (s *Space) LockHere(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64, grant *lockspace.Grant) (done bool) {
 	key := bytesOf(name)
-	r, hash, n := s.route(key)
-	*id = n
+	hash := lockspace.Hash(key)
 	op := Op{
-		kind: opLock, mode: mode, flags: flags, id: n, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: key,
-		here: true, grant: grant,
+		kind: opLock, mode: mode, flags: flags, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: key,
+		here: true, at: id, grant: grant,
 	}
-	r.submit(&op, nil)
+	s.runnerOf(key, hash).submit(&op, nil)
 	return op.done
 }
 
-// route gives the runner and the hash of a name, and an id for a new lock.
-func (s *Space) route(name []byte) (r *runner, hash, id uint64) {
-	hash = lockspace.Hash(name)
-	r = s.runnerOf(name, hash)
-	return r, hash, r.ids.Add(1)<<8 | uint64(r.number)
-}
+// newID gives an id for a lock that is not in the shard yet. The shard's own are below.
+func (r *runner) newID() uint64 { return (outsideIDs+r.ids.Add(1))<<8 | uint64(r.number) }
+
+const outsideIDs = 1 << 55
 
 // runnerOf gives the runner of a name with this hash.
 func (s *Space) runnerOf(name []byte, hash uint64) *runner {
@@ -203,6 +203,10 @@ func (r *runner) submit(op *Op, b *batch) {
 		r.leave(b)
 		return
 	}
+	if op.at != nil {
+		op.id = r.newID()
+		*op.at = op.id
+	}
 	t := taskPool.Get().(*task)
 	t.keep(op)
 	r.put(t, b)
@@ -211,7 +215,7 @@ func (r *runner) submit(op *Op, b *batch) {
 // keep copies op, with its name and value. An empty value stays one: it is not none.
 func (t *task) keep(op *Op) {
 	t.op = *op
-	t.op.here, t.op.grant = false, nil // whoever does it, he is not the one who waits
+	t.op.here, t.op.at, t.op.grant = false, nil, nil // whoever does it, he is not the one who waits
 	n := len(op.name)
 	if t.buf == nil {
 		t.buf = make([]byte, 0, n+len(op.value))
@@ -225,7 +229,7 @@ func (t *task) keep(op *Op) {
 
 // exec runs an operation inside the shard.
 func (r *runner) exec(op *Op) {
-	now := r.now()
+	now := r.rough()
 	var st lockspace.Status
 	switch op.kind {
 	case opLock:
@@ -236,7 +240,11 @@ func (r *runner) exec(op *Op) {
 		q := lockspace.Request{
 			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag, Here: op.grant,
 		}
-		_, st = r.shard.Lock(now, &q)
+		var id uint64
+		id, st = r.shard.Lock(now, &q)
+		if op.at != nil {
+			op.id, *op.at = id, id
+		}
 		op.done = q.Granted
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
@@ -279,7 +287,7 @@ func (r *runner) exec(op *Op) {
 	case st != wire.OK:
 		r.refuse(op, st)
 	case op.wait != 0:
-		r.shard.Deadline(now, op.id, op.tag, op.wait) // if it waits at all
+		r.shard.Deadline(r.now(), op.id, op.tag, op.wait) // if it waits at all
 	}
 }
 

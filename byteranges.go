@@ -72,8 +72,7 @@ func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (*ByteRange
 	}
 	r := &ByteRanges{lock: l, running: map[uint64]func(*lockspace.ByteOutcome){}, abandoned: map[OwnerID]*abandoned{}}
 	l.rarely().ranges = r
-	s.be.lock(l, NL, o, false)
-	if err := l.await(ctx, true); err != nil {
+	if err := l.await(ctx, true, s.be.lock(l, NL, o, false)); err != nil {
 		return nil, err
 	}
 	return r, nil

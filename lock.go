@@ -206,8 +206,7 @@ func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 	if err := l.begin(&o, opConvert, mode); err != nil {
 		return err
 	}
-	l.at.convert(l, mode, o, false)
-	return l.await(ctx, false)
+	return l.await(ctx, false, l.at.convert(l, mode, o, false))
 }
 
 // ConvertAsync begins a conversion; done is called as with LockAsync.
@@ -240,10 +239,7 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 	if err := l.begin(&o, opUnlock, NL); err != nil {
 		return err
 	}
-	if l.at.unlock(l, o.flags, o.value, false) {
-		return nil
-	}
-	return l.await(ctx, false)
+	return l.await(ctx, false, l.at.unlock(l, o.flags, o.value, false))
 }
 
 // interrupt withdraws what is running and waits until it has ended. over says
@@ -295,7 +291,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 		done(err)
 		return
 	}
-	if l.at.unlock(l, o.flags, o.value, true) {
+	if l.at.unlock(l, o.flags, o.value, true).over {
 		done(nil)
 		return
 	}
@@ -392,9 +388,15 @@ func (l *Lock) unlockWhenIdle(o Option) {
 	f()
 }
 
-// await waits for the running operation. If ctx ends first, the operation is
+// await waits for an operation that has begun. If ctx ends first, the operation is
 // withdrawn; with giveBack the lock is unlocked should it succeed nevertheless.
-func (l *Lock) await(ctx context.Context, giveBack bool) error {
+func (l *Lock) await(ctx context.Context, giveBack bool, b begun) error {
+	if b.over {
+		return nil
+	}
+	if b.reads != nil {
+		b.reads.Until(l.settled)
+	}
 	l.mu.Lock()
 	if !l.grant.Pending {
 		defer l.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -16,9 +17,9 @@ import (
 // Lock's Complete, Blocking, Confirmed and Lost.
 type backend interface {
 	newOwner() OwnerID
-	lock(l *Lock, mode Mode, o Option, later bool) (done bool) // sets l.at; done: it is granted, and l says so
-	full() bool                                                // new asynchronous requests would only lengthen a queue
-	wait(ctx context.Context) error                            // for room, where there is back-pressure; for a session
+	lock(l *Lock, mode Mode, o Option, later bool) begun // sets l.at
+	full() bool                                          // new asynchronous requests would only lengthen a queue
+	wait(ctx context.Context) error                      // for room, where there is back-pressure; for a session
 	barrier(done func(error))
 	purge(node uint16, session uint64, done func(error))
 	ranges(op rangeOp, key string, done func(st wire.Status, owner uint64, err error))
@@ -30,12 +31,18 @@ type backend interface {
 type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
 	left() int64 // for how long that is certain, in ns; 0: no more
-	convert(l *Lock, mode Mode, o Option, later bool)
-	unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) // done: it is over, and the lock was marked as gone before
-	cancel(id, req uint64)                                              // the operation numbered req of lock id; 0: not known yet
+	convert(l *Lock, mode Mode, o Option, later bool) begun
+	unlock(l *Lock, flags uint32, value []byte, later bool) begun
+	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
 	hurry()                                // somebody waits for a confirmation
+}
+
+// begun is what is left to do about an operation that has begun.
+type begun struct {
+	over  bool              // nothing: it has succeeded, and the lock says so; an unlock's did before
+	reads *engine.FrameConn // to read its answer there, as Session.start says; nil: others do
 }
 
 // Lockspace is a separate space of lock names. Its methods may be used by
@@ -107,10 +114,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if err != nil {
 		return nil, err
 	}
-	if s.be.lock(l, mode, o, false) {
-		return l, nil
-	}
-	if err := l.await(ctx, true); err != nil {
+	if err := l.await(ctx, true, s.be.lock(l, mode, o, false)); err != nil {
 		return nil, err
 	}
 	return l, nil

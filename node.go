@@ -300,13 +300,13 @@ func (e *embedded) left() int64 { return e.node.n.LeaseLeft() }
 
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
-func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) (done bool) {
+func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) begun {
 	l.at = e
 	if e.node.closed.Load() {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
-		return false
+		return begun{}
 	}
-	done = e.space.LockHere((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req, &l.id, &l.grant)
+	done := e.space.LockHere((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req, &l.id, &l.grant)
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
 	case e.node.closed.Load():
@@ -314,18 +314,19 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) (done bool) {
 	case e.owner.closed.Load():
 		l.released()
 	default:
-		return done
+		return begun{over: done}
 	}
 	e.space.Unlock((*owner)(l), l.id, lockspace.ForceUnlock, nil, 0)
-	return done
+	return begun{over: done}
 }
 
-func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) {
+func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) begun {
 	e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req)
+	return begun{}
 }
 
-func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) (done bool) {
-	return e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req)
+func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) begun {
+	return begun{over: e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req)}
 }
 
 func (e *embedded) cancel(id, req uint64) { e.space.Cancel(nil, id, req) }

@@ -69,6 +69,8 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 	case wire.Ping:
 		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
 	case wire.Pong:
+	case wire.Ring:
+		return s.ring(m)
 	default:
 		return fmt.Errorf("%w: type %d from a node", wire.ErrType, m.Type)
 	}
@@ -82,9 +84,18 @@ func (s *Session) welcome(m *wire.Msg) {
 	if !s.greeted {
 		s.greeted, s.version, s.id = true, uint8(m.Num), m.Instance
 		s.lease.told = m.Features&wire.FeatureLease != 0
-		if s.unknown = m.Features&wire.FeatureIdentity != 0; !s.unknown {
-			close(s.hello)
+		s.unknown = m.Features&wire.FeatureIdentity != 0
+		if s.ringless = m.Features&wire.FeatureRing != 0; !s.ringless {
+			s.conn.NoRing()
 		}
+		s.helloed()
+	}
+}
+
+// helloed lets connect go on when all is there that WELCOME has announced. mu is held.
+func (s *Session) helloed() {
+	if !s.unknown && !s.ringless {
+		close(s.hello)
 	}
 }
 
@@ -94,7 +105,7 @@ func (s *Session) identity(m *wire.Msg) {
 	defer s.mu.Unlock()
 	if s.unknown {
 		s.unknown, s.node = false, m.Instance
-		close(s.hello)
+		s.helloed()
 	}
 }
 

@@ -42,36 +42,34 @@ func (r *remote) present() (*seat, error) {
 
 func (r *remote) newOwner() OwnerID { return r.c.owners.next() }
 
-func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) (done bool) {
+func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) begun {
 	at, err := r.present()
 	if err != nil {
 		running{lock: l}.fail(err)
-		return false
+		return begun{}
 	}
 	l.at = at
-	at.s.start(at.space, &wire.Msg{
+	return at.s.start(at.space, &wire.Msg{
 		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner), Wait: uint64(o.wait),
 	}, running{lock: l}, later)
-	return false
 }
 
-func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) {
+func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) begun {
 	m := wire.Msg{
 		Type: wire.ConvertReq, Lock: l.id, Mode: uint8(mode), Flags: o.flags, Value: o.value, Wait: uint64(o.wait),
 	}
 	if o.value != nil {
 		m.Bits = wire.BitValue
 	}
-	a.s.start(a.space, &m, running{lock: l}, later)
+	return a.s.start(a.space, &m, running{lock: l}, later)
 }
 
-func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) (done bool) {
+func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) begun {
 	m := wire.Msg{Type: wire.UnlockReq, Lock: l.id, Flags: flags, Value: value}
 	if value != nil {
 		m.Bits = wire.BitValue
 	}
-	a.s.start(a.space, &m, running{lock: l}, later)
-	return false
+	return a.s.start(a.space, &m, running{lock: l}, later)
 }
 
 func (a *seat) cancel(id, req uint64) {

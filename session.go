@@ -21,23 +21,24 @@ type Session struct {
 	gone chan struct{} // closed when the session has ended and all its locks have heard of it
 	wake chan struct{} // tells the sender that asynchronous requests wait
 
-	mu      sync.Mutex
-	err     error // why the session has ended, for those who want something of it
-	cause   error // the same without the words around it
-	id      uint64
-	version uint8
-	hello   chan struct{} // closed when the node has said who it is
-	greeted bool
-	unknown bool   // IDENTITY is to come
-	node    uint64 // instance of its node; 0: not said
-	nextReq uint64
-	running map[uint64]running   // operations by request number
-	locks   map[lockKey]*Lock    // granted locks
-	ears    map[uint32][]*remote // by lockspace: who hears of conflicts
-	out     []byte               // open frame; nil: empty
-	space   uint32               // its lockspace
-	count   uint16               // its messages
-	lease   lease
+	mu       sync.Mutex
+	err      error // why the session has ended, for those who want something of it
+	cause    error // the same without the words around it
+	id       uint64
+	version  uint8
+	hello    chan struct{} // closed when the node has said who it is
+	greeted  bool
+	unknown  bool   // IDENTITY is to come
+	ringless bool   // RING is to come
+	node     uint64 // instance of its node; 0: not said
+	nextReq  uint64
+	running  map[uint64]running   // operations by request number
+	locks    map[lockKey]*Lock    // granted locks
+	ears     map[uint32][]*remote // by lockspace: who hears of conflicts
+	out      []byte               // open frame; nil: empty
+	space    uint32               // its lockspace
+	count    uint16               // its messages
+	lease    lease
 }
 
 type lockKey struct {
@@ -103,8 +104,12 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 	s.conn = conn
 	s.mu.Unlock()
 	go s.sender()
+	features := wire.Features
+	if !conn.CanOpenRing() {
+		features &^= wire.FeatureRing
+	}
 	s.post(0, &wire.Msg{
-		Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: wire.Features, Text: []byte(c.opts.name),
+		Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: features, Text: []byte(c.opts.name),
 	}, false)
 	select {
 	case <-s.hello:
@@ -176,14 +181,19 @@ func (s *Session) ask(ctx context.Context, space uint32, m *wire.Msg) (*wire.Msg
 	}
 }
 
-// start numbers a request, remembers who waits for its answer, and sends it.
-func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) {
+// start numbers a request, remembers who waits for its answer, and sends it. Where it
+// gives a connection to read, the caller has got the reader's role before anything was
+// sent, and has to call Until.
+func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b begun) {
+	if r.lock != nil && !later && s.conn.Watch() {
+		b.reads = s.conn
+	}
 	s.mu.Lock()
 	if s.err != nil {
 		err := s.err
 		s.mu.Unlock()
 		r.fail(err)
-		return
+		return b
 	}
 	s.nextReq++
 	m.Req = s.nextReq
@@ -197,6 +207,7 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) {
 	s.append(space, m)
 	s.sendOrWake(later && len(s.running) > 1) // alone it has no company to wait for
 	s.mu.Unlock()
+	return b
 }
 
 // post sends a message that has no answer of its own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -43,6 +44,7 @@ type FrameHandler interface {
 // anybody at any time, but for SetUser and SetMaxQueuedBytes.
 type FrameConn struct {
 	c     Conn
+	ring  atomic.Pointer[ring] // nil: everything goes through c
 	h     FrameHandler
 	fr    frameReader
 	on    func(h *wire.Header, payload []byte) error
@@ -54,8 +56,11 @@ type FrameConn struct {
 	pending [][]byte // to write, in order
 	batch   [][]byte // being written
 	sent    [][]byte // batch as it was taken; the pump may change batch
-	queued  int      // bytes in pending and batch
-	writing bool     // somebody has the role of the writer
+	out     Conn     // where it goes
+	then    *ring    // where all behind the first turn frames of pending goes; nil: to out
+	turn    int
+	queued  int  // bytes in pending and batch
+	writing bool // somebody has the role of the writer
 	idle    sync.Cond
 	why     error // set once; the connection is closed or about to be
 	last    bool  // close when all is written
@@ -65,7 +70,7 @@ type FrameConn struct {
 type frameSide struct{ h FrameHandler }
 
 func (s frameSide) OnOpen(c Conn) {
-	fc := &FrameConn{c: c, h: s.h, limit: MaxQueuedBytesDefault}
+	fc := &FrameConn{c: c, out: c, h: s.h, limit: MaxQueuedBytesDefault}
 	fc.idle.L = &fc.mu
 	fc.on = func(h *wire.Header, payload []byte) error { return fc.h.OnFrame(fc, h, payload) }
 	c.SetUser(fc)
@@ -74,15 +79,38 @@ func (s frameSide) OnOpen(c Conn) {
 
 func (s frameSide) OnData(c Conn, r Reader) error {
 	fc := c.User().(*FrameConn)
+	g := fc.ring.Load()
+	if g != nil && g.in.Load() {
+		return g.rung(r)
+	}
 	n, err := fc.fr.read(r, &fc.count, fc.on)
 	if n > 0 && err == nil {
 		s.h.OnIdle(fc)
 	}
+	if err == nil && fc.fr.stop {
+		fc.fr.stop = false
+		g = fc.ring.Load()
+		g.in.Store(true) // not before: now others may read
+		return g.rung(r)
+	}
 	return err
+}
+
+// takesFiles implements fileWanter.
+func (s frameSide) takesFiles() bool {
+	t, ok := s.h.(RingTaker)
+	return ok && t.TakesRing()
 }
 
 func (s frameSide) OnClose(c Conn, err error) {
 	fc := c.User().(*FrameConn)
+	g := fc.ring.Load()
+	if g != nil {
+		fc.mu.Lock()
+		wanted := fc.why == nil
+		fc.mu.Unlock()
+		g.close(wanted)
+	}
 	err = fc.fail(err)
 	fc.mu.Lock()
 	for fc.writing { // it sees the closed connection very soon
@@ -90,6 +118,9 @@ func (s frameSide) OnClose(c Conn, err error) {
 	}
 	fc.drop()
 	fc.mu.Unlock()
+	if g != nil {
+		g.unmap()
+	}
 	s.h.OnClose(fc, err)
 }
 
@@ -142,11 +173,23 @@ func (fc *FrameConn) Send(frame []byte) error {
 		PutBuf(frame)
 		return fc.fail(err)
 	}
+	g, ok := fc.out.(*ring)
+	if ok = ok && !fc.writing; ok {
+		rest, wake, err := g.send(frame)
+		if len(rest) == 0 {
+			fc.mu.Unlock()
+			return g.sent(wake, err)
+		}
+		frame, ok = rest, wake
+	}
 	fc.queued += len(frame)
 	fc.pending = append(fc.pending, frame)
 	mine := !fc.writing
 	fc.writing = true
 	fc.mu.Unlock()
+	if ok {
+		_ = g.sent(true, nil) // an error ends the writing, too
+	}
 	if mine {
 		pump(fc, false)
 	}
@@ -166,15 +209,26 @@ func (fc *FrameConn) take() (Conn, [][]byte) {
 		}
 		return nil, nil
 	}
+	if fc.then != nil && fc.turn == 0 {
+		fc.then.opened()
+		fc.out, fc.then = fc.then, nil
+	}
 	fc.sent, fc.pending = fc.pending, fc.sent[:0]
+	if fc.then != nil {
+		fc.pending = append(fc.pending, fc.sent[fc.turn:]...)
+		fc.sent, fc.turn = fc.sent[:fc.turn], 0
+	}
 	fc.batch = append(fc.batch[:0], fc.sent...)
-	return fc.c, fc.batch
+	return fc.out, fc.batch
 }
 
 // wrote implements source.
-func (fc *FrameConn) wrote(_ Conn, calls int, err error) {
+func (fc *FrameConn) wrote(c Conn, calls int, err error) {
 	if err != nil {
 		fc.fail(err)
+	}
+	if _, ok := c.(*ring); ok {
+		calls = 0 // it counts its bells
 	}
 	bytes := 0
 	for i, b := range fc.sent {

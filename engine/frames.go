@@ -45,6 +45,7 @@ type frameReader struct {
 	h       wire.Header
 	head    [wire.HeaderSize]byte  // its bytes
 	begun   bool                   // the header was read, the payload not
+	stop    bool                   // set in a frame: what is behind it is no frame of this stream
 	scratch *[wire.MaxPayload]byte // for decompressing; nil until needed
 }
 
@@ -82,7 +83,7 @@ func (f *frameReader) read(r Reader, count *counters, on func(h *wire.Header, pa
 		count.framesIn.Add(1)
 		count.bytesIn.Add(uint64(size))
 		frames++
-		if err := f.deliver(payload, on); err != nil {
+		if err := f.deliver(payload, on); err != nil || f.stop {
 			return frames, err
 		}
 	}

@@ -127,6 +127,7 @@ func (netpollTransport) Dial(ctx context.Context, network, addr string, h Handle
 
 type netpollConn struct {
 	connBase
+	passing
 	np    netpoll.Connection
 	fd    int
 	h     Handler
@@ -150,6 +151,7 @@ type netpollConn struct {
 func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 	fd, err := duplicate(nc)
 	c := &netpollConn{connBase: connBase{remote: nc.RemoteAddr().String()}, fd: fd, h: h, conns: conns, opened: make(chan struct{})}
+	_, c.possible = nc.(*net.UnixConn)
 	nc.Close()
 	if err != nil {
 		return nil, fmt.Errorf("engine: netpoll: %w", err)
@@ -267,6 +269,7 @@ func (c *netpollConn) onClosed(netpoll.Connection) error {
 	// On a goroutine of its own: this may be the stack of whoever called Close.
 	go func() {
 		<-c.opened
+		c.drop()
 		if n := len(c.r.carry); n > 0 {
 			c.because(fmt.Errorf("%w: %d bytes of an incomplete frame", io.ErrUnexpectedEOF, n))
 		}
@@ -283,6 +286,9 @@ func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
 	defer c.writing.Unlock()
 	if c.gone || c.shut.Load() || !c.np.IsActive() {
 		return 0, ErrClosed
+	}
+	if n, done, err := c.with(c.fd, bufs); done {
+		return n, err
 	}
 	return c.iov.writev(c.fd, bufs)
 }

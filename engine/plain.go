@@ -22,6 +22,7 @@ func (plain) Name() string { return "plain" }
 func (plain) Listen(network, addr string, h Handler) (Listener, error) {
 	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
 		c := newPlainConn(nc)
+		c.possible = network == "unix"
 		if !conns.add(c) {
 			nc.Close()
 			return
@@ -48,6 +49,10 @@ func (plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, e
 		return nil, err
 	}
 	c := newPlainConn(nc)
+	if t, ok := h.(fileWanter); ok && t.takesFiles() {
+		c.uc, _ = nc.(*net.UnixConn)
+		c.wanted.Store(c.uc != nil)
+	}
 	h.OnOpen(c)
 	go c.run(h)
 	return c, nil
@@ -55,6 +60,8 @@ func (plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, e
 
 type plainConn struct {
 	connBase
+	passing
+	taking
 	nc     net.Conn
 	closed atomic.Bool
 
@@ -78,7 +85,10 @@ func newPlainConn(nc net.Conn) *plainConn {
 		}
 	}
 	c.try = func(fd uintptr) bool {
-		c.n, c.tryErr = c.iov.writev(int(fd), c.bufs)
+		var done bool
+		if c.n, done, c.tryErr = c.with(int(fd), c.bufs); !done {
+			c.n, c.tryErr = c.iov.writev(int(fd), c.bufs)
+		}
 		return true // never wait here
 	}
 	return c
@@ -89,8 +99,16 @@ func (c *plainConn) run(h Handler) {
 	if c.raw != nil && !raceEnabled { // the detector sees what net reads
 		src = newRawReader(c.raw)
 	}
+	if c.uc != nil {
+		c.then = src
+		src = &c.taking
+	}
 	err := c.because(readLoop(c, src, h))
 	c.Close()
+	c.drop()
+	if f := c.takeFile(); f != nil {
+		f.Close()
+	}
 	h.OnClose(c, err)
 }
 

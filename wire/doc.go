@@ -318,6 +318,8 @@
 //	    node: it has made a wrong claim of this name, which was node num's (0: not known).
 //	166 IDENTITY: instance
 //	    node, right behind WELCOME: its instance. With FeatureIdentity.
+//	167 RING: num
+//	    node, then client, then node: num: bytes of a ring, 0: no ring. With FeatureRing; see below.
 //
 // # Versions and features
 //
@@ -342,4 +344,17 @@
 //	bit 2  FeatureLease     of a client and its node: LEASE_REQ, LEASE and status 29;
 //	                        to a client without it the node says status 11 instead
 //	bit 3  FeatureIdentity  of a client and its node: IDENTITY
+//	bit 4  FeatureRing      of a client and its node: RING
+//
+// # Rings
+//
+// On a Unix socket frames may go through memory instead. If WELCOME has FeatureRing,
+// RING follows it, and IDENTITY; with its bytes the socket has carried a file
+// descriptor (SCM_RIGHTS) of sealed memory with two rings of num bytes, a power of two.
+// The client answers with RING: with num 0 if it goes on without, else with the same
+// num, and this is its last frame on the socket: all further ones are in the ring. The
+// node answers that with RING, its last one there. From then on each byte on the
+// socket, of any value, is a bell that wakes the other end, and the socket's end is the
+// connection's. A ring is a stream of frames as the socket was; package engine/shm has
+// the layout of the memory.
 package wire

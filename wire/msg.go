@@ -170,6 +170,7 @@ var fields = [256]field{
 	ConflictAst: fName | fNum,
 	ReturnReq:   fName | fReq,
 	Identity:    fInstance,
+	Ring:        fNum,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but

@@ -30,7 +30,7 @@ var typeNames = [256]string{
 	DeadlockAst: "DEADLOCK_AST",
 
 	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
-	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ", ConflictAst: "CONFLICT_AST", Identity: "IDENTITY",
+	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ", ConflictAst: "CONFLICT_AST", Identity: "IDENTITY", Ring: "RING",
 }
 
 var statusNames = [...]string{

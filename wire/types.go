@@ -95,6 +95,7 @@ const (
 	ReturnReq      Type = 164 // client: give it back
 	ConflictAst    Type = 165 // node: it has taken a name for new that was not
 	Identity       Type = 166 // node: which start of it this is
+	Ring           Type = 167 // node: memory for rings; both: all that follows is there
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.

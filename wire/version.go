@@ -18,7 +18,9 @@ const (
 
 	FeatureIdentity uint64 = 1 << 3 // of a client and its node: IDENTITY
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity // all that this build has
+	FeatureRing uint64 = 1 << 4 // of a client and its node, on a Unix socket: RING
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

@@ -46,6 +46,7 @@ func (c *Config) setDefaults() error {
 	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
 	c.MaxSessions = orDefault(c.MaxSessions, 10000)
 	c.MaxLocks = orDefault(c.MaxLocks, 1<<20)
+	c.Rings = orDefault(c.Rings, DefaultRings)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}

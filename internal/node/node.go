@@ -44,6 +44,7 @@ type Config struct {
 	Features    uint64 // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
 	MaxSessions int    // clients at the same time; 10000
 	MaxLocks    int    // locks of one client; 1<<20
+	Rings       int    // clients with a ring at the same time; 256, below 0: none
 	Logger      *slog.Logger
 }
 
@@ -56,6 +57,7 @@ type Node struct {
 	links     *engine.Links
 	linked    chan struct{} // closed when links is set
 	peers     peerTable
+	rings     atomic.Int64           // sessions with a ring
 	lease     atomic.Int64           // when this node must stop, on its clock; see lease.go
 	until     atomic.Int64           // the same as BootTime
 	refusal   atomic.Pointer[string] // what clients hear of a fenced node; see quorum.go

@@ -21,6 +21,8 @@ type session struct {
 	greeted bool
 	version uint8
 	leases  bool                     // the client knows of leases (wire.FeatureLease)
+	ringed  bool                     // it has been offered a ring
+	offered bool                     // and has not answered
 	batch   batch                    // of the connection's reading goroutine
 	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
 
@@ -76,6 +78,8 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 	case wire.Ping:
 		s.send(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
 		return nil
+	case wire.Ring:
+		return s.ring(m)
 	}
 	sp := s.spaceOf(h.Lockspace)
 	if sp == nil {
@@ -127,12 +131,19 @@ func (s *session) hello(m *wire.Msg) error {
 	}
 	s.greeted, s.version, s.name = true, version, string(m.Text)
 	s.leases = m.Features&wire.FeatureLease != 0
+	features := m.Features & wire.Features
+	if !s.offerRing(features) {
+		features &^= wire.FeatureRing
+	}
 	s.send(0, &wire.Msg{
-		Type: wire.Welcome, Instance: s.id, Num: uint32(version), Features: m.Features & wire.Features,
+		Type: wire.Welcome, Instance: s.id, Num: uint32(version), Features: features,
 		Text: fmt.Appendf(nil, "node %d", s.node.cfg.ID),
 	})
 	if m.Features&wire.FeatureIdentity != 0 {
 		s.send(0, &wire.Msg{Type: wire.Identity, Instance: s.node.cfg.Instance})
+	}
+	if s.offered {
+		s.send(0, &wire.Msg{Type: wire.Ring, Num: engine.RingSize})
 	}
 	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "remote", s.conn.RemoteAddr())
 	return nil

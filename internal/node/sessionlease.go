@@ -61,6 +61,9 @@ func knows(err error) bool {
 // release gives up what the session has, when the client cannot believe in it any more.
 func (s *session) release(closing bool, err error) {
 	s.leaveConn()
+	if s.ringed {
+		s.node.rings.Add(-1)
+	}
 	wait := s.believes()
 	if wait == 0 || knows(err) {
 		s.node.hangUp(s)

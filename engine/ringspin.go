@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/lockify-dlm/lockify/engine/shm"
+)
+
+// spinner decides who may look for bytes again and again instead of sleeping. That
+// costs a processor; being woken costs several microseconds, some tens where
+// processors sleep. It is worth while as long as what is waited for mostly comes soon,
+// and nobody else wants the processor: the score counts that.
+type spinner struct {
+	all     *atomic.Int32 // who spins in this process
+	most    int32         // so many of them at once; 0: too few processors
+	score   atomic.Int32  // 0: not worth while
+	skipped atomic.Int32  // times that it was not tried since
+}
+
+// nodeSpinners and clientSpinners count those who spin at each kind of end.
+var nodeSpinners, clientSpinners atomic.Int32
+
+const (
+	spinTime  = int64(50 * time.Microsecond) // at most; longer than it takes to wake the other end
+	spinGap   = int64(30 * time.Microsecond) // without a look: somebody else had the processor
+	spinYield = int64(5 * time.Microsecond)  // between two offers of the processor to other goroutines
+	spinScore = 16                           // the best score
+	spinRest  = 64                           // with the worst: times that it is not tried
+	spinLooks = 1024                         // between two looks at the clock
+)
+
+func (s *spinner) init(node bool) {
+	s.all, s.most = &clientSpinners, int32(runtime.GOMAXPROCS(0)/2)
+	if node {
+		s.all = &nodeSpinners
+	}
+	s.score.Store(spinScore / 2)
+}
+
+// begin says that the caller may spin; then he must call end.
+func (s *spinner) begin() bool {
+	if s.most == 0 {
+		return false
+	}
+	if s.score.Load() == 0 && s.skipped.Add(1) < spinRest {
+		return false
+	}
+	s.skipped.Store(0)
+	if s.all.Add(1) > s.most {
+		s.all.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (s *spinner) end() { s.all.Add(-1) }
+
+// await looks until there is something to read. false: it is not worth while to look
+// any longer. For who has the reader's role.
+func (s *spinner) await(e *shm.End) bool {
+	score := s.score.Load()
+	var begin, last, yielded int64
+	for i := 1; ; i++ {
+		if e.Ready() {
+			if score < spinScore {
+				s.score.Store(score + 1)
+			}
+			return true
+		}
+		if i%spinLooks != 0 {
+			continue
+		}
+		now := nanos()
+		if begin == 0 {
+			begin, last, yielded = now, now, now
+		}
+		if now-last > spinGap || now-begin > spinTime {
+			break
+		}
+		if last = now; now-yielded > spinYield {
+			yielded = now
+			runtime.Gosched()
+		}
+	}
+	s.score.Store(max(score-2, 0))
+	return false
+}

@@ -114,7 +114,7 @@ func (e *env) name() string {
 // eachWay runs f once for each way to reach a node, over each transport.
 func eachWay(t *testing.T, f func(t *testing.T, e *env)) {
 	for _, transport := range transports() {
-		for _, way := range []string{"embedded", "unix", "tcp"} {
+		for _, way := range []string{"embedded", "unix", "tcp", "ring"} {
 			t.Run(way+"/"+transport, func(t *testing.T) {
 				e := &env{ctx: testContext(t), nodes: startCluster(t, clusterOptions{nodes: 2, transport: transport})}
 				if way != "embedded" {
@@ -130,14 +130,22 @@ func eachWay(t *testing.T, f func(t *testing.T, e *env)) {
 func dialNode(t testing.TB, n *Node, way, transport string) *Client {
 	t.Helper()
 	addr := n.ClientAddrs()[0]
-	if way == "tcp" {
+	opts := []DialOption{WithName("test")}
+	switch way {
+	case "tcp":
 		addr = n.ClientAddrs()[1]
+		opts = append(opts, WithTransport(transport))
+	case "unix":
+		opts = append(opts, WithTransport(transport), NoRing())
 	}
-	c, err := Dial(testContext(t), addr.String(), WithTransport(transport), WithName("test"))
+	c, err := Dial(testContext(t), addr.String(), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	if got := c.Session().Ring(); got != (way == "ring") {
+		t.Errorf("by way of %s: ring %t", way, got)
+	}
 	return c
 }
 

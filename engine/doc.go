@@ -13,8 +13,8 @@
 //	       v |                    v |
 //	   Handler / Conn         Handler / Conn
 //	+---------------------------------------+
-//	| Transport: netpoll | plain | mem      |   bytes
-//	+---------------------------------------+
+//	| Transport: netpoll | plain | mem      |   bytes; those of a FrameConn on a Unix
+//	+---------------------------------------+   socket may go through memory: ring.go
 //
 // # Threads
 //
@@ -24,6 +24,9 @@
 // load and an idle system does not wait. Sending never waits either: see
 // pump.go. Callbacks of one peer, or of one connection, never overlap; those of
 // different ones do.
+//
+// A connection's ring (ring.go) may be read by several goroutines, one at a time: the
+// program's own, too, if it calls Watch and Until.
 //
 // # Buffers
 //

@@ -200,6 +200,9 @@ func (fc *FrameConn) Send(frame []byte) error {
 func (fc *FrameConn) take() (Conn, [][]byte) {
 	fc.mu.Lock()
 	defer fc.mu.Unlock()
+	if fc.then != nil && fc.turn == 0 {
+		fc.turnOut()
+	}
 	if fc.why != nil || len(fc.pending) == 0 {
 		fc.writing = false
 		fc.idle.Broadcast()
@@ -208,10 +211,6 @@ func (fc *FrameConn) take() (Conn, [][]byte) {
 			fc.c.Close()
 		}
 		return nil, nil
-	}
-	if fc.then != nil && fc.turn == 0 {
-		fc.then.opened()
-		fc.out, fc.then = fc.then, nil
 	}
 	fc.sent, fc.pending = fc.pending, fc.sent[:0]
 	if fc.then != nil {

@@ -149,6 +149,16 @@ func (fc *FrameConn) RingOut() {
 	fc.mu.Lock()
 	defer fc.mu.Unlock()
 	fc.then, fc.turn = fc.ring.Load(), len(fc.pending)
+	if !fc.writing {
+		fc.turnOut()
+	}
+}
+
+// turnOut has all that is pending leave through the ring. mu is held, and nobody
+// writes.
+func (fc *FrameConn) turnOut() {
+	fc.then.opened()
+	fc.out, fc.then = fc.then, nil
 }
 
 // HasRing says that RingOut has been called.
@@ -339,6 +349,7 @@ func (g *ring) send(frame []byte) (rest []byte, wake bool, err error) {
 	n, wake, err := g.end.Write(g.one[:])
 	g.one[0] = nil
 	if err == nil && n < len(frame) {
+		g.fc.count.out(0, n, 0)
 		return frame[n:], wake, nil
 	}
 	g.fc.count.out(1, len(frame), 0)

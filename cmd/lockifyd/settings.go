@@ -188,6 +188,11 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.pollers) },
 		get:  func(c *config) string { return strconv.Itoa(c.pollers) },
 	}, {
+		key: "rings", kind: kindInt, arg: "N", def: strconv.Itoa(node.DefaultRings), want: "a whole number from 0 to 10000",
+		help: "how many clients on Unix sockets may go through shared memory at once, 132 KiB each; 0: none, they use the socket",
+		set:  func(c *config, v string) error { return parseInt(v, 0, 10000, &c.rings) },
+		get:  func(c *config) string { return strconv.Itoa(c.rings) },
+	}, {
 		key: "compress", kind: kindBool, def: "false", want: "true or false",
 		help: "compress frames above 1 KiB between nodes that both can; saves network, costs processor",
 		set:  func(c *config, v string) error { return parseBool(v, &c.compress) },
@@ -243,6 +248,7 @@ type config struct {
 	shards           int
 	transport        string
 	pollers          int
+	rings            int
 	compress         bool
 	logLevel         slog.Level
 	logFormat        string

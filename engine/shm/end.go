@@ -9,9 +9,8 @@ import (
 )
 
 const (
-	// MinSize and MaxSize bound the bytes of one ring, a power of two.
-	MinSize = 4 << 10
-	MaxSize = 16 << 20
+	MinSize = 4 << 10  // bytes of the smallest ring
+	MaxSize = 16 << 20 // and of the largest; a power of two
 
 	lines    = 4096 // bytes in front of the rings
 	lineStep = 128  // two lines of 64: processors fetch them in pairs

@@ -120,7 +120,7 @@ func (s *Session) refused() bool {
 // it has not joined yet, is asked in front of each request. mu is held.
 func (s *Session) wakeLease(space uint32) {
 	l := &s.lease
-	if !l.told {
+	if !l.told || l.sure && !l.asking && l.until == noEnd { // the clock need not be looked at
 		return
 	}
 	now := s.c.clock()

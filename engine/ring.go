@@ -188,8 +188,9 @@ func (fc *FrameConn) Watch() bool {
 // handlers need.
 func (fc *FrameConn) Until(over func() bool) {
 	g := fc.ring.Load()
-	for !over() && g.goesOn() {
-		if n, ok := g.take(); !ok || n == 0 && !g.spin.await(g.end) {
+	for g.goesOn() {
+		n, ok := g.take()
+		if !ok || n > 0 && over() || n == 0 && !g.spin.await(g.end) {
 			break
 		}
 	}

@@ -28,7 +28,7 @@ const (
 	spinYield = int64(5 * time.Microsecond)  // between two offers of the processor to other goroutines
 	spinScore = 16                           // the best score
 	spinRest  = 64                           // with the worst: times that it is not tried
-	spinLooks = 1024                         // between two looks at the clock
+	spinLooks = 4096                         // between two looks at the clock
 )
 
 func (s *spinner) init(node bool) {

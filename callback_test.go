@@ -78,8 +78,9 @@ func TestCallbackUsesLock(t *testing.T) {
 		return s
 	}
 	a, b, c := open(), open(), open()
-	inside, goOn := make(chan struct{}), make(chan struct{})
+	inside, goOn, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	e.must(t, a, "one", EX, OnBlocking(func(l *Lock, _ Mode) {
+		defer close(done)
 		close(inside)
 		<-goOn
 		if err := l.Convert(e.ctx, NL); err != nil {
@@ -92,6 +93,7 @@ func TestCallbackUsesLock(t *testing.T) {
 	e.must(t, c, "two", EX) // needs the second callback while the first is there
 	close(goOn)
 	expect(t, "the first", wait(t, e.ctx, "the grant", first).err, nil)
+	wait(t, e.ctx, "the end of the first callback", done)
 }
 
 // TestPanicInCallback: it must end the program, loudly.

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"errors"
-	"io"
-	"net"
 	"os"
 	"sync/atomic"
 
@@ -37,6 +35,7 @@ type passing struct {
 	file     atomic.Pointer[os.File]
 }
 
+func (p *passing) mayPass(can bool)    { p.possible = can }
 func (p *passing) passesFiles() bool   { return p.possible }
 func (p *passing) passFile(f *os.File) { p.file.Store(f) }
 
@@ -62,32 +61,23 @@ func (p *passing) drop() {
 	}
 }
 
-// taking reads from a Unix socket and looks for a file, as long as one is wanted.
+// oneFile is the room for the control message that brings a file; the kernel closes
+// further ones.
+const oneFile = 24
+
+// taking is what has come with bytes, as long as a file is wanted.
 type taking struct {
-	uc     *net.UnixConn
 	wanted atomic.Bool
 	file   atomic.Pointer[os.File]
-	then   io.Reader // the way to read when none is
 }
 
-// Read implements io.Reader.
-func (t *taking) Read(b []byte) (int, error) {
-	if !t.wanted.Load() {
-		return t.then.Read(b)
-	}
-	oob := make([]byte, unix.CmsgSpace(4)) // of one file; the kernel closes others
-	n, k, _, _, err := t.uc.ReadMsgUnix(b, oob)
-	if k > 0 {
-		t.keep(oob[:k])
-	}
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	return n, err
-}
+func (t *taking) mayTake(can bool) { t.wanted.Store(can) }
 
-// keep takes the file from a control message.
+// keep takes the file from a control message, if there is one.
 func (t *taking) keep(oob []byte) {
+	if len(oob) == 0 {
+		return
+	}
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return
@@ -110,4 +100,11 @@ func (t *taking) takesFiles() bool { return t.wanted.Load() }
 func (t *taking) takeFile() *os.File {
 	t.wanted.Store(false)
 	return t.file.Swap(nil)
+}
+
+// drop closes a file that was not taken.
+func (t *taking) drop() {
+	if f := t.takeFile(); f != nil {
+		f.Close()
+	}
 }

@@ -21,15 +21,15 @@ func (plain) Name() string { return "plain" }
 
 func (plain) Listen(network, addr string, h Handler) (Listener, error) {
 	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
-		c := newPlainConn(nc)
-		c.possible = network == "unix"
+		c := newPlain(nc, h)
+		c.mayPass(network == "unix")
 		if !conns.add(c) {
 			nc.Close()
 			return
 		}
 		go func() {
 			h.OnOpen(c)
-			c.run(h)
+			c.run()
 			conns.remove(c)
 		}()
 	}))
@@ -48,14 +48,30 @@ func (plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, e
 	if err != nil {
 		return nil, err
 	}
-	c := newPlainConn(nc)
+	c := newPlain(nc, h)
 	if t, ok := h.(fileWanter); ok && t.takesFiles() {
-		c.uc, _ = nc.(*net.UnixConn)
-		c.wanted.Store(c.uc != nil)
+		c.mayTake(network == "unix")
 	}
 	h.OnOpen(c)
-	go c.run(h)
+	go c.run()
 	return c, nil
+}
+
+// ownConn is a connection with a goroutine of its own, which runs run.
+type ownConn interface {
+	Conn
+	mayPass(bool)
+	mayTake(bool)
+	run()
+}
+
+func newPlain(nc net.Conn, h Handler) ownConn {
+	if !raceEnabled { // the detector sees what net reads
+		if c, err := newDirectConn(nc, h); err == nil {
+			return c
+		}
+	}
+	return newPlainConn(nc, h)
 }
 
 type plainConn struct {
@@ -63,6 +79,7 @@ type plainConn struct {
 	passing
 	taking
 	nc     net.Conn
+	h      Handler
 	closed atomic.Bool
 
 	// For TryWritev; raw is nil where nc has no descriptor of its own. The
@@ -77,8 +94,8 @@ type plainConn struct {
 	rest   net.Buffers
 }
 
-func newPlainConn(nc net.Conn) *plainConn {
-	c := &plainConn{connBase: connBase{remote: nc.RemoteAddr().String()}, nc: nc}
+func newPlainConn(nc net.Conn, h Handler) *plainConn {
+	c := &plainConn{connBase: connBase{remote: nc.RemoteAddr().String()}, nc: nc, h: h}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
@@ -94,22 +111,27 @@ func newPlainConn(nc net.Conn) *plainConn {
 	return c
 }
 
-func (c *plainConn) run(h Handler) {
-	var src io.Reader = c.nc
-	if c.raw != nil && !raceEnabled { // the detector sees what net reads
-		src = newRawReader(c.raw)
-	}
-	if c.uc != nil {
-		c.then = src
-		src = &c.taking
-	}
-	err := c.because(readLoop(c, src, h))
+func (c *plainConn) run() {
+	err := c.because(readLoop(c, c, c.h))
 	c.Close()
-	c.drop()
-	if f := c.takeFile(); f != nil {
-		f.Close()
+	c.passing.drop()
+	c.taking.drop()
+	c.h.OnClose(c, err)
+}
+
+// Read implements io.Reader.
+func (c *plainConn) Read(b []byte) (int, error) {
+	uc, ok := c.nc.(*net.UnixConn)
+	if !ok || !c.takesFiles() {
+		return c.nc.Read(b)
 	}
-	h.OnClose(c, err)
+	var oob [oneFile]byte
+	n, k, _, _, err := uc.ReadMsgUnix(b, oob[:])
+	c.keep(oob[:k])
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	return n, err
 }
 
 func (c *plainConn) TryWritev(bufs [][]byte) (int, error) {

@@ -168,11 +168,22 @@ func (fc *FrameConn) HasRing() bool {
 	return fc.then != nil || fc.out != fc.c
 }
 
+// hereReader is a Conn that can be read by who waits.
+type hereReader interface {
+	readHere() bool         // takes the reader's role, if that is free
+	until(over func() bool) // reads, and gives it up
+}
+
 // Watch takes the reader's role for a caller who is about to send what is answered
-// soon, if that is worth while. true: he must call Until.
+// soon, if that is worth while. true: he must call Until. A ring is opened before the
+// first Watch, or never.
 func (fc *FrameConn) Watch() bool {
 	g := fc.ring.Load()
-	if g == nil || !g.in.Load() || !g.role.TryLock() {
+	if g == nil {
+		c, ok := fc.c.(hereReader)
+		return ok && c.readHere()
+	}
+	if !g.in.Load() || !g.role.TryLock() {
 		return false
 	}
 	if g.dead || !g.spin.begin() {
@@ -188,6 +199,10 @@ func (fc *FrameConn) Watch() bool {
 // handlers need.
 func (fc *FrameConn) Until(over func() bool) {
 	g := fc.ring.Load()
+	if g == nil {
+		fc.c.(hereReader).until(over)
+		return
+	}
 	for g.goesOn() {
 		n, ok := g.take()
 		if !ok || n > 0 && over() || n == 0 && !g.spin.await(g.end) {

@@ -203,10 +203,10 @@ func TestRingAllocs(t *testing.T) {
 // What the other end has written before it went is handled, and then its end.
 func TestLastWordsInRing(t *testing.T) {
 	eachRing(t, func(t *testing.T, b bench) {
-		server := newFramer()
+		server, client := newFramer(), newFramer()
 		var got atomic.Int64
 		server.onFrame = func(*FrameConn, *wire.Header, []byte) error { got.Add(1); return nil }
-		_, c := ringLink(t, b, server, newFramer())
+		_, c := ringLink(t, b, server, client)
 		for i := range uint64(100) {
 			if err := c.Send(clientFrame(i, 8)); err != nil {
 				t.Fatal(err)
@@ -219,6 +219,7 @@ func TestLastWordsInRing(t *testing.T) {
 		if got.Load() != 100 {
 			t.Errorf("%d frames arrived, want 100", got.Load())
 		}
+		receive(t, client.closed)
 		if c.Watch() {
 			t.Error("a closed connection may be watched")
 		}

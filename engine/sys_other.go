@@ -10,21 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readNow reads what a non-blocking descriptor has; done is false if it has nothing
-// yet.
-func readNow(fd int, b []byte) (n int, done bool, err error) {
-	for {
-		n, err := unix.Read(fd, b)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EAGAIN):
-			return 0, false, nil
-		}
-		return max(n, 0), true, err
-	}
-}
-
 // iovecs stands for the prepared argument of writev, which only Linux has here.
 type iovecs struct{}
 

@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// directConn is what the plain transport has on Linux: a socket that Go's own event loop
+// does not know. It would want to hear of room for writing as well, and so be woken each
+// time the other end of a Unix socket has read something: that made two wake-ups of each
+// answer. The socket is in an epoll instance of its own, for input only, and that is what
+// the goroutine of the connection waits for.
+//
+// Who waits for an answer can read the socket himself meanwhile (FrameConn.Watch), and wait for
+// it in the kernel: that spares the way through two goroutines and a scheduler. Whoever
+// has reading reads; the goroutine of the connection stands behind it.
+type directConn struct {
+	connBase
+	passing
+	taking
+	fd     int
+	ep     int // epoll instance with fd
+	file   *os.File
+	wait   syscall.RawConn // of ep
+	h      Handler
+	lone   bool // there is one processor: who waits in the kernel leaves nobody to be woken needlessly
+	closed atomic.Bool
+
+	reading sync.Mutex // held to read and to call the handler
+	r       *linearReader
+	err     error // why nothing more is read
+
+	writing sync.Mutex // held to write, and to set gone
+	gone    bool       // the descriptors are closed
+	iov     iovecs
+}
+
+const inputEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
+
+// directTime is how long one look of a caller may last, in ms: how late a caller finds
+// out that his context has ended.
+const directTime = 1
+
+// roomTime is how long a full socket is waited for before the clock is looked at, in ms.
+const roomTime = 100
+
+// newDirectConn takes over nc, if it can.
+func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
+	fd, err := duplicate(nc)
+	if err != nil {
+		return nil, err
+	}
+	c := &directConn{connBase: connBase{remote: nc.RemoteAddr().String()}, fd: fd, h: h, lone: runtime.GOMAXPROCS(0) == 1}
+	if c.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("engine: epoll: %w", err)
+	}
+	err = errors.Join(c.watch(unix.EPOLL_CTL_ADD, inputEvents), unix.SetNonblock(c.ep, true))
+	c.file = os.NewFile(uintptr(c.ep), "epoll")
+	if err == nil {
+		c.wait, err = c.file.SyscallConn()
+	}
+	if err != nil {
+		unix.Close(fd)
+		c.file.Close()
+		return nil, fmt.Errorf("engine: epoll: %w", err)
+	}
+	nc.Close()
+	c.r = newLinearReader()
+	return c, nil
+}
+
+// watch changes for what input the goroutine of the connection is woken.
+func (c *directConn) watch(op int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(c.fd)}
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(c.ep), uintptr(op), uintptr(c.fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// awake is called when the goroutine has been woken, before it reads. The socket stands
+// as ready in ep, and as long as it does watch says nothing to who waits for ep, even if
+// there is input. So it is taken off first; what comes from now on puts it there again.
+func (c *directConn) awake() {
+	if !c.lone {
+		var ev unix.EpollEvent
+		_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(c.ep), uintptr(unsafe.Pointer(&ev)), 1, 0, 0, 0)
+	}
+}
+
+// run is the goroutine of the connection.
+func (c *directConn) run() {
+	err := c.wait.Read(func(uintptr) bool {
+		c.reading.Lock()
+		defer c.reading.Unlock()
+		c.awake()
+		for {
+			if more := c.input(); !more {
+				return c.err != nil
+			}
+		}
+	})
+	c.reading.Lock()
+	if c.err == nil {
+		c.err = err // never, as long as the runtime polls epoll instances
+	}
+	err = c.because(c.err)
+	c.r.free()
+	c.reading.Unlock()
+	c.Close()
+	c.writing.Lock()
+	c.gone = true
+	c.passing.drop()
+	c.taking.drop()
+	unix.Close(c.fd)
+	c.file.Close()
+	c.writing.Unlock()
+	c.h.OnClose(c, err)
+}
+
+// input reads what there is and gives it to the handler. false: there is no more, now or
+// for ever. reading is held.
+func (c *directConn) input() (more bool) {
+	if c.err == nil && c.closed.Load() {
+		c.err = ErrClosed // what came before the end is not read any more
+	}
+	if c.err != nil {
+		return false
+	}
+	if c.err = c.r.room(); c.err != nil {
+		return false
+	}
+	room := c.r.buf[c.r.w:]
+	n, done, err := c.read(room)
+	switch {
+	case !done:
+		return false
+	case err != nil:
+		c.err = err
+	case n > 0:
+		c.r.w += n
+		c.err = c.h.OnData(c, c.r)
+	case c.r.Len() > 0:
+		c.err = fmt.Errorf("%w: %d bytes of an incomplete frame", io.ErrUnexpectedEOF, c.r.Len())
+	default:
+		c.err = io.EOF
+	}
+	return c.err == nil
+}
+
+// read reads what is there now; done is false if nothing is.
+func (c *directConn) read(b []byte) (n int, done bool, err error) {
+	if !c.takesFiles() {
+		return readNow(c.fd, b)
+	}
+	var oob [oneFile]byte
+	n, k, _, _, err := unix.Recvmsg(c.fd, b, oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+		return 0, false, nil
+	}
+	c.keep(oob[:max(k, 0)])
+	return max(n, 0), true, err
+}
+
+// readHere implements hereReader.
+func (c *directConn) readHere() bool {
+	if !c.reading.TryLock() {
+		return false
+	}
+	if c.err != nil {
+		c.reading.Unlock()
+		return false
+	}
+	return true
+}
+
+// until implements hereReader.
+func (c *directConn) until(over func() bool) {
+	defer c.reading.Unlock()
+	if c.lone {
+		runtime.Gosched() // what else is to be done is done before we wait with the only processor
+	} else {
+		_ = c.watch(unix.EPOLL_CTL_MOD, 0)
+		defer c.watch(unix.EPOLL_CTL_MOD, inputEvents)
+	}
+	pfd := unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN}
+	for !over() {
+		n, _, _ := unix.Syscall(unix.SYS_POLL, uintptr(unsafe.Pointer(&pfd)), 1, directTime)
+		if int(n) != 1 || !c.input() {
+			break
+		}
+	}
+	if c.err != nil { // the goroutine of the connection shall see it
+		c.because(c.err)
+		c.Close()
+	}
+}
+
+func (c *directConn) TryWritev(bufs [][]byte) (int, error) {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if c.gone || c.closed.Load() {
+		return 0, ErrClosed
+	}
+	if n, done, err := c.with(c.fd, bufs); done {
+		return n, err
+	}
+	return c.iov.writev(c.fd, bufs)
+}
+
+func (c *directConn) Writev(bufs [][]byte) error {
+	bufs = append([][]byte(nil), bufs...)
+	for end := time.Now().Add(writeTimeout); ; {
+		n, err := c.TryWritev(bufs)
+		if err != nil {
+			return err
+		}
+		if bufs = skip(bufs, n); len(bufs) == 0 {
+			return nil
+		}
+		if time.Now().After(end) {
+			return ErrTimeout
+		}
+		pfd := []unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLOUT}}
+		_, _ = unix.Poll(pfd, roomTime) // if fd is somebody else's by now, the next TryWritev knows
+	}
+}
+
+func (c *directConn) Close() error {
+	c.because(ErrClosed)
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !c.gone && !c.closed.Swap(true) {
+		_ = unix.Shutdown(c.fd, unix.SHUT_RDWR)
+	}
+	return nil
+}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -53,6 +55,7 @@ type DialOption struct {
 	session   func(*Session)
 	once      bool
 	noRing    bool
+	tls       TLSFiles
 	via       engine.Transport // of tests, instead of transport
 	clock     func() int64     // of tests
 }
@@ -60,6 +63,15 @@ type DialOption struct {
 // WithTransport chooses the transport: "plain" (default, best for a few
 // connections) or "netpoll".
 func WithTransport(name string) DialOption { return DialOption{transport: name} }
+
+// TLSFiles are the certificates of a client or a node: files in PEM, read again when they
+// change. Cert and Key are its own ("lockctl tls" makes them), CA signs those of the others.
+type TLSFiles = secure.Files
+
+// WithTLS connects by TLS 1.3 where the address is tcp://: the node must show a certificate
+// of the cluster that the client's own is of. Without it such connections are not
+// encrypted, and a node that has certificates refuses them.
+func WithTLS(files TLSFiles) DialOption { return DialOption{tls: files} }
 
 // WithName says what the client is called in the node's log; default is the
 // program's name.
@@ -102,6 +114,13 @@ func Dial(ctx context.Context, addr string, opts ...DialOption) (*Client, error)
 	if len(o.name) > wire.MaxText {
 		return nil, fmt.Errorf("%w: client name of %d bytes, at most %d", ErrInvalid, len(o.name), wire.MaxText)
 	}
+	if o.via == nil && o.tls.Given() {
+		k, err := secure.Open(o.tls, slog.Default())
+		if err != nil {
+			return nil, fmt.Errorf("%w: TLS: %w", ErrInvalid, err)
+		}
+		o.via = node.SecureTransport(k, slog.Default())
+	}
 	if o.via == nil {
 		if o.via, err = node.NewTransport(o.transport); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -123,6 +142,9 @@ func (o *DialOption) add(x *DialOption) {
 	o.once, o.noRing = o.once || x.once, o.noRing || x.noRing
 	if x.session != nil {
 		o.session = x.session
+	}
+	if x.tls.Given() {
+		o.tls = x.tls
 	}
 	if x.via != nil {
 		o.via = x.via

@@ -14,6 +14,7 @@ import (
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -39,6 +40,8 @@ type Config struct {
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
 	Compress  bool          // compress frames above 1 KiB between nodes that both can
 	Logger    *slog.Logger  // default slog.Default()
+
+	TLS TLSFiles // certificates of this node: TCP with nodes and clients is by TLS; none: without
 
 	NewCluster bool          // make a cluster if Data has none: on the first start of its first node
 	Join       []string      // join the cluster of the nodes that listen there, any of them
@@ -79,6 +82,13 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	c := node.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
 		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
+	}
+	if cfg.TLS.Given() {
+		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, "lockify"), Node: cfg.ID}
+		if c.Secure, err = secure.OpenNode(cfg.TLS, self, cmp.Or(cfg.Logger, slog.Default())); err != nil {
+			return nil, fmt.Errorf("%w: TLS: %w", ErrInvalid, err)
+		}
+		c.Transport = node.SecureTransport(c.Secure, cmp.Or(cfg.Logger, slog.Default()))
 	}
 	n := &Node{}
 	defer func() {
@@ -142,7 +152,7 @@ func (n *Node) takePart(cfg *Config, c *node.Config) (err error) {
 	}
 	n.part, err = member.Open(member.Config{
 		ID: cfg.ID, Cluster: cmp.Or(cfg.Cluster, "lockify"), Addr: cmp.Or(cfg.Advertise, cfg.Listen), NewCluster: cfg.NewCluster, Join: cfg.Join,
-		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Disks: disks, Logger: cmp.Or(cfg.Logger, slog.Default()),
+		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Disks: disks, Transport: c.Transport, Logger: cmp.Or(cfg.Logger, slog.Default()),
 	})
 	if err == nil {
 		n.part.Serve(c)

@@ -41,6 +41,10 @@ type LinksConfig struct {
 	// bring mail are refused. payload lives until it returns. Calls overlap.
 	Mail func(payload []byte)
 
+	// PeerNode says which node a connection comes from, or goes to, as its transport
+	// has proven; an error refuses it. nil: what the other end says of itself counts.
+	PeerNode func(c Conn) (id uint16, err error)
+
 	KeepAlive time.Duration // between pings; default 500 ms, from 1 ms
 	DeadAfter time.Duration // a connection that was silent so long is dead; default 6 x KeepAlive, at least 2 x
 

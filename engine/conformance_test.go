@@ -274,7 +274,13 @@ func TestFullConnection(t *testing.T) {
 			full = n < len(chunk)
 		}
 		waiting := make(chan error, 1)
-		go func() { waiting <- c.Writev([][]byte{chunk}) }()
+		go func() {
+			var err error
+			for err == nil { // TLS has taken nothing so far
+				err = c.Writev([][]byte{chunk})
+			}
+			waiting <- err
+		}()
 		time.AfterFunc(10*time.Millisecond, func() { c.Close() })
 		if err := <-waiting; err == nil {
 			t.Error("Writev of a closed connection says nothing")

@@ -193,6 +193,9 @@ func TestSlowReaderIsClosed(t *testing.T) {
 			}
 			defer ln.Close()
 			addr = ln.Addr().String()
+			if p, ok := b.t.(plain); ok && p.tls != nil {
+				go onlyHandshake(testContext(t), ln, p.tls.server)
+			}
 		}
 		client := newFramer()
 		const limit = 256 << 10

@@ -137,6 +137,14 @@ func (s *session) onWelcome(m *wire.Msg) error {
 // check says whether the link can go on with a peer that introduces itself so,
 // and keeps what it said. An empty reason means yes.
 func (s *session) check(l *link, m *wire.Msg) (wire.Status, string) {
+	if prove := s.ls.cfg.PeerNode; prove != nil {
+		switch id, err := prove(s.c); {
+		case err != nil:
+			return wire.Mismatch, err.Error()
+		case id != wire.NodeOf(m.Instance):
+			return wire.Mismatch, fmt.Sprintf("node %d says that it is node %d", id, wire.NodeOf(m.Instance))
+		}
+	}
 	if string(m.Text) != s.ls.cfg.Cluster {
 		return wire.Mismatch, fmt.Sprintf("cluster %q meets cluster %q", m.Text, s.ls.cfg.Cluster)
 	}

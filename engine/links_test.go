@@ -35,6 +35,7 @@ func benches() []bench {
 	return []bench{
 		{"plain/tcp", "tcp", NewPlain(), tcp},
 		{"plain/unix", "unix", NewPlain(), unix},
+		{"tls/tcp", "tcp", testTLS(nil), tcp},
 		{"mem", "tcp", NewMem(), func(testing.TB) string { return "node:0" }},
 		{"netpoll/tcp", "tcp", NewNetpoll(), tcp},
 		{"netpoll/unix", "unix", NewNetpoll(), unix},

@@ -41,6 +41,11 @@ func (s *session) firstMail(h *wire.Header, payload []byte) error {
 	if !ok {
 		return ErrMail
 	}
+	if prove := s.ls.cfg.PeerNode; prove != nil {
+		if _, err := prove(s.c); err != nil {
+			return fmt.Errorf("%w: %w", ErrMail, err)
+		}
+	}
 	s.timer.Reset(2 * mailIdle)
 	return s.onMail(h, payload)
 }
@@ -57,6 +62,7 @@ func (s *session) onMail(h *wire.Header, payload []byte) error {
 // Mailer sends mail. Its connections come and go with what is to be sent.
 type Mailer struct {
 	log    *slog.Logger
+	tls    *tlsEnds // nil: none
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -69,9 +75,12 @@ type mailbox struct {
 	queue chan []byte
 }
 
-// NewMailer makes one.
-func NewMailer(log *slog.Logger) *Mailer {
+// NewMailer makes one whose mail goes to nodes that have a transport like t.
+func NewMailer(t Transport, log *slog.Logger) *Mailer {
 	m := &Mailer{log: log, boxes: map[string]*mailbox{}}
+	if p, ok := t.(plain); ok {
+		m.tls = p.tls
+	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	return m
 }
@@ -113,7 +122,7 @@ func (m *Mailer) deliver(key, network, addr string, box *mailbox) {
 	var bad error
 	defer func() {
 		if c != nil {
-			c.Close()
+			bare(c).Close()
 		}
 	}()
 	idle := time.NewTimer(mailIdle)
@@ -179,6 +188,9 @@ func (m *Mailer) write(c *net.Conn, network, addr string, frame []byte) error {
 		if err != nil {
 			return err
 		}
+		if conn, err = m.tls.dial(ctx, conn); err != nil {
+			return err
+		}
 		*c = conn
 	}
 	err := (*c).SetWriteDeadline(time.Now().Add(mailTimeout))
@@ -186,7 +198,7 @@ func (m *Mailer) write(c *net.Conn, network, addr string, frame []byte) error {
 		_, err = (*c).Write(frame)
 	}
 	if err != nil {
-		(*c).Close()
+		bare(*c).Close()
 		*c = nil
 	}
 	return err

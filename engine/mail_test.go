@@ -22,7 +22,7 @@ func TestMail(t *testing.T) {
 		}
 		t.Run(b.name, func(t *testing.T) {
 			addr := b.addr(t)
-			m := NewMailer(slog.New(slog.DiscardHandler))
+			m := NewMailer(b.t, slog.New(slog.DiscardHandler))
 			defer m.Close()
 			for start := range 2 {
 				got := make(chan string, 100)
@@ -89,7 +89,7 @@ func TestMailAfterTheEnd(t *testing.T) {
 	if err := l.(*net.UnixListener).SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	m := NewMailer(slog.New(slog.DiscardHandler))
+	m := NewMailer(NewPlain(), slog.New(slog.DiscardHandler))
 	defer m.Close()
 	for _, mail := range []string{"first", "second", "third"} {
 		m.Send("unix", addr, []byte(mail))

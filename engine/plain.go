@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -15,22 +16,31 @@ import (
 // connection. Race tests run on it.
 func NewPlain() Transport { return plain{} }
 
-type plain struct{}
+type plain struct {
+	tls *tlsEnds // nil: none
+}
 
-func (plain) Name() string { return "plain" }
+func (p plain) Name() string {
+	if p.tls != nil {
+		return "tls"
+	}
+	return "plain"
+}
 
-func (plain) Listen(network, addr string, h Handler) (Listener, error) {
+func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
-		c := newPlain(nc, h)
+		c := p.tls.newConn(nc, h)
 		c.mayPass(network == "unix")
 		if !conns.add(c) {
 			nc.Close()
 			return
 		}
 		go func() {
-			h.OnOpen(c)
-			c.run()
-			conns.remove(c)
+			if c := p.tls.accept(c, conns); c != nil {
+				h.OnOpen(c)
+				c.run()
+				conns.remove(c)
+			}
 		}()
 	}))
 }
@@ -43,9 +53,12 @@ func listenOrNil(l *netListener, err error) (Listener, error) {
 	return l, nil
 }
 
-func (plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, error) {
+func (p plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, error) {
 	nc, err := dialNet(ctx, network, addr)
 	if err != nil {
+		return nil, err
+	}
+	if nc, err = p.tls.dial(ctx, nc); err != nil {
 		return nil, err
 	}
 	c := newPlain(nc, h)
@@ -92,6 +105,7 @@ type plainConn struct {
 	tryErr error
 	iov    iovecs
 	rest   net.Buffers
+	flat   []byte // of TLS: a record for each buffer would be many
 }
 
 func newPlainConn(nc net.Conn, h Handler) *plainConn {
@@ -112,7 +126,7 @@ func newPlainConn(nc net.Conn, h Handler) *plainConn {
 }
 
 func (c *plainConn) run() {
-	err := c.because(readLoop(c, c, c.h))
+	err := c.because(ended(readLoop(c, c, c.h)))
 	c.Close()
 	c.passing.drop()
 	c.taking.drop()
@@ -121,6 +135,9 @@ func (c *plainConn) run() {
 
 // Read implements io.Reader.
 func (c *plainConn) Read(b []byte) (int, error) {
+	if c.raw == nil && c.closed.Load() {
+		return 0, ErrClosed // TLS would go on to give what it has read ahead
+	}
 	uc, ok := c.nc.(*net.UnixConn)
 	if !ok || !c.takesFiles() {
 		return c.nc.Read(b)
@@ -136,6 +153,9 @@ func (c *plainConn) Read(b []byte) (int, error) {
 
 func (c *plainConn) TryWritev(bufs [][]byte) (int, error) {
 	if c.raw == nil {
+		if c.closed.Load() {
+			return 0, ErrClosed
+		}
 		return 0, nil
 	}
 	c.bufs, c.n, c.tryErr = bufs, 0, nil
@@ -149,6 +169,14 @@ func (c *plainConn) TryWritev(bufs [][]byte) (int, error) {
 
 func (c *plainConn) Writev(bufs [][]byte) error {
 	if err := c.nc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return c.writeError(err)
+	}
+	if t, ok := c.nc.(*tls.Conn); ok {
+		c.flat = c.flat[:0]
+		for _, b := range bufs {
+			c.flat = append(c.flat, b...)
+		}
+		_, err := t.Write(c.flat)
 		return c.writeError(err)
 	}
 	// WriteTo consumes its slice and the caller keeps bufs, so it gets a copy.
@@ -176,5 +204,5 @@ func (c *plainConn) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	return c.nc.Close()
+	return bare(c.nc).Close()
 }

@@ -64,7 +64,13 @@ func TestRefusals(t *testing.T) {
 		one, two func(c *LinksConfig)
 		text     string
 	}{
-		"cluster":   {one: func(c *LinksConfig) { c.Cluster = "other" }, text: "meets cluster"},
+		"cluster": {one: func(c *LinksConfig) { c.Cluster = "other" }, text: "meets cluster"},
+		"proven otherwise": {two: func(c *LinksConfig) {
+			c.PeerNode = func(Conn) (uint16, error) { return 9, nil }
+		}, text: "node 9 says that it is node 1"},
+		"not proven": {one: func(c *LinksConfig) {
+			c.PeerNode = func(Conn) (uint16, error) { return 0, fmt.Errorf("nobody has shown anything") }
+		}, text: "nobody has shown anything"},
 		"not known": {two: func(c *LinksConfig) { c.Peers = []Peer{{ID: 7, Addr: "127.0.0.1:1"}} }, text: "not a peer"},
 		"other node": {two: func(c *LinksConfig) {
 			c.Self, c.Instance = 3, 0x10003

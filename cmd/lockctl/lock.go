@@ -191,7 +191,7 @@ func (r *lockRun) take(ctx context.Context) (*lockify.Client, *lockify.Lock, err
 }
 
 func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lock, error) {
-	c, err := lockify.Dial(ctx, r.addr, lockify.OneSession())
+	c, err := lockify.Dial(ctx, r.addr, lockify.OneSession(), lockify.WithTLS(r.tls))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -67,6 +67,7 @@ type options struct {
 	json   bool
 	admin  string
 	addr   string
+	tls    lockify.TLSFiles
 	stdout io.Writer
 	stderr io.Writer
 }
@@ -83,7 +84,8 @@ const long = `lockctl shows what a lockify node knows, and holds locks while com
 
 status, members, lockspaces, locks and ranges ask the admin address of a lockifyd
 (--admin, or $LOCKIFY_ADMIN). They show that one node's view; to see all locks of a
-cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR). disk speaks with NVMe/TCP targets.`
+cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR). disk speaks with NVMe/TCP targets.
+tls makes certificates.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
 	o := &options{stdout: stdout, stderr: stderr}
@@ -94,13 +96,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate and disk; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate and disk", args[0])
+			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate, disk and tls", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -114,13 +116,16 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	flags.StringVar(&o.admin, "admin", env("LOCKIFY_ADMIN", defaultAdmin), "admin `ADDR` of a lockifyd, host:port; $LOCKIFY_ADMIN")
 	flags.StringVar(&o.addr, "addr", env("LOCKIFY_ADDR", defaultAddr), "client `ADDR` of a lockifyd, unix:///path or tcp://host:port, or several with commas between them, to be tried in turn; $LOCKIFY_ADDR")
+	flags.StringVar(&o.tls.Cert, "tls-cert", env("LOCKIFY_TLS_CERT", ""), "`FILE` with this client's certificate (lockctl tls client), for --addr tcp://...; $LOCKIFY_TLS_CERT")
+	flags.StringVar(&o.tls.Key, "tls-key", env("LOCKIFY_TLS_KEY", ""), "`FILE` with its key; $LOCKIFY_TLS_KEY")
+	flags.StringVar(&o.tls.CA, "tls-ca", env("LOCKIFY_TLS_CA", ""), "`FILE` with the certificate of the cluster's CA; $LOCKIFY_TLS_CA")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitStatus{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o), purgeCommand(o),
-		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o))
+		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	return cmd
 }
 

@@ -46,7 +46,7 @@ its answer is not waited for.`,
 }
 
 func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, props *spaceFlags) error {
-	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession())
+	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession(), lockify.WithTLS(o.tls))
 	if err != nil {
 		return err
 	}

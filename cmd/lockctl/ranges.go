@@ -89,7 +89,7 @@ keeps the range until it is given back, with --return.`,
 }
 
 func (o *options) delegate(ctx context.Context, r *delegateRun) error {
-	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession())
+	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession(), lockify.WithTLS(o.tls))
 	if err != nil {
 		return err
 	}

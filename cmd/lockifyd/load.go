@@ -152,6 +152,7 @@ func (l *loader) checkTogether() {
 		}
 	}
 	l.checkMembership(add)
+	l.checkTLS(add)
 	if slices.Contains(c.clients, c.listen) {
 		add("clients", "%s is for the other nodes (listen); want another address for clients", c.listen)
 	}

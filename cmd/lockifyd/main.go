@@ -77,6 +77,13 @@ Where there is an etcd cluster, it can keep the membership instead. All nodes ar
   listen  = "10.0.0.2:7540"
   etcd    = ["http://10.0.1.1:2379", "http://10.0.1.2:2379"]
 
+What others on the network reach wants certificates, by which nodes and clients know
+each other ("lockctl tls" makes them), or allow_plaintext_network = true:
+
+  tls_cert = "/etc/lockify/node-2.crt"
+  tls_key  = "/etc/lockify/node-2.key"
+  tls_ca   = "/etc/lockify/ca.crt"
+
 "ready" then means that the node is a member. A node that loses its membership
 (it was cut off for longer than the lease, or stopped) tells its clients that their
 locks are lost, and joins anew.

@@ -30,7 +30,7 @@ func (d *daemon) openPart() (err error) {
 	cfg := d.cfg
 	d.part, err = member.Open(member.Config{
 		ID: cfg.id, Cluster: cfg.cluster, Addr: cfg.advertise, NewCluster: cfg.newCluster, Join: cfg.join, Data: d.data,
-		Lease: cfg.lease, Voters: cfg.voters, FenceCommand: cfg.fenceCommand, Disks: cfg.fenceDisks, Logger: d.log,
+		Lease: cfg.lease, Voters: cfg.voters, FenceCommand: cfg.fenceCommand, Disks: cfg.fenceDisks, Transport: d.transport, Logger: d.log,
 	})
 	return err
 }

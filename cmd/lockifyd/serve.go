@@ -20,6 +20,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -34,7 +35,8 @@ type daemon struct {
 	data        *member.Data // nil without one
 	stopProfile func()
 	transport   engine.Transport
-	part        *member.Part // in the agreement on membership; nil: that is fixed, or kept in etcd
+	secure      *secure.Keeper // nil: no TLS
+	part        *member.Part   // in the agreement on membership; nil: that is fixed, or kept in etcd
 	node        atomic.Pointer[node.Node]
 	admin       *admin.Server // nil: off
 	exports     *exporter     // nil: none
@@ -122,6 +124,9 @@ func (d *daemon) prepare() (err error) {
 	if d.transport, err = node.NewTransport(d.cfg.transport); err != nil {
 		return err
 	}
+	if err := d.openTLS(); err != nil {
+		return err
+	}
 	for _, addr := range append([]string{d.cfg.listen}, d.cfg.clients...) {
 		if path, ok := strings.CutPrefix(addr, "unix://"); ok {
 			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -143,7 +148,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	}
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
-		Transport: d.transport, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
+		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
 	}
 	var fixed *lockspace.View
 	switch {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster/etcd"
 	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -160,6 +161,26 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseBool(v, &c.adminFromNetwork) },
 		get:  func(c *config) string { return strconv.FormatBool(c.adminFromNetwork) },
 	}, {
+		key: "tls_cert", arg: "FILE", want: "a file in PEM",
+		help: "certificate of this node (lockctl tls node): TCP between nodes, and of clients, is by TLS, and the other end must show one of the same cluster, too",
+		set:  func(c *config, v string) error { c.tls.Cert = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.tls.Cert },
+	}, {
+		key: "tls_key", arg: "FILE", want: "a file in PEM that not all users can read",
+		help: "key of that certificate; it, the certificate and the CA's are read again when they change",
+		set:  func(c *config, v string) error { c.tls.Key = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.tls.Key },
+	}, {
+		key: "tls_ca", arg: "FILE", want: "a file in PEM",
+		help: "who signs the certificates of the cluster (lockctl tls init)",
+		set:  func(c *config, v string) error { c.tls.CA = v; return wantIf(v != "") },
+		get:  func(c *config) string { return c.tls.CA },
+	}, {
+		key: "allow_plaintext_network", kind: kindBool, def: "false", want: "true or false",
+		help: "without TLS, let listen and clients be addresses that others on the network reach: whoever reaches them is a node or a client",
+		set:  func(c *config, v string) error { return parseBool(v, &c.plaintext) },
+		get:  func(c *config) string { return strconv.FormatBool(c.plaintext) },
+	}, {
 		key: "data", arg: "DIR",
 		want: "a directory, made if it is missing",
 		help: "directory of this node: what it knows of the cluster, and that no start is mistaken for an earlier one; without it, the clock sees to that",
@@ -243,6 +264,8 @@ type config struct {
 	clients          []string
 	admin            string
 	adminFromNetwork bool
+	tls              secure.Files
+	plaintext        bool
 	data             string
 	idleAfter        time.Duration
 	shards           int

@@ -31,6 +31,7 @@ type Config struct {
 	// LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0 says that the node surely does
 	// nothing any more.
 	FenceCommand string
+	Transport    engine.Transport // that the node has; nil: the plain one
 	Disks        []sharedisk.Disk // that nodes are kept from; all nodes have the same
 	Logger       *slog.Logger
 }
@@ -50,7 +51,7 @@ func Open(cfg Config) (*Part, error) {
 	if cfg.Lease > 0 {
 		terms.Lease = int64(cfg.Lease)
 	}
-	p := &Part{mailer: engine.NewMailer(cfg.Logger)}
+	p := &Part{mailer: engine.NewMailer(cfg.Transport, cfg.Logger)}
 	c := agent.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Addr: cfg.Addr, Found: cfg.NewCluster, Join: cfg.Join,
 		Terms: terms, Voters: cfg.Voters, Mail: node.Mailer{Mailer: p.mailer}, Features: wire.Features, Logger: cfg.Logger,

@@ -50,6 +50,9 @@ func (c *Config) setDefaults() error {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Secure != nil {
+		c.Transport = SecureTransport(c.Secure, c.Logger)
+	}
 	return nil
 }
 

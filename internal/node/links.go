@@ -182,6 +182,9 @@ func (n *Node) linksConfig() engine.LinksConfig {
 		Compress: n.cfg.Compress, Features: n.cfg.Features, Logger: n.cfg.Logger,
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 	}
+	if network, _ := splitAddr(n.cfg.Listen); n.cfg.Secure != nil && network == "tcp" {
+		c.PeerNode = peerNode
+	}
 	if n.cfg.Listen != "" {
 		network, addr := splitAddr(n.cfg.Listen)
 		c.Network, c.Listen = network, []string{addr}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -34,9 +35,10 @@ type Config struct {
 	Peers     []Peer
 	Clients   []string // addresses for clients: "unix:///path", "tcp://host:port"
 	Transport engine.Transport
-	Shards    int           // shards per lockspace, 1 to 256; GOMAXPROCS
-	IdleAfter time.Duration // how long an unused name stays cached; 10 s
-	Compress  bool          // compress large frames between nodes
+	Secure    *secure.Keeper // certificates of this node: TCP is by TLS, in place of Transport; nil: without
+	Shards    int            // shards per lockspace, 1 to 256; GOMAXPROCS
+	IdleAfter time.Duration  // how long an unused name stays cached; 10 s
+	Compress  bool           // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.
 	Join        func(instance uint64, h cluster.Handler) (cluster.Provider, error)

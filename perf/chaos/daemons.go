@@ -48,7 +48,7 @@ func startDaemons(cfg *Config, w *network, dir string) (*daemons, error) {
 func (ds *daemons) start(n int, found bool) error {
 	d := ds.all[n-1]
 	args := []string{
-		"--id", fmt.Sprint(n), "--data", d.data, "--listen", ds.addr(n), "--clients", "unix://" + d.sock,
+		"--id", fmt.Sprint(n), "--data", d.data, "--listen", ds.addr(n), "--allow-plaintext-network", "--clients", "unix://" + d.sock,
 		"--admin", "off", "--log-level", ds.cfg.LogLevel, "--lease", ds.cfg.Lease.String(), "--voters", fmt.Sprint(ds.cfg.Nodes),
 	}
 	if found {

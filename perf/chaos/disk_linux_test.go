@@ -80,7 +80,7 @@ func (s *stage) member(n int) *daemontest.Output {
 	if n > 1 {
 		how = fmt.Sprintf("join = [\"%s:7540\"]", s.net.ip(1))
 	}
-	return s.daemon(n, fmt.Sprintf("listen = \"%s:7540\"\nlease = \"2s\"\nvoters = 1\n%s\n[[fence_disk]]\naddr = %q\nnqn = %q\n", s.net.ip(n), how, s.disk, diskNQN))
+	return s.daemon(n, fmt.Sprintf("listen = \"%s:7540\"\nallow_plaintext_network = true\nlease = \"2s\"\nvoters = 1\n%s\n[[fence_disk]]\naddr = %q\nnqn = %q\n", s.net.ip(n), how, s.disk, diskNQN))
 }
 
 // export starts the target.

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify/internal/secure"
+)
+
+// tlsRun is what the commands below tls have.
+type tlsRun struct {
+	*options
+	dir     string
+	cluster string
+	days    int
+}
+
+// Names of the files, in the directory.
+const (
+	caCert = "ca.crt"
+	caKey  = "ca.key"
+)
+
+func tlsCommand(o *options) *cobra.Command {
+	r := &tlsRun{options: o}
+	cmd := &cobra.Command{
+		Use: "tls", Short: "Make certificates for nodes and clients",
+		Long: `tls makes the certificates by which nodes and clients know each other: first that of a CA
+of the cluster's own (init), then one for each node and each client. They go into a
+directory; a file that is there already is never replaced. NAME.key files, and ca.key
+above all, are secrets: whoever has ca.key can make certificates for anybody.`,
+		Example: `  lockctl tls init --cluster storage --dir certs
+  lockctl tls node 1 --dir certs
+  lockctl tls client backup --dir certs
+  lockifyd --id 1 --cluster storage --tls-cert certs/node-1.crt --tls-key certs/node-1.key --tls-ca certs/ca.crt ...
+  lockctl --addr tcp://10.0.0.1:7542 --tls-cert certs/backup.crt --tls-key certs/backup.key --tls-ca certs/ca.crt lock ...`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are init, node and client; see %s --help", cmd.CommandPath())}
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	cmd.PersistentFlags().StringVar(&r.dir, "dir", ".", "`DIR` of the files")
+	ca := &cobra.Command{
+		Use: "init", Short: "Make the CA of a new cluster: ca.crt and ca.key", Args: exactArgs(),
+		RunE: func(*cobra.Command, []string) error { return r.init() },
+	}
+	ca.Flags().StringVar(&r.cluster, "cluster", "lockify", "`NAME` of the cluster, as lockifyd has it")
+	node := &cobra.Command{
+		Use: "node ID", Short: "Make the certificate of a node: node-ID.crt and node-ID.key", Args: exactArgs("ID"),
+		RunE: func(_ *cobra.Command, args []string) error { return r.node(args[0]) },
+	}
+	client := &cobra.Command{
+		Use: "client NAME", Short: "Make the certificate of a client: NAME.crt and NAME.key", Args: exactArgs("NAME"),
+		RunE: func(_ *cobra.Command, args []string) error { return r.client(args[0]) },
+	}
+	ca.Flags().IntVar(&r.days, "days", 3650, "for how many `DAYS` it is good, 1 to 36500")
+	for _, c := range []*cobra.Command{node, client} {
+		c.Flags().IntVar(&r.days, "days", 365, "for how many `DAYS` it is good, 1 to 36500; no longer than the CA's")
+	}
+	cmd.AddCommand(ca, node, client)
+	return cmd
+}
+
+func (r *tlsRun) valid() (time.Duration, error) {
+	if r.days < 1 || r.days > 36500 {
+		return 0, &exitStatus{exitUsage, fmt.Errorf("--days %d, want 1 to 36500", r.days)}
+	}
+	return time.Duration(r.days) * 24 * time.Hour, nil
+}
+
+func (r *tlsRun) init() error {
+	valid, err := r.valid()
+	if err != nil {
+		return err
+	}
+	if len(r.cluster) < 1 || len(r.cluster) > 256 {
+		return &exitStatus{exitUsage, fmt.Errorf("--cluster of %d bytes, want 1 to 256", len(r.cluster))}
+	}
+	if err := os.MkdirAll(r.dir, 0o755); err != nil {
+		return err
+	}
+	p, err := secure.NewCA(r.cluster, time.Now(), valid)
+	if err != nil {
+		return err
+	}
+	return r.write(p, caCert, caKey)
+}
+
+func (r *tlsRun) node(id string) error {
+	n, err := strconv.ParseUint(id, 10, 16)
+	if err != nil || n == 0 {
+		return &exitStatus{exitUsage, fmt.Errorf("ID %q, want a node's number, 1 to 65535", id)}
+	}
+	return r.issue(secure.Identity{Node: uint16(n)}, "node-"+strconv.FormatUint(n, 10))
+}
+
+func (r *tlsRun) client(name string) error {
+	if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || name == "ca" || strings.HasPrefix(name, "node-") {
+		return &exitStatus{exitUsage, fmt.Errorf("NAME %q cannot be the name of its files: want one without a slash, that begins with no dot and is not that of the CA or a node", name)}
+	}
+	return r.issue(secure.Identity{Client: name}, name)
+}
+
+func (r *tlsRun) issue(i secure.Identity, file string) error {
+	valid, err := r.valid()
+	if err != nil {
+		return err
+	}
+	var ca secure.Pair
+	var err1, err2 error
+	ca.Cert, err1 = os.ReadFile(filepath.Join(r.dir, caCert))
+	ca.Key, err2 = os.ReadFile(filepath.Join(r.dir, caKey))
+	if err := errors.Join(err1, err2); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has no CA: make one with lockctl tls init, or name its directory with --dir", r.dir)
+	} else if err != nil {
+		return err
+	}
+	p, err := secure.Issue(ca, i, time.Now(), valid)
+	if err != nil {
+		return err
+	}
+	return r.write(p, file+".crt", file+".key")
+}
+
+// write makes both files. A key without its certificate is of no use, so that is first.
+func (r *tlsRun) write(p secure.Pair, cert, key string) error {
+	for _, name := range []string{cert, key} {
+		if _, err := os.Lstat(filepath.Join(r.dir, name)); err == nil {
+			return fmt.Errorf("%s is there already, and stays as it is: remove it first, or use another --dir", filepath.Join(r.dir, name))
+		}
+	}
+	if err := create(filepath.Join(r.dir, cert), p.Cert, 0o644); err != nil {
+		return err
+	}
+	if err := create(filepath.Join(r.dir, key), p.Key, 0o600); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(r.stdout, "%s\n%s\n", filepath.Join(r.dir, cert), filepath.Join(r.dir, key))
+	return err
+}
+
+func create(name string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Sync(), f.Close())
+}

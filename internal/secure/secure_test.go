@@ -85,7 +85,7 @@ func TestIdentity(t *testing.T) {
 }
 
 // handshake says how a client and a server see each other.
-func handshake(t *testing.T, server, client *tls.Config) (atServer, atClient error, who Identity) {
+func handshake(t *testing.T, server, client *tls.Config) (who Identity, atServer, atClient error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -124,7 +124,7 @@ func handshake(t *testing.T, server, client *tls.Config) (atServer, atClient err
 	atServer = <-done
 	state := s.ConnectionState()
 	who, _ = Peer(&state)
-	return atServer, atClient, who
+	return who, atServer, atClient
 }
 
 func TestHandshake(t *testing.T) {
@@ -135,10 +135,10 @@ func TestHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := open(t, node, ca)
-	if e1, e2, who := handshake(t, server.Server(), open(t, client, ca).Client()); e1 != nil || e2 != nil || who.Client != "x" {
+	if who, e1, e2 := handshake(t, server.Server(), open(t, client, ca).Client()); e1 != nil || e2 != nil || who.Client != "x" {
 		t.Fatal(e1, e2, who)
 	}
-	if e1, e2, who := handshake(t, server.Server(), open(t, issue(t, ca, Identity{Node: 8}), ca).Client()); e1 != nil || e2 != nil || who.Node != 8 {
+	if who, e1, e2 := handshake(t, server.Server(), open(t, issue(t, ca, Identity{Node: 8}), ca).Client()); e1 != nil || e2 != nil || who.Node != 8 {
 		t.Fatal(e1, e2, who)
 	}
 	pair := func(p Pair) *tls.Config {
@@ -158,14 +158,14 @@ func TestHandshake(t *testing.T) {
 		"TLS 1.2":                      {Certificates: pair(client).Certificates, InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12},
 		"one by a node in place of CA": pair(signedBy(t, node)),
 	} {
-		if e1, _, _ := handshake(t, server.Server(), c); e1 == nil {
+		if _, e1, _ := handshake(t, server.Server(), c); e1 == nil {
 			t.Errorf("%s: taken", what)
 		}
 	}
-	if _, e2, _ := handshake(t, pair(client), open(t, node, ca).Client()); e2 == nil {
+	if _, _, e2 := handshake(t, pair(client), open(t, node, ca).Client()); e2 == nil {
 		t.Error("a client is taken for a node")
 	}
-	if _, e2, _ := handshake(t, pair(issue(t, other, Identity{Node: 7})), open(t, client, ca).Client()); e2 == nil {
+	if _, _, e2 := handshake(t, pair(issue(t, other, Identity{Node: 7})), open(t, client, ca).Client()); e2 == nil {
 		t.Error("a node of another CA is taken")
 	}
 }

@@ -109,6 +109,8 @@ func (s *session) onHello(m *wire.Msg) error {
 	id := wire.NodeOf(m.Instance)
 	l := s.ls.link(id)
 	switch {
+	case s.ls.leaving.Load():
+		return ErrClosed // without a word: it has been said, and whoever tries again will find nobody
 	case l == nil:
 		return s.refuse(id, wire.NoNode, fmt.Sprintf("node %d is not a peer of node %d", id, s.ls.cfg.Self))
 	case id > s.ls.cfg.Self:

@@ -65,6 +65,7 @@ type Links struct {
 	listeners []Listener
 	moving    atomic.Bool // SetPeers was called: peers come and go
 	draining  atomic.Bool // Close was called: no new frames
+	leaving   atomic.Bool // goodbye has been said: no new connections
 	congested atomic.Int32
 	changed   gate // opens when a link goes up or down, is relieved, or has drained
 	strangers counters
@@ -327,6 +328,7 @@ func (l *link) drained() bool {
 
 // goodbye tells the peers and waits, until ctx ends, for them to hang up.
 func (ls *Links) goodbye(ctx context.Context) {
+	ls.leaving.Store(true)
 	var up []*session
 	for _, l := range ls.all() {
 		l.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"testing"
@@ -30,11 +31,14 @@ func transports() []string {
 	return []string{"plain", "netpoll"}
 }
 
+// freeAddrs gives addresses that nothing else has. They are not of 127.0.0.1, whose ports
+// are given to whatever connects to something.
 func freeAddrs(t testing.TB, n int) []string {
 	t.Helper()
 	var out []string
+	host := fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", host)
 		if err != nil {
 			t.Fatal(err)
 		}

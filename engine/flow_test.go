@@ -114,6 +114,7 @@ func TestDelay(t *testing.T) {
 			one.ls.Send(2, f, wire.Header{Kind: wire.KindNode, Count: 1})
 		}
 		two.awaitFrames(1, frames)
+		one.awaitRTT(2)
 		if early > 0 {
 			t.Errorf("%d frames are early", early)
 		}

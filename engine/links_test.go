@@ -162,6 +162,19 @@ func (n *node) await(what string, ok func() bool) {
 	}
 }
 
+// awaitRTT waits until a ping has been answered, of which nobody tells.
+func (n *node) awaitRTT(peer uint16) {
+	n.t.Helper()
+	ctx := testContext(n.t)
+	for n.ls.RTT(peer) == 0 {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			n.t.Fatalf("node %d knows no round trip time of node %d", n.id, peer)
+		}
+	}
+}
+
 func (n *node) awaitFrames(peer uint16, count uint64) {
 	n.t.Helper()
 	n.await(fmt.Sprintf("%d frames from %d", count, peer), func() bool { return n.got[peer] >= count })

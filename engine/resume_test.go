@@ -148,7 +148,7 @@ func TestKeepAlive(t *testing.T) {
 	one.send(2, 0, 100, 50)
 	m.Freeze(false)
 	two.awaitFrames(1, 100)
-	one.await("a round trip time", func() bool { return one.ls.RTT(2) > 0 })
+	one.awaitRTT(2)
 }
 
 func TestCloseDrains(t *testing.T) {

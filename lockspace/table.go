@@ -15,20 +15,24 @@ type resTable struct {
 }
 
 type resSlot struct {
-	hash uint32 // its low half, of which the table's length takes a part
+	hash uint32 // slotHash, of which the table's length takes a part
 	at   uint32 // in the slab, plus 1; 0: free
 }
 
 const tableMin = 64
+
+// slotHash makes the hash that chooses a slot. No bits of a name's hash can be taken as they
+// are: some have chosen the shard, and are the same in all its names.
+func slotHash(hash uint64) uint32 { return uint32(hash * 0x9e3779b97f4a7c15 >> 32) }
 
 func (t *resTable) find(hash uint64, name []byte) *resource {
 	if t.n == 0 {
 		return nil
 	}
 	mask := uint32(len(t.slots) - 1)
-	low := uint32(hash)
-	for i := low & mask; t.slots[i].at != 0; i = (i + 1) & mask {
-		if s := t.slots[i]; s.hash == low {
+	part := slotHash(hash)
+	for i := part & mask; t.slots[i].at != 0; i = (i + 1) & mask {
+		if s := t.slots[i]; s.hash == part {
 			if r := t.slab.at(s.at - 1); r.hash == hash && bytes.Equal(r.name(), name) {
 				return r
 			}
@@ -58,7 +62,7 @@ func (t *resTable) insert(r *resource) {
 	if 4*(t.n+1) > 3*len(t.slots) {
 		t.grow()
 	}
-	t.put(resSlot{uint32(r.hash), r.at + 1})
+	t.put(resSlot{slotHash(r.hash), r.at + 1})
 	t.n++
 }
 
@@ -75,7 +79,7 @@ func (t *resTable) put(s resSlot) {
 // that would put it before the slot its hash asks for.
 func (t *resTable) remove(r *resource) {
 	mask := uint32(len(t.slots) - 1)
-	gap := uint32(r.hash) & mask
+	gap := slotHash(r.hash) & mask
 	for t.slots[gap].at != r.at+1 {
 		gap = (gap + 1) & mask
 	}

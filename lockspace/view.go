@@ -11,7 +11,7 @@ import (
 )
 
 // Hash is the hash of a resource name. All nodes use the same: it chooses the
-// table slot (low bits), and that of a name's range key (RangeRule.Route; without
+// table slot (slotHash), and that of a name's range key (RangeRule.Route; without
 // a rule it is the same hash) the directory node (top) and the shard (middle).
 func Hash(name []byte) uint64 { return xxhash.Sum64(name) }
 

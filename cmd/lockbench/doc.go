@@ -14,6 +14,7 @@
 //	                   the machine can do (perf/peers)
 //	lockbench growth   what a lock costs as names, clients, nodes become more, as
 //	                   charts (perf/growth)
+//	lockbench flame    a processor profile as a flame graph (perf/flame)
 //
 // It starts itself again for each node, as "lockbench replay-worker",
 // and for each client, as "lockbench client-worker".

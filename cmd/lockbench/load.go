@@ -42,7 +42,7 @@ func (r *loadRun) flags(cmd *cobra.Command, depth int, names string) {
 	f.Float64Var(&r.shape.Names.Skew, "skew", 1, "zipf: the k-th name is wanted 1/k^skew as often as the first one; 0 to 10")
 	f.BoolVar(&r.order.New, "new", false, "the names are claimed, as by who has just created what they stand for")
 	f.IntVar(&r.pin, "pin", int(rig.Free), "keep all processes on this processor, -1: on none")
-	f.StringVar(&r.order.Profile, "profile", "", "of the working process: "+strings.Join(perf.ProfileKinds(), ", ")+"; of the last run")
+	f.StringVar(&r.order.Profile, "profile", "", "of the working process and of daemons, in the last run: "+strings.Join(perf.ProfileKinds(), ", "))
 	f.StringVar(&r.order.Dir, "profile-dir", ".", "folder for profiles")
 	f.StringVar(&r.out, "json", "", "write the report to this file, - for standard output")
 	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress")
@@ -217,6 +217,7 @@ func (r *loadRun) all(cmd *cobra.Command, run func(context.Context) (*rig.Round,
 		r.order.Profile = ""
 		if n == r.runs-1 {
 			r.order.Profile = kind
+			r.programs.Profile, r.programs.ProfileDir = kind, r.order.Dir
 		}
 		x, err := run(cmd.Context())
 		if err != nil {

@@ -21,7 +21,7 @@ func main() {
 		SilenceErrors: true,
 	}
 	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(),
-		clientWorkerCommand(), peersCommand(), localCommand(), clientCommand(), clusterCommand(), contendCommand(), growthCommand())
+		clientWorkerCommand(), peersCommand(), localCommand(), clientCommand(), clusterCommand(), contendCommand(), growthCommand(), flameCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")

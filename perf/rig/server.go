@@ -20,6 +20,8 @@ var ErrMissing = errors.New("not installed")
 type Programs struct {
 	Lockifyd, Redis, Etcd, NATS string
 	ZooKeeper                   string // directory of ZooKeeper's jar files; empty: /usr/share/java
+
+	Profile, ProfileDir string // each lockifyd takes a profile of this kind, below this directory; empty: none
 }
 
 // Server is a service that runs: one process or several.

@@ -49,6 +49,9 @@ func (x Programs) StartLockifyd(ctx context.Context, pin Pin, addrs []string, wi
 		if len(peers) > 0 {
 			args = append(args, "--listen", listen, "--peers", strings.Join(peers, ","))
 		}
+		if x.Profile != "" {
+			args = append(args, "--profile", x.Profile, "--profile-dir", filepath.Join(x.ProfileDir, fmt.Sprintf("lockifyd-%d", i+1)))
+		}
 		if err := s.add(pin, fmt.Sprintf("lockifyd %d", i+1), args...); err != nil {
 			return s.started(err)
 		}

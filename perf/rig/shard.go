@@ -35,9 +35,9 @@ type shardLane struct {
 }
 
 const (
-	shardPair  = 100         // ns
-	shardIdle  = 100_000_000 // ns: a million names are cached
-	shardTicks = 64          // pairs
+	shardPair  = 100        // ns
+	shardIdle  = 10_000_000 // ns: 100,000 names are cached; from then on it forgets as many as it learns
+	shardTicks = 64         // pairs
 )
 
 func openShard(_ context.Context, o *Order) (*system, error) {

@@ -17,7 +17,7 @@ const (
 	EmbeddedNew    = "lockify embedded"
 	EmbeddedCached = "lockify embedded, one name"
 	Unix           = "lockify, Unix socket"
-	Unix64         = "lockify, Unix socket, 64 at a time"
+	Ring           = "lockify, shared memory"
 	Remote         = "lockify, 3 nodes, remote master"
 	Redis          = "Redis, Unix socket"
 	Redis64        = "Redis, Unix socket, batches of 64"
@@ -32,6 +32,7 @@ const (
 	redisBatch  = 64
 	rateSample  = 64   // in-process systems are as fast as a clock
 	remoteNames = 4096 // that the other node is master of
+	noRing      = "?ring=off"
 )
 
 // what a job is for.
@@ -91,10 +92,10 @@ func (m *measurement) limits(mode Mode) (jobs []job) {
 }
 
 // service gives the jobs of a system behind a server.
-func (m *measurement) service(name, system string, mode Mode, s *rig.Server) (jobs []job) {
+func (m *measurement) service(name, system string, mode Mode, addrs ...string) (jobs []job) {
 	for _, d := range depths {
 		jobs = append(jobs, job{name, mode, d, both, func(ctx context.Context, j *job) (*rig.Round, error) {
-			return m.launcher(mode).Measure(ctx, rig.Order{System: system, Addrs: s.Addrs, Depth: d}, m.shape(load.New))
+			return m.launcher(mode).Measure(ctx, rig.Order{System: system, Addrs: addrs, Depth: d}, m.shape(load.New))
 		}})
 	}
 	return jobs

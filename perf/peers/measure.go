@@ -162,7 +162,8 @@ func (m *measurement) fastJobs(ctx context.Context, mode Mode) ([]job, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs = append(jobs, m.service(Unix, rig.Daemon, mode, s)...)
+	jobs = append(jobs, m.service(Unix, rig.Daemon, mode, s.Addrs[0]+noRing)...)
+	jobs = append(jobs, m.service(Ring, rig.Daemon, mode, s.Addrs[0])...)
 	remote, err := m.remote(ctx, mode)
 	if err != nil {
 		return nil, err
@@ -176,7 +177,7 @@ func (m *measurement) fastJobs(ctx context.Context, mode Mode) ([]job, error) {
 	if err != nil {
 		return nil, err
 	}
-	jobs = append(jobs, m.service(Redis, rig.Redis, mode, s)...)
+	jobs = append(jobs, m.service(Redis, rig.Redis, mode, s.Addrs...)...)
 	return append(jobs, m.batches(mode, s)...), nil
 }
 
@@ -217,7 +218,7 @@ func (m *measurement) slow(ctx context.Context, name, system string, start func(
 		if err != nil {
 			return err
 		}
-		jobs = append(jobs, m.service(name, system, mode, s)...)
+		jobs = append(jobs, m.service(name, system, mode, s.Addrs...)...)
 	}
 	err := m.rounds(ctx, jobs)
 	m.stop()

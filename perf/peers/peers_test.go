@@ -38,9 +38,9 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
-	want := 5 + 2*2 + 6 // embedded; ping-pongs; figures
+	want := 5 + 2*2 + 1 + 6 // embedded; ping-pongs; shared memory; figures
 	if rep.Skipped["redis"] == "" {
-		want += 2 * 3
+		want += 2 * 5
 	} else {
 		t.Log("NOT TESTED:", rep.Skipped["redis"])
 	}

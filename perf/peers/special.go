@@ -159,7 +159,7 @@ func (m *measurement) syscalls(ctx context.Context) error {
 	var counts []float64
 	for range m.Rounds {
 		m.Progress("system calls of the server")
-		all, err := m.launcher(Free).Launch(ctx, rig.Order{System: rig.Daemon, Addrs: s.Addrs, Depth: syscallDepth})
+		all, err := m.launcher(Free).Launch(ctx, rig.Order{System: rig.Daemon, Addrs: []string{s.Addrs[0] + noRing}, Depth: syscallDepth})
 		if err != nil {
 			return err
 		}

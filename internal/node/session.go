@@ -18,7 +18,7 @@ type session struct {
 	name    string // what the client calls itself
 	refuse  wire.Status
 	refused error // why REFUSED was sent
-	greeted bool
+	greeted bool  // written under mu, as are the next two
 	version uint8
 	leases  bool                     // the client knows of leases (wire.FeatureLease)
 	ringed  bool                     // it has been offered a ring
@@ -129,8 +129,10 @@ func (s *session) hello(m *wire.Msg) error {
 		s.conn.CloseSent()
 		return nil
 	}
-	s.greeted, s.version, s.name = true, version, string(m.Text)
-	s.leases = m.Features&wire.FeatureLease != 0
+	s.name = string(m.Text)
+	s.mu.Lock()
+	s.greeted, s.version, s.leases = true, version, m.Features&wire.FeatureLease != 0
+	s.mu.Unlock()
 	features := m.Features & wire.Features
 	if !s.offerRing(features) {
 		features &^= wire.FeatureRing
@@ -450,8 +452,15 @@ func (nobody) Blocking(id uint64, mode lockspace.Mode)          {}
 func (nobody) Confirmed(id uint64)                              {}
 func (nobody) Lost(id uint64)                                   {}
 
-// lost ends the session, and tells the client why.
+// lost ends the session, and tells the client why. One that has not been greeted has
+// nothing to lose, and will hear how things are when it asks for something.
 func (s *session) lost(text string) {
+	s.mu.Lock()
+	greeted := s.greeted
+	s.mu.Unlock()
+	if !greeted {
+		return
+	}
 	s.event(0, &wire.Msg{Type: wire.SessionLost, Status: wire.ShuttingDown, Text: []byte(text)})
 	s.flush()
 	if s.believes() == 0 { // else it hangs up, when it has seen this

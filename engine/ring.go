@@ -261,6 +261,9 @@ func (g *ring) give(more bool) {
 // turn reads until there is nothing, and sleeps then. more says that it is too much
 // for one turn. role is held.
 func (g *ring) turn() (more bool) {
+	if !g.goesOn() {
+		return false // there may be no memory any more
+	}
 	g.end.Wake()
 	for done := 0; g.goesOn(); {
 		n, ok := g.take()

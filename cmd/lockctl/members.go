@@ -18,7 +18,8 @@ func membersCommand(o *options) *cobra.Command {
 		Long: `members shows the nodes of the cluster as the node that is asked knows them: what has
 been agreed, and its own links. A vote counts "soon" when the node has yet to get what it
 is to vote about. A node with a vote that is "down" is no member now, but
-keeps its vote for when it comes back. A node in state "fencing" has not renewed its lease,
+keeps its vote for when it comes back. One that has given its vote up "ends" counting
+soon; until then more than half of all that count must live. A node in state "fencing" has not renewed its lease,
 and the leader, which alone shows this, is keeping it from the shared disks.`,
 		Example: `  lockctl members
   lockctl members --admin 127.0.0.1:7102 --json`,
@@ -62,6 +63,8 @@ func printMembers(w io.Writer, m *admin.Members) error {
 			vote = "soon"
 		case n.Vote:
 			vote = "vote"
+		case n.Voting:
+			vote = "ends"
 		case n.CanVote:
 			vote = "none"
 		}

@@ -108,6 +108,11 @@ func operators(t *testing.T, c *daemontest.Joined) {
 	if status := four.Wait(t); status != 0 {
 		t.Errorf("node 4 has left with status %d", status)
 	}
+	// Until its vote is taken away it counts: another node that died meanwhile would be
+	// the second of four.
+	one.UntilMembers(t, "node 4's vote is gone", func(m *admin.Members) bool {
+		return nodesOf(m) == "1 member vote, 2 member vote, 3 member vote"
+	})
 	two.Signal(t, syscall.SIGKILL)
 	two.Wait(t)
 	if _, errs, status := one.Ctl(t, "node", "remove", "2"); status != 0 {

@@ -29,7 +29,7 @@ type Members struct {
 // Member is a node that is a member, or has a vote.
 type Member struct {
 	Node       uint16 `json:"node"`
-	State      string `json:"state"`    // member, leaving (an operator has removed it), down (it has a vote only), fencing (its end waits until it is kept from the disks; only the leader knows)
+	State      string `json:"state"`    // member, leaving (an operator has removed it), down (it has a vote only, or one that counts for a moment more), fencing (its end waits until it is kept from the disks; only the leader knows)
 	Vote       bool   `json:"vote"`     // agreed
 	Voting     bool   `json:"voting"`   // its vote counts by now, as a node with a vote knows
 	CanVote    bool   `json:"can_vote"` // it has a data directory
@@ -91,6 +91,8 @@ func (s *Server) membership() Members {
 		out.Leader, voting = s.raft()
 	}
 	out.Members = membersOf(state, links)
+	out.Members = append(out.Members, stillVoting(out.Members, voting)...)
+	slices.SortFunc(out.Members, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
 	var bars map[uint64]string
 	if s.bars != nil {
 		bars = s.bars()
@@ -129,7 +131,18 @@ func membersOf(state *cluster.State, links map[uint16]string) []Member {
 			out = append(out, Member{Node: v.ID, State: "down", Vote: true, CanVote: true, Addr: v.Addr, Link: "down"})
 		}
 	}
-	slices.SortFunc(out, func(a, b Member) int { return cmp.Compare(a.Node, b.Node) })
+	return out
+}
+
+// stillVoting gives the nodes whose votes count until the others have taken them away,
+// though they are agreed to be none of the members any more: of these, more than half must
+// live, too.
+func stillVoting(members []Member, voting []uint16) (out []Member) {
+	for _, id := range voting {
+		if !slices.ContainsFunc(members, func(m Member) bool { return m.Node == id }) {
+			out = append(out, Member{Node: id, State: "down", CanVote: true, Link: "down"})
+		}
+	}
 	return out
 }
 

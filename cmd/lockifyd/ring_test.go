@@ -87,12 +87,14 @@ func TestKilledRingDaemon(t *testing.T) {
 	c, s, sessions := sessionsOf(t, d.Client)
 	for range 3 {
 		held := lock(t, s, "held", lockify.EX)
+		old := c.Session()
 		ended := make(chan error, 1)
+		ctx, cancel := context.WithCancel(t.Context())
 		go func() { // in the middle of something
 			for {
-				l, err := s.Lock(t.Context(), "busy", lockify.EX)
+				l, err := s.Lock(ctx, "busy", lockify.EX)
 				if err == nil {
-					err = l.Unlock(t.Context())
+					err = l.Unlock(ctx)
 				}
 				if err != nil {
 					ended <- err
@@ -102,6 +104,8 @@ func TestKilledRingDaemon(t *testing.T) {
 		}()
 		d.Signal(t, syscall.SIGKILL)
 		hear(t, "the loss", held.Lost())
+		hear(t, "the end of the session", old.Lost())
+		cancel() // what begins between two sessions waits for the next one
 		if err := hear(t, "the end", ended); !errors.Is(err, lockify.ErrSessionLost) && !errors.Is(err, lockify.ErrLost) {
 			t.Errorf("the request ends with %v", err)
 		}

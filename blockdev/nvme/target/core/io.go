@@ -192,9 +192,11 @@ func (s *Session) skipSteps(q *slot) bool {
 	return false
 }
 
-// Next gives a request for a device; false: there is none now.
+// Next gives a request for a device; false: there is none now. When the session is about
+// to end, with the controller as a rule, what has not begun is not answered either: the
+// host takes it for not done when it sees the connection end, and may do it again.
 func (s *Session) Next() (Request, bool) {
-	for s.nextReady < len(s.ready) {
+	for s.err == nil && s.nextReady < len(s.ready) {
 		i := s.ready[s.nextReady]
 		s.nextReady++
 		q := &s.slots[i]
@@ -207,6 +209,9 @@ func (s *Session) Next() (Request, bool) {
 			s.count(q)
 		}
 		return s.request(i, q), true
+	}
+	if s.err != nil {
+		return Request{}, false
 	}
 	s.ready, s.nextReady = s.ready[:0], 0
 	return Request{}, false

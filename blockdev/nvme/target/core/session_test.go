@@ -18,3 +18,21 @@ func TestReadWrite(t *testing.T) {
 		io.expect(1, 1000, large)
 	}
 }
+
+// TestEndsUnanswered: what has not begun when the controller ends is not answered, so that
+// the host knows that it may do it again.
+func TestEndsUnanswered(t *testing.T) {
+	tg, p, _ := newTarget(t)
+	admin, io := pair(t, tg, p, nvme.ICReq{}, 1)
+	c := write(1, 8, pattern(512, 1), true)
+	b := append(io.format.AppendCommand(nil, c, 512), pattern(512, 1)...)
+	first, _ := io.ses.Room()
+	io.ses.Received(copy(first, b))
+	admin.ses.Close()
+	if q, ok := io.ses.Next(); ok {
+		t.Errorf("%v begins behind the end", q.Op)
+	}
+	if out := io.ses.Output(); len(out) > 0 || io.ses.Err() == nil {
+		t.Errorf("%d answers; the session has ended with %v", len(out), io.ses.Err())
+	}
+}

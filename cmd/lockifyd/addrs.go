@@ -45,10 +45,9 @@ func checkHostPort(v string) error {
 	return nil
 }
 
-// parseClients takes a comma-separated list.
-func parseClients(v string, to *[]string) error {
+func parseClients(list []string, to *[]string) error {
 	*to = nil
-	for addr := range strings.SplitSeq(v, ",") {
+	for _, addr := range list {
 		if err := checkClient(addr); err != nil {
 			return fmt.Errorf("address %q: %w", addr, err)
 		}
@@ -94,10 +93,9 @@ func parsePeers(v string, to *[]node.Peer) error {
 	return nil
 }
 
-// parseJoin takes a comma-separated list.
-func parseJoin(v string, to *[]string) error {
+func parseJoin(list []string, to *[]string) error {
 	*to = nil
-	for part := range strings.SplitSeq(v, ",") {
+	for _, part := range list {
 		var addr string
 		if err := parsePeerAddr(part, &addr); err != nil {
 			return err
@@ -110,10 +108,9 @@ func parseJoin(v string, to *[]string) error {
 	return nil
 }
 
-// parseEtcd takes a comma-separated list.
-func parseEtcd(v string, to *[]string) error {
+func parseEtcd(list []string, to *[]string) error {
 	*to = nil
-	for url := range strings.SplitSeq(v, ",") {
+	for _, url := range list {
 		scheme, addr, _ := strings.Cut(url, "://")
 		if scheme != "http" && scheme != "https" {
 			return errWant

@@ -55,8 +55,8 @@ func TestWrongConfiguration(t *testing.T) {
 		args []string
 		want []string // lines of the message behind the first
 	}{
-		{"nothing at all", "", nil, []string{`command line: id: missing; want this node's number in the cluster, 1 to 65535 (--id, or id in the file)`}},
-		{"no id in the file", with("id      = 1\n", ""), nil, []string{`FILE: id: missing; want this node's number in the cluster, 1 to 65535 (--id, or id in the file)`}},
+		{"nothing at all", "", nil, []string{`command line: id: missing; want this node's number in the cluster, 1 to 65535 (--id, $LOCKIFYD_ID, or id in the file)`}},
+		{"no id in the file", with("id      = 1\n", ""), nil, []string{`FILE: id: missing; want this node's number in the cluster, 1 to 65535 (--id, $LOCKIFYD_ID, or id in the file)`}},
 		{"unknown key", with("# two", "\nshrads = 2"), nil, []string{`FILE:6: shrads: there is no such setting; did you mean shards?`}},
 		{"key of the flags' form", with("# two", "\nidle-after = \"1s\""), nil, []string{`FILE:6: idle-after: there is no such setting; did you mean idle_after?`}},
 		{"unknown key, none near", with("# two", "\nfrobnication = 2"), nil, []string{`FILE:6: frobnication: there is no such setting`}},
@@ -91,9 +91,11 @@ func TestWrongConfiguration(t *testing.T) {
 		{"flag --peers without =", "", []string{"--id=1", "--listen=127.0.0.1:0", "--peers=127.0.0.1:7"}, []string{`--peers: got "127.0.0.1:7", "127.0.0.1:7" has no =; want ID=ADDR,ID=ADDR,... of the other nodes`}},
 		{"unknown flag", "", []string{"--id=1", "--shard=2"}, []string{`command line: no flag --shard; did you mean --shards?`}},
 		{"argument", "", []string{"--id=1", "start"}, []string{`command line: argument "start"; want flags only`}},
+		{"a comma in a path is part of it", "id = 1\nclients = [\"unix:///tmp/a,b\", \"unix:///tmp/a,b\"]\n", nil, []string{`FILE:2: clients: got "unix:///tmp/a,b,unix:///tmp/a,b", address "unix:///tmp/a,b" is there twice; want addresses unix:///path or tcp://host:port, each once`}},
+		{"unknown table", with("[[peer]]", "[[expert]]"), nil, []string{`FILE:7: expert: there is no such setting; did you mean export?`}},
 		{"several at once, a flag among them", with("id      = 1", "id = 0\nport = 7"), []string{"--shards=none"}, []string{
 			`FILE:2: id: got "0"; want a whole number from 1 to 65535, different on each node`,
-			`FILE:3: port: there is no such setting`,
+			`FILE:3: port: there is no such setting; did you mean export?`,
 			`--shards: got "none"; want a whole number from 1 to 256`,
 		}},
 	} {
@@ -118,6 +120,55 @@ func TestWrongConfiguration(t *testing.T) {
 	}
 }
 
+// What is wrong in the environment is told with the variable's name, unknown ones too.
+func TestWrongEnvironment(t *testing.T) {
+	_, err := load("", []string{"LOCKIFYD_ID=0", "LOCKIFYD_SHARD=2", "LOCKIFYD_ADMIN=0.0.0.0:1", "LOCKIFY_ADDR=x"}, given{})
+	want := `wrong configuration, not started:
+  $LOCKIFYD_ID: got "0"; want a whole number from 1 to 65535, different on each node
+  $LOCKIFYD_SHARD: there is no such setting; did you mean LOCKIFYD_SHARDS?`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant: %s", err, want)
+	}
+	_, err = load("", []string{"LOCKIFYD_ID=1", "LOCKIFYD_ADMIN=0.0.0.0:1"}, given{})
+	if err == nil || !strings.Contains(err.Error(), `$LOCKIFYD_ADMIN: got "0.0.0.0:1", which others on the network can reach`) {
+		t.Error(err)
+	}
+}
+
+// A path may have a comma in it, in the file.
+func TestCommaInPath(t *testing.T) {
+	cfg, err := load(configFile(t, `id = 1
+clients = ["unix:///tmp/a,b.sock", "unix:///tmp/c.sock"]
+[[export]]
+nqn = "nqn.2026-01.com.example:disk"
+listen = ["127.0.0.1:4420"]
+namespaces = ["/srv/a,b.img"]
+any_host = true
+`), nil, given{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.clients) != 2 || cfg.clients[0] != "unix:///tmp/a,b.sock" || cfg.exports[0].namespaces[0].path != "/srv/a,b.img" {
+		t.Errorf("clients %q, exports %+v", cfg.clients, cfg.exports)
+	}
+}
+
+// --check-config looks into the files that settings name.
+func TestCheckConfigFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), "--check-config", "--id=1", "--data", file,
+		"--tls-cert", file, "--tls-key", file, "--tls-ca", filepath.Join(dir, "none")))
+	if status := p.Wait(t); status != exitConfig {
+		t.Errorf("exit status %d, want %d", status, exitConfig)
+	}
+	p.Err.Await(t, 0, "--tls-cert: stat "+dir+"/none: no such file")
+	p.Err.Await(t, 0, "--data: "+file+" is no directory")
+}
+
 func TestMissingConfigFile(t *testing.T) {
 	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), "--config", "/nonexistent/x.toml"))
 	if status := p.Wait(t); status != exitConfig {
@@ -126,10 +177,13 @@ func TestMissingConfigFile(t *testing.T) {
 	p.Err.Await(t, 0, "--config: open /nonexistent/x.toml: no such file")
 }
 
-// A flag wins over the file, the file over the default; --check-config tells.
+// A flag wins over the environment, that over the file, the file over the default;
+// --check-config tells.
 func TestCheckConfig(t *testing.T) {
 	file := configFile(t, good)
-	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), "--config", file, "--check-config", "--peers=9=[::1]:7009", "--idle-after=1m"))
+	cmd := exec.Command(daemontest.Bin("lockifyd"), "--check-config", "--peers=9=[::1]:7009", "--idle-after=1m")
+	cmd.Env = append(os.Environ(), "LOCKIFYD_CONFIG="+file, "LOCKIFYD_IDLE_AFTER=2m", "LOCKIFYD_LISTEN=[::1]:7010")
+	p := daemontest.Run(t, cmd)
 	if status := p.Wait(t); status != 0 {
 		t.Fatalf("exit status %d", status)
 	}
@@ -137,6 +191,7 @@ func TestCheckConfig(t *testing.T) {
 		{"id ", " 1 ", "# " + file + ":2"},
 		{"clients", "unix:///tmp/x.sock,tcp://127.0.0.1:7000", "# " + file + ":4"},
 		{"peer ", "9=[::1]:7009", "# --peers"},
+		{"listen", "[::1]:7010", "# $LOCKIFYD_LISTEN"},
 		{"idle_after", "1m0s", "# --idle-after"},
 		{"transport", "netpoll", "# default"},
 		{"the configuration is good"},
@@ -147,7 +202,7 @@ func TestCheckConfig(t *testing.T) {
 
 // The peers of the file reach the node, delays included.
 func TestPeersOfFile(t *testing.T) {
-	cfg, err := load(configFile(t, good), given{})
+	cfg, err := load(configFile(t, good), nil, given{})
 	if err != nil {
 		t.Fatal(err)
 	}

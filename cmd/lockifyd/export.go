@@ -33,9 +33,6 @@ type exportedNS struct {
 	direct   bool
 }
 
-// exportKeys are the settings of an [[export]] table.
-var exportKeys = []string{"nqn", "listen", "namespaces", "hosts", "any_host", "dhchap_secrets", "dhchap_hashes", "dhchap_groups"}
-
 const (
 	wantNamespaces = "memory:SIZE such as memory:1GiB, or the path of a file or block device, with direct: or readonly: before it"
 	exportBlock    = 4096 // bytes of a block in memory
@@ -68,11 +65,11 @@ func (l *loader) fileExport(t map[string]any, table string, at func(string) stri
 		l.bad = append(l.bad, problem{at(table + "." + key), "export." + key, fmt.Sprintf(format, args...)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if !slices.Contains(exportKeys, key) {
-			bad(key, "there is no such setting%s", suggest(key, exportKeys, ""))
+		if !slices.Contains(exportFields.keys(), key) {
+			bad(key, "there is no such setting%s", suggest(key, exportFields.keys(), ""))
 		}
 	}
-	for _, key := range exportKeys[:3] {
+	for _, key := range exportFields.needed() {
 		if t[key] == nil {
 			l.bad = append(l.bad, problem{at(table), "export." + key, "missing; want nqn, listen and namespaces in each [[export]]"})
 		}
@@ -81,12 +78,12 @@ func (l *loader) fileExport(t map[string]any, table string, at func(string) stri
 		if t[key] == nil {
 			return
 		}
-		text, ok := fileValue(kindList, t[key])
-		if !ok || text == "" {
+		values, ok := fileStrings(t[key])
+		if !ok {
 			bad(key, "got %s; want an array of %s", describe(t[key]), want)
 			return
 		}
-		for v := range strings.SplitSeq(text, ",") {
+		for _, v := range values {
 			if err := take(v); err != nil {
 				bad(key, "got %q, %v; want %s", v, err, want)
 			}

@@ -28,7 +28,7 @@ func TestWrongExport(t *testing.T) {
 		{`readonly:/tmp/x`, `tmp/x`, `FILE:19: export.namespaces: got "tmp/x", a path begins with / or ./; want ` + wantNamespaces},
 		{`hosts `, `hostnames `, `FILE:20: export.hostnames: there is no such setting`},
 		{"hosts      = [\"nqn.2026-01.example.host:a\"]\n", "", `FILE:16: export.hosts: want one of hosts, an array of the NQNs that may connect; dhchap_secrets, a file with NQNs and secrets; and any_host = true`},
-		{`[[export]]`, `[[exprot]]`, `FILE:16: exprot: there is no such setting`},
+		{`[[export]]`, `[[exprot]]`, `FILE:16: exprot: there is no such setting; did you mean export?`},
 	} {
 		file := configFile(t, strings.Replace(goodExport, tc.old, tc.new, 1))
 		var out strings.Builder

@@ -14,9 +14,6 @@ import (
 
 // This file is for disks that nodes are kept from when the cluster goes on without them.
 
-// fenceDiskKeys are the settings of a [[fence_disk]] table.
-var fenceDiskKeys = []string{"addr", "nqn", "nsid", "host_nqn"}
-
 // fileFenceDisks takes the [[fence_disk]] tables.
 func (l *loader) fileFenceDisks(v any, at func(string) string) {
 	l.cfg.where["fence_disk"] = at("fence_disk[0]")
@@ -45,11 +42,11 @@ func (l *loader) fileFenceDisk(t map[string]any, table string, at func(string) s
 		l.bad = append(l.bad, problem{at(table + "." + key), "fence_disk." + key, fmt.Sprintf(format, args...)})
 	}
 	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if !slices.Contains(fenceDiskKeys, key) {
-			bad(key, "there is no such setting%s", suggest(key, fenceDiskKeys, ""))
+		if !slices.Contains(fenceDiskFields.keys(), key) {
+			bad(key, "there is no such setting%s", suggest(key, fenceDiskFields.keys(), ""))
 		}
 	}
-	for _, key := range fenceDiskKeys[:2] {
+	for _, key := range fenceDiskFields.needed() {
 		if t[key] == nil {
 			l.bad = append(l.bad, problem{at(table), "fence_disk." + key, "missing; want addr and nqn in each [[fence_disk]]"})
 		}

@@ -30,21 +30,17 @@ func (l *loader) readFile(text string) {
 	lines := lineIndex(text)
 	at := func(path string) string { return l.place(lines, path) }
 	for _, key := range keysByLine(all, lines) {
-		if key == "export" {
-			l.fileExports(all[key], at)
-			continue
-		}
-		if key == "fence_disk" {
-			l.fileFenceDisks(all[key], at)
+		if t := tableFor(key); t != nil {
+			t.read(l, all[key], at)
 			continue
 		}
 		s := settingFor(key)
 		if s == nil {
-			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, settingKeys(), "")})
+			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, fileKeys(), "")})
 			continue
 		}
-		if s.kind == kindPeers {
-			l.filePeers(all[key], at)
+		if s.kind == kindList {
+			l.fileList(s, at(key), all[key])
 			continue
 		}
 		v, ok := fileValue(s.kind, all[key])
@@ -54,6 +50,16 @@ func (l *loader) readFile(text string) {
 		}
 		l.set(s, at(key), key, v)
 	}
+}
+
+// fileList takes a setting that is an array of strings.
+func (l *loader) fileList(s *setting, where string, v any) {
+	list, ok := fileStrings(v)
+	if !ok {
+		l.wrong(s, where, s.key, describe(v), errWant)
+		return
+	}
+	l.setList(s, where, s.key, list)
 }
 
 // place gives file:line of a key, or of what it stands in.
@@ -90,10 +96,15 @@ func settingFor(key string) *setting {
 	return nil
 }
 
-func settingKeys() []string {
-	keys := make([]string, len(settings))
+// fileKeys are those that may stand in the file, outside of tables.
+func fileKeys() (keys []string) {
 	for i := range settings {
-		keys[i] = settings[i].key
+		keys = append(keys, settings[i].key)
+	}
+	for i := range tables {
+		if !slices.Contains(keys, tables[i].key) {
+			keys = append(keys, tables[i].key)
+		}
 	}
 	return keys
 }
@@ -108,16 +119,21 @@ func fileValue(k kind, v any) (text string, ok bool) {
 		return strconv.FormatInt(v, 10), k == kindInt
 	case bool:
 		return strconv.FormatBool(v), k == kindBool
-	case []any:
-		parts := make([]string, len(v))
-		for i := range v {
-			if parts[i], ok = v[i].(string); !ok || strings.Contains(parts[i], ",") {
-				return "", false
-			}
-		}
-		return strings.Join(parts, ","), k == kindList
 	}
 	return "", false
+}
+
+// fileStrings gives an array of the file; ok is false if it is none of strings, or empty.
+func fileStrings(v any) (list []string, ok bool) {
+	array, _ := v.([]any)
+	for _, v := range array {
+		s, ok := v.(string)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, s)
+	}
+	return list, len(list) > 0
 }
 
 // describe shows a value of the file in a message.
@@ -134,9 +150,6 @@ func describe(v any) string {
 	}
 	return fmt.Sprintf("a value of type %T", v)
 }
-
-// peerKeys are the settings of a [[peer]] table.
-var peerKeys = []string{"id", "addr", "delay"}
 
 // maxDelay is the longest artificial delay that a link takes.
 const maxDelay = time.Second
@@ -171,11 +184,11 @@ func (l *loader) filePeer(t map[string]any, table string, at func(string) string
 	}
 	keys := slices.Sorted(maps.Keys(t))
 	for _, key := range keys {
-		if !slices.Contains(peerKeys, key) {
-			bad(key, "there is no such setting%s", suggest(key, peerKeys, ""))
+		if !slices.Contains(peerFields.keys(), key) {
+			bad(key, "there is no such setting%s", suggest(key, peerFields.keys(), ""))
 		}
 	}
-	for _, key := range peerKeys[:2] {
+	for _, key := range peerFields.needed() {
 		if t[key] == nil {
 			l.bad = append(l.bad, problem{at(table), "peer." + key, "missing; want id and addr in each [[peer]]"})
 		}

@@ -13,7 +13,7 @@ import (
 
 // problem is one thing that is wrong with the configuration.
 type problem struct {
-	where string // file:line or flag
+	where string // file:line, flag, or variable
 	key   string // empty: what says it
 	what  string
 }
@@ -43,13 +43,13 @@ type loader struct {
 	bad  problems
 }
 
-// load puts the configuration together: defaults, file, flags, in this order.
-// Errors: problems, all that there are.
-func load(file string, flags given) (*config, error) {
+// load puts the configuration together: defaults, file, environment (as os.Environ gives
+// it), flags, in this order. Errors: problems, all that there are.
+func load(file string, environ []string, flags given) (*config, error) {
 	l := &loader{cfg: config{where: map[string]string{}}, file: file}
 	for i := range settings {
 		if s := &settings[i]; s.def != "" {
-			if err := s.set(&l.cfg, s.def); err != nil {
+			if err := s.take(&l.cfg, s.def); err != nil {
 				return nil, fmt.Errorf("default of %s: %w", s.key, err)
 			}
 		}
@@ -61,6 +61,7 @@ func load(file string, flags given) (*config, error) {
 		}
 		l.readFile(text)
 	}
+	l.readEnv(environ)
 	for i := range settings {
 		s := &settings[i]
 		if v, ok := flags[s]; ok {
@@ -95,11 +96,27 @@ func readConfig(name string) (string, error) {
 	return string(text), nil
 }
 
+// take takes a setting from text: with commas between them, if it is a list.
+func (s *setting) take(c *config, v string) error {
+	if s.kind == kindList {
+		return s.list(c, strings.Split(v, ","))
+	}
+	return s.set(c, v)
+}
+
 // set takes a setting from one place.
 func (l *loader) set(s *setting, where, key, v string) {
 	l.cfg.where[s.key] = where
-	if err := s.set(&l.cfg, v); err != nil {
+	if err := s.take(&l.cfg, v); err != nil {
 		l.wrong(s, where, key, fmt.Sprintf("%q", v), err)
+	}
+}
+
+// setList is set for a list of the file, whose strings may have commas in them.
+func (l *loader) setList(s *setting, where, key string, v []string) {
+	l.cfg.where[s.key] = where
+	if err := s.list(&l.cfg, v); err != nil {
+		l.wrong(s, where, key, fmt.Sprintf("%q", strings.Join(v, ",")), err)
 	}
 }
 
@@ -129,13 +146,13 @@ func (l *loader) checkTogether() {
 	c := &l.cfg
 	add := func(key, format string, args ...any) {
 		where := l.whereOf(key)
-		if strings.HasPrefix(where, "--") {
-			key = "" // the flag says it
+		if strings.HasPrefix(where, "--") || strings.HasPrefix(where, "$") {
+			key = "" // the flag or variable says it
 		}
 		l.bad = append(l.bad, problem{where, key, fmt.Sprintf(format, args...)})
 	}
 	if c.id == 0 {
-		add("id", "missing; want this node's number in the cluster, 1 to 65535 (--id, or id in the file)")
+		add("id", "missing; want this node's number in the cluster, 1 to 65535 (--id, $LOCKIFYD_ID, or id in the file)")
 	}
 	if len(c.peers) > 0 && c.listen == "" {
 		add("listen", "missing; want the address where the %d peers connect, host:port", len(c.peers))

@@ -39,9 +39,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 const long = `lockifyd is a node of a lockify cluster. It serves lock requests of clients on
 this machine, and grants them together with the other nodes.
 
-Settings come from one TOML file (--config) and from flags, which win over the
-file. A setting NAME-PART of the flags is name_part in the file; lists are TOML
-arrays there, and each peer is a table:
+Settings come from one TOML file (--config), from the environment, which wins over the
+file, and from flags, which win over both. A setting --NAME-PART of the flags is
+LOCKIFYD_NAME_PART in the environment, and name_part in the file; lists are TOML arrays
+there, and each peer is a table:
 
   id      = 1
   cluster = "storage"
@@ -150,18 +151,25 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.StringVar(&file, "config", "", "read settings from this TOML `FILE`")
+	flags.StringVar(&file, "config", "", "read settings from this TOML `FILE`; $LOCKIFYD_CONFIG")
 	given := addFlags(flags)
-	flags.BoolVar(&check, "check-config", false, "check the settings, say what they are, and exit")
+	flags.BoolVar(&check, "check-config", false, "check the settings and the files that they name, say what they are and where from, and exit")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagProblem(flags, err) })
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		cfg, err := load(file, given)
+		environ := os.Environ()
+		if file == "" {
+			file = fileOfEnv(environ)
+		}
+		cfg, err := load(file, environ, given)
 		if err != nil {
 			return err
 		}
 		if check {
+			if err := cfg.checkFiles(); err != nil {
+				return err
+			}
 			return cfg.print(stdout)
 		}
 		return serve(cmd.Context(), cfg, stdout, stderr)

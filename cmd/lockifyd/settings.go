@@ -27,7 +27,7 @@ const (
 	kindPeers
 )
 
-// setting is one thing that can be configured, by file or flag.
+// setting is one thing that can be configured, by file, environment or flag.
 type setting struct {
 	key  string // in the file
 	name string // of the flag, if not key with dashes
@@ -36,8 +36,11 @@ type setting struct {
 	def  string // as for set; empty: none
 	want string // what is expected, for messages
 	help string
-	set  func(c *config, v string) error // nil error: v is good and is in c
-	get  func(c *config) string          // as for set, to show it
+	unit string                            // of a number; empty: none
+	auto string                            // says what def is, where that depends on the machine
+	set  func(c *config, v string) error   // nil error: v is good and is in c
+	list func(c *config, v []string) error // instead of set for a list, which is not empty
+	get  func(c *config) string            // as for set, to show it
 }
 
 func (s *setting) flag() string {
@@ -45,6 +48,11 @@ func (s *setting) flag() string {
 		return s.name
 	}
 	return strings.ReplaceAll(s.key, "_", "-")
+}
+
+// env is the variable of the environment that has a setting.
+func (s *setting) env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(s.flag(), "-", "_"))
 }
 
 // errWant stands for "not what is wanted": the setting's want says it all.
@@ -83,7 +91,7 @@ var settings = []setting{
 	}, {
 		key: "join", kind: kindList, arg: "ADDR,...", want: "addresses host:port or unix:///path of nodes of the cluster, each once",
 		help: "join the cluster that these nodes are in, any of them; what listen is there",
-		set:  func(c *config, v string) error { return parseJoin(v, &c.join) },
+		list: func(c *config, v []string) error { return parseJoin(v, &c.join) },
 		get:  func(c *config) string { return strings.Join(c.join, ",") },
 	}, {
 		key: "advertise", arg: "ADDR", want: "host:port, or unix:///path, that reaches this node",
@@ -96,7 +104,7 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseTime(v, 200*time.Millisecond, time.Hour, &c.lease) },
 		get:  func(c *config) string { return c.lease.String() },
 	}, {
-		key: "voters", kind: kindInt, arg: "N", def: "3", want: "1, 3, 5 or 7",
+		key: "voters", kind: kindInt, arg: "N", def: "3", unit: "nodes", want: "1, 3, 5 or 7",
 		help: "how many nodes of a new cluster decide on membership: those with data that come first; more than half of them must live",
 		set: func(c *config, v string) error {
 			return errors.Join(parseInt(v, 1, 7, &c.voters), wantIf(c.voters%2 == 1))
@@ -111,7 +119,7 @@ var settings = []setting{
 	}, {
 		key: "etcd", kind: kindList, arg: "URL,...", want: "http://host:port or https://host:port of etcd servers, each once",
 		help: "keep the membership in the etcd cluster that these servers are of, instead of join",
-		set:  func(c *config, v string) error { return parseEtcd(v, &c.etcd.Endpoints) },
+		list: func(c *config, v []string) error { return parseEtcd(v, &c.etcd.Endpoints) },
 		get:  func(c *config) string { return strings.Join(c.etcd.Endpoints, ",") },
 	}, {
 		key: "etcd_prefix", arg: "KEY", def: etcd.DefaultPrefix, want: "the beginning of keys, the same on all nodes",
@@ -147,7 +155,7 @@ var settings = []setting{
 		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
 		want: "addresses unix:///path or tcp://host:port, each once",
 		help: "where clients connect: unix:///path, tcp://host:port",
-		set:  func(c *config, v string) error { return parseClients(v, &c.clients) },
+		list: func(c *config, v []string) error { return parseClients(v, &c.clients) },
 		get:  func(c *config) string { return strings.Join(c.clients, ",") },
 	}, {
 		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
@@ -194,7 +202,7 @@ var settings = []setting{
 		},
 		get: func(c *config) string { return c.idleAfter.String() },
 	}, {
-		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), want: "a whole number from 1 to 256",
+		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), unit: "shards", auto: "the processors that it may use", want: "a whole number from 1 to 256",
 		help: "shards of a lockspace on this node, best as many as cores",
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.shards) },
 		get:  func(c *config) string { return strconv.Itoa(c.shards) },
@@ -204,12 +212,12 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return oneOf(v, &c.transport, "netpoll", "plain") },
 		get:  func(c *config) string { return c.transport },
 	}, {
-		key: "pollers", kind: kindInt, arg: "N", def: strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/2)), want: "a whole number from 1 to 256",
+		key: "pollers", kind: kindInt, arg: "N", def: strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/2)), unit: "event loops", auto: "half of the processors that it may use", want: "a whole number from 1 to 256",
 		help: "event loops of the netpoll transport",
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.pollers) },
 		get:  func(c *config) string { return strconv.Itoa(c.pollers) },
 	}, {
-		key: "rings", kind: kindInt, arg: "N", def: strconv.Itoa(node.DefaultRings), want: "a whole number from 0 to 10000",
+		key: "rings", kind: kindInt, arg: "N", def: strconv.Itoa(node.DefaultRings), unit: "clients", want: "a whole number from 0 to 10000",
 		help: "how many clients on Unix sockets may go through shared memory at once, 132 KiB each; 0: none, they use the socket",
 		set:  func(c *config, v string) error { return parseInt(v, 0, 10000, &c.rings) },
 		get:  func(c *config) string { return strconv.Itoa(c.rings) },

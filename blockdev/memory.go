@@ -42,6 +42,7 @@ func NewMemory(size int64, blockSize int) (*Memory, error) {
 		return nil, fmt.Errorf("blockdev: memory: %d bytes are more than this machine can address", size)
 	}
 	m.data = make([]byte, size)
+	wantHugePages(m.data)
 	return m, nil
 }
 

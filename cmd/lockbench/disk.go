@@ -69,7 +69,8 @@ sleep, which takes all of two cores.`,
 	f.DurationVar(&o.Spin, "spin", 200*time.Microsecond, "how long to look for work before sleeping, where that is done")
 	f.StringVar(&only, "only", "", "only what begins with this: path, operation, bytes, depth, spin or sleep")
 	f.StringVar(&o.Dir, "dir", "", "where the file is made (default: where temporary files are)")
-	f.StringVar(&o.Profile, "profile", "", "both ends write a profile: cpu, mem, mutex, block or trace")
+	f.StringVar(&o.Profile, "profile", "", "both ends write a profile of the last measurement: "+strings.Join(perf.ProfileKinds(), ", "))
+	f.StringVar(&o.ProfileDir, "profile-dir", ".", "folder for profiles, each in one of the role's name")
 	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
 	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return cmd

@@ -17,15 +17,16 @@ import (
 
 // Options shape a measurement.
 type Options struct {
-	Worker   []string      // command that runs Work with one more argument
-	Jobs     []Job         // what is measured; nil: Jobs()
-	Rounds   int           // 1 at least
-	Duration time.Duration // of one measurement
-	Spin     time.Duration // how long the ends of a spinning job look for work
-	Size     int64         // bytes of the namespace and of the file
-	Dir      string        // where the file is; "": the system's directory for such
-	Profile  string        // kind of profile that the two ends write; "": none
-	Progress func(string)
+	Worker     []string      // command that runs Work with one more argument
+	Jobs       []Job         // what is measured; nil: Jobs()
+	Rounds     int           // 1 at least
+	Duration   time.Duration // of one measurement
+	Spin       time.Duration // how long the ends of a spinning job look for work
+	Size       int64         // bytes of the namespace and of the file
+	Dir        string        // where the file is; "": the system's directory for such
+	Profile    string        // kind of profile that the two ends write; "": none
+	ProfileDir string        // where each of them has a folder for it
+	Progress   func(string)
 }
 
 // Sizes and depths of the jobs.
@@ -127,7 +128,7 @@ func fill(path string, size int64) (err error) {
 
 // measure does one job once, with processes of its own.
 func (o *Options) measure(ctx context.Context, j Job, file string) (*Round, error) {
-	work := order{Job: j, File: file, Size: o.Size, Duration: o.Duration, Spin: o.Spin, Profile: o.Profile, Dir: o.Dir}
+	work := order{Job: j, File: file, Size: o.Size, Duration: o.Duration, Spin: o.Spin, Profile: o.Profile, ProfileDir: o.ProfileDir}
 	first, second := roleTarget, roleLoad
 	switch j.Path {
 	case PathStream:

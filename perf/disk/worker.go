@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -21,15 +22,15 @@ import (
 
 // order is what a worker process is to do.
 type order struct {
-	Role     string        `json:"role"`
-	Job      Job           `json:"job"`
-	Addr     string        `json:"addr"` // to connect to
-	File     string        `json:"file"`
-	Size     int64         `json:"size"` // bytes of the namespace
-	Spin     time.Duration `json:"spin"`
-	Duration time.Duration `json:"duration"`
-	Profile  string        `json:"profile"`
-	Dir      string        `json:"dir"`
+	Role       string        `json:"role"`
+	Job        Job           `json:"job"`
+	Addr       string        `json:"addr"` // to connect to
+	File       string        `json:"file"`
+	Size       int64         `json:"size"` // bytes of the namespace
+	Spin       time.Duration `json:"spin"`
+	Duration   time.Duration `json:"duration"`
+	Profile    string        `json:"profile"`
+	ProfileDir string        `json:"profile_dir"`
 }
 
 // Roles of a worker.
@@ -62,7 +63,7 @@ func Work(ctx context.Context, arg string, in io.Reader, out io.Writer) (err err
 		return fmt.Errorf("disk: order %q: %w", arg, err)
 	}
 	if o.Profile != "" {
-		stop, err := perf.StartProfile(o.Profile, o.Dir)
+		stop, err := perf.StartProfile(o.Profile, filepath.Join(o.ProfileDir, string(o.Role)))
 		if err != nil {
 			return err
 		}

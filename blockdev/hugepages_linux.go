@@ -1,10 +1,8 @@
 package blockdev
 
 import (
-	"os"
+	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 const hugePage = 2 << 20
@@ -16,7 +14,7 @@ func wantHugePages(b []byte) {
 	if len(b) < hugePage {
 		return
 	}
-	page := os.Getpagesize()
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (page - 1)
-	_ = unix.Madvise(b[skip:skip+(len(b)-skip)&^(page-1)], unix.MADV_HUGEPAGE)
+	page := syscall.Getpagesize()
+	b = b[-int(uintptr(unsafe.Pointer(&b[0])))&(page-1):]
+	_ = syscall.Madvise(b[:len(b)&^(page-1)], syscall.MADV_HUGEPAGE)
 }

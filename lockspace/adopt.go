@@ -381,7 +381,7 @@ func (l *Lock) record() wire.LockRec {
 		flags |= WantBast // an earlier operation has said so
 	}
 	return wire.LockRec{
-		Lock: l.id, Op: l.op, Flags: flags, Owner: l.xid, Granted: uint8(l.granted), Wanted: uint8(l.wanted),
+		Lock: l.id, Op: l.op, Flags: flags, Owner: l.xid(), Granted: uint8(l.granted), Wanted: uint8(l.wanted),
 	}
 }
 
@@ -391,7 +391,7 @@ func (s *Shard) copyOf(r *resource, owner uint64, rec wire.LockRec) *Lock {
 	l.op, l.flags, l.wantBast = rec.Op, rec.Flags&copyFlags, rec.Flags&WantBast != 0
 	l.granted, l.wanted = Mode(rec.Granted), Mode(rec.Wanted)
 	if !s.errs(ForgetOwner) {
-		l.xid = rec.Owner
+		l.setXID(rec.Owner)
 	}
 	l.loseValue()
 	return l

@@ -137,7 +137,7 @@ func (s *Shard) startWait(l *Lock) {
 	if l.res == nil || l.wanted == NoMode || l.more != nil && l.more.waiter != nil {
 		return
 	}
-	w := &waiter{owner: l.xid, lock: l}
+	w := &waiter{owner: l.xid(), lock: l}
 	s.addWaiter(w)
 	l.rare().waiter = w
 }

@@ -205,7 +205,8 @@ func (s *Shard) onRequest(owner uint64, hash uint64, m *wire.Msg) {
 		return
 	}
 	l := s.newLock(r, owner, m.Lock)
-	l.op, l.hops, l.wanted, l.xid = m.Op, m.Hops, Mode(m.Mode), m.Owner
+	l.op, l.hops, l.wanted = m.Op, m.Hops, Mode(m.Mode)
+	l.setXID(m.Owner)
 	l.flags, l.wantBast = m.Flags&lockFlags&^Orphan, m.Flags&WantBast != 0
 	s.requestHere(r, l)
 }
@@ -263,7 +264,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 		l.wanted, l.op, l.hops, l.demoted = Mode(m.Mode), m.Op, m.Hops, false
 		l.flags = m.Flags & (convertFlags | Orphan)
 		if l.flags&Orphan != 0 {
-			l.xid = 0 // another program takes it over
+			l.setXID(0) // another program takes it over
 		}
 		l.wantBast = l.wantBast || m.Flags&WantBast != 0
 		if m.Bits&wire.BitNoReply != 0 {

@@ -79,7 +79,7 @@ func (s *Shard) Own(f func(user any, id uint64)) {
 func (s *Shard) list(q *queue) []LockInfo {
 	var out []LockInfo
 	for l := q.head; l != nil; l = l.next {
-		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid, Granted: l.granted.String(), Token: l.token}
+		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid(), Granted: l.granted.String(), Token: l.token}
 		if l.orphan {
 			i.Orphan, i.Session = true, s.orphans[l.id]
 		}
@@ -152,7 +152,7 @@ func (s *Shard) State(st *ResourceState, hash uint64, name []byte) bool {
 func states(out []LockState, q *queue) []LockState {
 	for l := q.head; l != nil; l = l.next {
 		out = append(out, LockState{
-			Owner: l.owner, ID: l.id, For: l.xid, Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
+			Owner: l.owner, ID: l.id, For: l.xid(), Flags: l.flags, Op: l.op, Granted: l.granted, Wanted: l.wanted,
 			High: l.high, WantBast: l.wantBast, Demoted: l.demoted, Value: l.pendingValue(),
 		})
 	}

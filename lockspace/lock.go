@@ -14,7 +14,6 @@ type Lock struct {
 	user     any    // local locks: the caller's handle
 	tag      uint64 // local locks: the caller's number of the running operation
 	token    uint64
-	xid      uint64 // Request.Owner, the kernel's xid: who waits as a whole; 0: none
 	more     *more  // what few locks have; nil: none of it
 	flags    uint32 // of the running or last operation
 	op       uint32 // counts operations; an answer names the one it answers
@@ -37,6 +36,7 @@ type Lock struct {
 
 // more is what few locks have.
 type more struct {
+	xid    uint64  // Request.Owner, the kernel's xid: who waits as a whole; 0: none
 	value  []byte  // what a conversion that waits would write; nil: nothing
 	waiter *waiter // of a local lock with an owner that waits
 }
@@ -47,6 +47,20 @@ func (l *Lock) rare() *more {
 		l.more = &more{}
 	}
 	return l.more
+}
+
+// xid gives for whom l is, 0: nobody is known.
+func (l *Lock) xid() uint64 {
+	if l.more == nil {
+		return 0
+	}
+	return l.more.xid
+}
+
+func (l *Lock) setXID(xid uint64) {
+	if xid != 0 || l.more != nil {
+		l.rare().xid = xid
+	}
 }
 
 // setValue keeps what a conversion that has to wait would write.

@@ -80,7 +80,8 @@ func (s *Shard) takeOver(q *Request) (uint64, Status) {
 		id = q.ID
 		s.setHandle(l, id)
 	}
-	l.user, l.tag, l.xid = q.User, q.Tag, 0
+	l.user, l.tag = q.User, q.Tag
+	l.setXID(0)
 	l.wantBast = q.Flags&WantBast != 0
 	s.beginConvert(l, l.granted, q.Flags&^(ValBlk|NoQueue), nil)
 	s.finish()

@@ -102,7 +102,7 @@ func (s *Shard) follow(origin *wire.Party, round uint32, path wire.Path) (closed
 // ownerIn says whether the path goes to l's owner already.
 func ownerIn(done []blocker, l *Lock) bool {
 	for _, b := range done {
-		if b.lock.xid == l.xid && b.lock.owner == l.owner {
+		if b.lock.xid() == l.xid() && b.lock.owner == l.owner {
 			return true
 		}
 	}
@@ -110,7 +110,7 @@ func ownerIn(done []blocker, l *Lock) bool {
 }
 
 func partyOf(l *Lock, mode Mode) wire.Party {
-	return wire.Party{Instance: l.owner, Lock: l.id, Op: l.op, Owner: l.xid, Mode: uint8(mode)}
+	return wire.Party{Instance: l.owner, Lock: l.id, Op: l.op, Owner: l.xid(), Mode: uint8(mode)}
 }
 
 // edge gives a copy of path with one more edge.
@@ -148,13 +148,13 @@ func (s *Shard) owners(r *resource, l *Lock, f func(blocker)) {
 	r.blockers(l, func(o *Lock, ahead bool) {
 		s.deadlocks.work--
 		switch {
-		case ahead && (o.xid == 0 || !o.excludes(l)):
+		case ahead && (o.xid() == 0 || !o.excludes(l)):
 			if o.queue() == &r.waiting && o.flags&(alternates|OutOfOrder) == 0 {
 				last[o.wanted] = o // what an earlier one in this mode waits for, this does, too
 			} else if s.deadlocks.work > 0 {
 				s.ownersThrough(r, o, f)
 			}
-		case o.xid != 0:
+		case o.xid() != 0:
 			f(blocker{lock: o, ahead: ahead})
 		}
 	})
@@ -170,7 +170,7 @@ func (s *Shard) owners(r *resource, l *Lock, f func(blocker)) {
 func (s *Shard) ownersThrough(r *resource, via *Lock, f func(blocker)) {
 	r.blockers(via, func(o *Lock, ahead bool) {
 		s.deadlocks.work--
-		if o.xid != 0 && (!ahead || o.excludes(via)) {
+		if o.xid() != 0 && (!ahead || o.excludes(via)) {
 			f(blocker{lock: o, ahead: ahead, via: via})
 		}
 	})

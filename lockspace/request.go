@@ -58,7 +58,8 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 		id = s.newLockID()
 	}
 	l := s.newLock(r, s.cfg.Self, id)
-	l.user, l.tag, l.xid = q.User, q.Tag, q.Owner
+	l.user, l.tag = q.User, q.Tag
+	l.setXID(q.Owner)
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
 	if q.Here != nil && q.Flags&ValBlk == 0 {
 		s.here, s.hereGrant = l, q.Here
@@ -131,7 +132,7 @@ func (s *Shard) sendLookup(r *resource, l *Lock, gone wire.Life) {
 	l.hops++
 	s.send(r, s.dirOf(r), &wire.Msg{
 		Type: wire.Lookup, Life: r.life, Other: gone,
-		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid(),
 	}, ungated)
 }
 
@@ -139,7 +140,7 @@ func (s *Shard) sendRequest(r *resource, l *Lock) {
 	l.hops++
 	s.send(r, r.life.Node(), &wire.Msg{
 		Type: wire.Request, Life: r.life,
-		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid,
+		Lock: l.id, Op: l.op, Mode: uint8(l.wanted), Flags: l.flags, Hops: l.hops, Owner: l.xid(),
 	}, ungated)
 }
 
@@ -168,7 +169,7 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 	l.tag = tag
 	l.wantBast = l.wantBast || flags&WantBast != 0
 	s.beginConvert(l, mode, flags, value)
-	if l.xid != 0 {
+	if l.xid() != 0 {
 		s.startWait(l)
 	}
 	s.finish()

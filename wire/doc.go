@@ -36,7 +36,8 @@
 //	offset size field      meaning
 //	     0    4 magic      "LKFY" (4c 4b 46 59)
 //	     4    1 version    of the format, as negotiated
-//	     5    1 kind       1 node, 2 link, 3 client, 4 mail (membership; no messages of this format)
+//	     5    1 kind       1 node, 2 link, 3 client, 4 mail (membership), 5 look (questions
+//	                      of operators); the payload of these two is none of this format
 //	     6    2 flags      bit 0: payload is compressed; other bits: refused
 //	     8    4 length     bytes of the payload as sent, at most 1048576
 //	    12    2 count      messages in the payload, at most 16384
@@ -345,6 +346,7 @@
 //	                        to a client without it the node says status 11 instead
 //	bit 3  FeatureIdentity  of a client and its node: IDENTITY
 //	bit 4  FeatureRing      of a client and its node: RING
+//	bit 5  FeatureLook      of two nodes: frames of kind 5
 //
 // # Rings
 //

@@ -38,6 +38,7 @@ const (
 	KindLink   Kind = 2 // the link between two nodes itself: hello, resume, keep-alive
 	KindClient Kind = 3 // a client and its node
 	KindMail   Kind = 4 // membership: a payload of package cluster, opaque here; one way, to a node that need not be a peer
+	KindLook   Kind = 5 // what a node is asked for people, and answers: a payload of package node, opaque here; with FeatureLook
 )
 
 // FlagCompressed says that the payload is one S2 block. Its decoded length
@@ -138,7 +139,7 @@ func (h *Header) check() error {
 	switch {
 	case h.Version < VersionMin || h.Version > VersionMax:
 		return fmt.Errorf("%w: frame has version %d, this build speaks %d to %d", ErrVersion, h.Version, VersionMin, VersionMax)
-	case h.Kind < KindNode || h.Kind > KindMail:
+	case h.Kind < KindNode || h.Kind > KindLook:
 		return fmt.Errorf("%w: %d", ErrKind, h.Kind)
 	case h.Flags&^knownFlags != 0:
 		return fmt.Errorf("%w: %#x", ErrFlags, h.Flags)

@@ -311,7 +311,7 @@ func badHeaders() map[string]badBytes {
 		"version_0":    {make1(func(h *Header) { h.Version = VersionMin - 1 }), ErrVersion},
 		"version_next": {make1(func(h *Header) { h.Version = VersionMax + 1 }), ErrVersion},
 		"kind_0":       {make1(func(h *Header) { h.Kind = 0 }), ErrKind},
-		"kind_5":       {make1(func(h *Header) { h.Kind = 5 }), ErrKind},
+		"kind_6":       {make1(func(h *Header) { h.Kind = 6 }), ErrKind},
 		"flag_1":       {make1(func(h *Header) { h.Flags = 1 << 1 }), ErrFlags},
 		"flag_15":      {make1(func(h *Header) { h.Flags |= 1 << 15 }), ErrFlags},
 		"payload_over": {make1(func(h *Header) { h.Length = MaxPayload + 1 }), ErrTooLarge},

@@ -20,7 +20,9 @@ const (
 
 	FeatureRing uint64 = 1 << 4 // of a client and its node, on a Unix socket: RING
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing // all that this build has
+	FeatureLook uint64 = 1 << 5 // of two nodes: frames of KindLook
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

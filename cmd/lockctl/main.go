@@ -21,6 +21,7 @@ const (
 	exitWouldBlock = 3   // --no-wait, and the lock is held by others
 	exitTimeout    = 4   // not granted within --timeout
 	exitLost       = 5   // the lock was lost while the command ran
+	exitIncomplete = 6   // what is shown is not all: some node could not be asked
 	exitCannotRun  = 126 // the command is there, but can't be started
 	exitNotFound   = 127 // there is no such command
 	exitSignal     = 128 // + signal that ended the command, or lockctl while it waited
@@ -96,13 +97,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, why, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, ranges, lock, purge, delegate, disk and tls", args[0])
+			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, why, ranges, lock, purge, delegate, disk and tls", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -124,7 +125,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), lockCommand(o), purgeCommand(o),
+	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), lockCommand(o), purgeCommand(o),
 		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	return cmd
 }

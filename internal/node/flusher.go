@@ -62,6 +62,7 @@ func (f *flusher) run() {
 		case <-f.quit:
 			return
 		case <-tick.C:
+			f.node.ticks.Store(uint32(f.node.now() / int64(tickTime)))
 			for _, r := range f.node.allRunners() {
 				r.do((*runner).tick)
 			}

@@ -19,6 +19,10 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 		n.learnSpace(id, h, payload)
 		return
 	}
+	if h.Kind == wire.KindLook {
+		n.onLook(id, payload)
+		return
+	}
 	space := (*n.byID.Load())[h.Lockspace]
 	if space == nil {
 		n.cfg.Logger.Error("frame for a lockspace that its sender has not announced", "peer", id, "lockspace", h.Lockspace)
@@ -41,12 +45,14 @@ func (l *linkSide) OnIdle(id uint16) { l.peers.of(id).batch.flush() }
 func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
 	l.peers.of(id).claims.Store(features&wire.FeatureClaims != 0)
+	l.peers.of(id).looks.Store(features&wire.FeatureLook != 0)
 	l.cfg.Logger.Info("peer connected", "peer", id, "instance", instance)
 }
 
 // OnPeerDown: the link does not work; it tries again by itself.
 func (l *linkSide) OnPeerDown(id uint16, err error) {
 	l.peers.of(id).claims.Store(false)
+	l.peers.of(id).looks.Store(false)
 	l.cfg.Logger.Warn("peer disconnected", "peer", id, "err", err)
 }
 
@@ -54,6 +60,7 @@ func (l *linkSide) OnPeerDown(id uint16, err error) {
 // start. With fixed membership nobody can agree on what it held, so it stays out.
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
 	l.peers.of(id).claims.Store(false)
+	l.peers.of(id).looks.Store(false)
 	if l.fixed == nil {
 		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
 		return

@@ -64,7 +64,9 @@ type Node struct {
 	until     atomic.Int64           // the same as BootTime
 	refusal   atomic.Pointer[string] // what clients hear of a fenced node; see quorum.go
 	flusher   *flusher
+	looks     *looks
 	base      time.Time
+	ticks     atomic.Uint32 // of tickTime since base, for what need not be exact
 	listeners []engine.Listener
 	spins     int           // tries to enter a busy shard before the work goes to its inbox
 	workers   chan struct{} // full while that many work on what views have brought
@@ -126,7 +128,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 		n.peers.set(cfg.Peers)
 	}
 	n.common = newCommon(n.fenceMoved)
-	n.flusher = newFlusher(n)
+	n.flusher, n.looks = newFlusher(n), newLooks()
 	var err error
 	if n.links, err = engine.NewLinks(n.linksConfig(), (*linkSide)(n)); err != nil {
 		return nil, fmt.Errorf("node: %w", err)

@@ -13,6 +13,7 @@ type peer struct {
 	id     uint16
 	delay  atomic.Int64 // ns, artificial
 	claims atomic.Bool  // connected, and understands claims
+	looks  atomic.Bool  // connected, and answers questions
 	batch  batch        // of the link's reading goroutine
 }
 

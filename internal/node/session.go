@@ -43,13 +43,16 @@ type sessionSpace struct {
 	space   *Space
 	locks   map[uint64]clientLock // by id; guarded by session.mu, as is waiting
 	deaf    func()                // ends that it hears of conflicts
-	waiting map[uint64]uint64     // LOCK requests not answered: request number -> id
+	waiting map[uint64]uint64     // requests for a mode that wait: request number -> id
 }
 
 // clientLock is what the session remembers of a lock.
 type clientLock struct {
-	req     uint64
-	waiting bool // the LOCK request has not been answered
+	req     uint64 // of the operation that waits
+	at      uint32 // Node.ticks when that began, or the last one was granted
+	waiting bool   // the LOCK request has not been answered
+	changes bool   // a conversion waits
+	long    bool   // it is known to wait for long
 }
 
 // message handles one message of the client. An error ends the connection.
@@ -263,7 +266,7 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 		return
 	}
 	s.locks++
-	sp.locks[id] = clientLock{req: m.Req, waiting: true}
+	sp.locks[id] = clientLock{req: m.Req, at: s.node.ticks.Load(), waiting: true}
 	s.mu.Unlock()
 	req := m.Req
 	r.submit(&Op{
@@ -294,14 +297,14 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if l, ok := sp.locks[id]; ok {
-		if l.waiting {
+		if l.waiting || l.changes && l.req == tag {
 			delete(sp.waiting, l.req)
 		}
 		if l.waiting && c.Status != wire.OK || gone(c) {
 			delete(sp.locks, id)
 			s.locks--
-		} else if l.waiting {
-			sp.locks[id] = clientLock{}
+		} else {
+			sp.granted(id, tag, l, c)
 		}
 	}
 	m := wire.Msg{

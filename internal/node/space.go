@@ -248,6 +248,9 @@ func (r *runner) exec(op *Op) {
 		op.done = q.Granted
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
+		if sp, ok := op.owner.(*sessionSpace); ok && st == wire.OK && r.shard.Waiting(op.id) {
+			sp.changes(op.id, op.tag)
+		}
 	case opUnlock:
 		if op.flags&lockspace.Retire != 0 {
 			st = r.shard.Retire(now, op.id, op.flags, op.value, op.owner, op.tag)

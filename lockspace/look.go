@@ -48,7 +48,7 @@ type OwnLock struct {
 // ownLock describes l, a lock of this node.
 func (s *Shard) ownLock(l *Lock) OwnLock {
 	return OwnLock{
-		ID: l.id, Handle: s.handle(l), User: l.user, Owner: l.xid, Orphan: l.orphan && !l.takenOver(),
+		ID: l.id, Handle: s.handle(l), User: l.user, Owner: l.xid(), Orphan: l.orphan && !l.takenOver(),
 		Granted: l.granted, Wanted: l.wanted, Name: l.res.name(),
 	}
 }

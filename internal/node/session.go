@@ -52,7 +52,6 @@ type clientLock struct {
 	at      uint32 // Node.ticks when that began, or the last one was granted
 	waiting bool   // the LOCK request has not been answered
 	changes bool   // a conversion waits
-	long    bool   // it is known to wait for long
 }
 
 // message handles one message of the client. An error ends the connection.

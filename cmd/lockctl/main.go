@@ -40,6 +40,9 @@ func (e *exitStatus) Unwrap() error { return e.err }
 // it (child_linux.go): the main thread lives as long as the process.
 func init() { runtime.LockOSThread() }
 
+// version is what make package calls this build.
+var version = "devel"
+
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // run is main without the process around it.
@@ -86,12 +89,17 @@ const long = `lockctl shows what a lockify node knows, and holds locks while com
 status, members, lockspaces, locks and ranges ask the admin address of a lockifyd
 (--admin, or $LOCKIFY_ADMIN). They show that one node's view; to see all locks of a
 cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR). disk speaks with NVMe/TCP targets.
-tls makes certificates.`
+tls makes certificates.
+
+Exit status: 0 done, 1 failed, 2 wrong usage. Those of "lockctl lock" are, besides: 3 the
+lock is held by others (--no-wait), 4 not granted in time (--timeout), 5 the lock was lost
+while the command ran, 126 the command cannot be started, 127 there is no such command,
+128 + N a signal of number N ended the command or the wait; else the command's own.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
 	o := &options{stdout: stdout, stderr: stderr}
 	cmd := &cobra.Command{
-		Use: "lockctl", Short: "Look at a lockify node; hold a lock while a command runs", Long: long,
+		Use: "lockctl", Short: "Look at a lockify node; hold a lock while a command runs", Long: long, Version: version,
 		Example: `  lockctl status
   lockctl locks storage
   lockctl lock storage nightly-backup -- backup --all`,
@@ -109,7 +117,6 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 			}
 			return &exitStatus{exitUsage, err}
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 		// cobra offers names that are this many edits away
 		SuggestionsMinimumDistance: 2,
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -269,7 +270,7 @@ func TestHelp(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in the help text", want)
 		}
-		if s.def != "" && s.kind != kindBool && !strings.Contains(out.String(), fmt.Sprintf("(default %s)", s.def)) {
+		if s.def != "" && s.kind != kindBool && !strings.Contains(out.String(), fmt.Sprintf("(default %s)", cmp.Or(s.auto, s.def))) {
 			t.Errorf("no default of %s in the help text", s.key)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ const (
 	exitFailed = 1 // could not start, or did not end in order
 	exitConfig = 2 // wrong configuration
 )
+
+// version is what make package calls this build.
+var version = "devel"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -61,7 +65,9 @@ there, and each peer is a table:
 
 When the addresses are open, one line that begins with "ready" goes to the
 standard output; the log goes to the standard error. SIGTERM and SIGINT end the
-node in order within 5 s; a second signal ends it at once.
+node in order within 5 s; a second signal ends it at once. SIGHUP reads the
+configuration again: of what has changed, log_level is taken, and the log says what
+waits for a restart. systemd is told (Type=notify), and its watchdog fed.
 
 With peers, membership is fixed: all nodes list each other, and a node that has ended
 comes back only when the whole cluster restarts. With new_cluster on the first start
@@ -139,7 +145,7 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 	var check bool
 	cmd := &cobra.Command{
 		Use: "lockifyd [--config FILE] [flags]", Short: "A node of a lockify cluster",
-		Long: long, Example: examples,
+		Long: long, Example: examples, Version: version,
 		SilenceErrors: true, SilenceUsage: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -172,7 +178,8 @@ func command(stdout, stderr io.Writer) *cobra.Command {
 			}
 			return cfg.print(stdout)
 		}
-		return serve(cmd.Context(), cfg, stdout, stderr)
+		again := func() (*config, error) { return load(file, environ, given) }
+		return serve(cmd.Context(), cfg, again, stdout, stderr)
 	}
 	return cmd
 }
@@ -203,7 +210,7 @@ func addFlags(flags *pflag.FlagSet) given {
 		s := &settings[i]
 		help := s.help
 		if s.def != "" && s.kind != kindBool {
-			help += " (default " + s.def + ")"
+			help += " (default " + cmp.Or(s.auto, s.def) + ")"
 		}
 		f := flags.VarPF(flagValue{s, g}, s.flag(), "", help)
 		if s.kind == kindBool {

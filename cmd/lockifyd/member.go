@@ -8,6 +8,8 @@ import (
 	"os"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/internal/member"
 )
@@ -43,6 +45,7 @@ const sayEvery = 5 * time.Second
 func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Writer) error {
 	said := false
 	ready := func() (err error) {
+		d.tell(sd.SdNotifyReady, d.status(d.node.Load()))
 		if !said {
 			said = true
 			_, err = fmt.Fprintln(stdout, d.ready())
@@ -58,6 +61,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Wr
 			return why
 		}
 		d.log.Warn("starting anew", "reason", why)
+		d.tell("STATUS=starting anew: " + why.Error())
 		if err := d.restart(ctx); err != nil {
 			return err
 		}
@@ -104,6 +108,7 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 		case <-say.C:
 			if joined != nil {
 				d.log.Warn("waiting to become a member of the cluster", "join", d.cfg.join, "etcd", d.cfg.etcd.Endpoints)
+				d.tell("STATUS=waiting to become a member of the cluster")
 			}
 		case <-n.Over():
 			return false, nil

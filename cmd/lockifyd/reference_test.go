@@ -1,12 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the pages of docs/reference anew")
@@ -115,6 +120,41 @@ func golden(t *testing.T, page, want string) {
 }
 
 func TestConfigReference(t *testing.T) { golden(t, "config.md", configReference()) }
+
+// docs/reference/lockifyd.md is the help text.
+func TestCommandReference(t *testing.T) {
+	var b strings.Builder
+	if err := doc.GenMarkdown(documented(), &b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "lockifyd.md", b.String())
+}
+
+func documented() *cobra.Command {
+	cmd := command(io.Discard, io.Discard)
+	cmd.DisableAutoGenTag = true
+	cmd.InitDefaultHelpFlag()
+	return cmd
+}
+
+var manDir = flag.String("man", "", "write the manual page into this directory")
+
+// The manual page names the daemon, its flags and its files.
+func TestManPage(t *testing.T) {
+	dir := cmp.Or(*manDir, t.TempDir())
+	if err := doc.GenManTree(documented(), &doc.GenManHeader{Section: "8", Source: "lockify"}, dir); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "lockifyd.8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{".SH NAME", "lockifyd - A node of a lockify cluster", `\fB--check-config\fP`, "Exit status:"} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in the manual page", want)
+		}
+	}
+}
 
 // What the page says of a table is what the file takes: each field that is described is
 // known, each needed one is missed, and others are refused.

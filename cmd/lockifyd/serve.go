@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"time"
 
+	sd "github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/admin"
@@ -32,7 +34,9 @@ const shutdownTime = 5 * time.Second
 type daemon struct {
 	cfg         *config
 	log         *slog.Logger
-	data        *member.Data // nil without one
+	level       *slog.LevelVar          // of log
+	again       func() (*config, error) // reads the configuration anew
+	data        *member.Data            // nil without one
 	stopProfile func()
 	transport   engine.Transport
 	secure      *secure.Keeper // nil: no TLS
@@ -44,14 +48,27 @@ type daemon struct {
 	signals     chan os.Signal
 }
 
-// serve runs the node until a signal comes.
-func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
+// serve runs the node until a signal comes. again gives the configuration as it is by then.
+func serve(ctx context.Context, cfg *config, again func() (*config, error), stdout, stderr io.Writer) error {
 	// From here on a signal is an orderly end, also while starting.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	d := &daemon{cfg: cfg, log: logger(cfg, stderr), stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals}
+	hups := make(chan os.Signal, 1)
+	signal.Notify(hups, syscall.SIGHUP)
+	level := new(slog.LevelVar)
+	level.Set(cfg.logLevel)
+	d := &daemon{
+		cfg: cfg, log: logger(cfg, level, stderr), level: level, again: again,
+		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals,
+	}
+	beside, stopBeside := context.WithCancel(ctx)
+	defer stopBeside()
 	err := d.start(ctx)
 	if err == nil {
+		err = d.watch(beside)
+	}
+	if err == nil {
+		go d.reloads(beside, hups)
 		err = d.run(ctx, signals, stdout)
 	}
 	if errors.Is(err, errSignal) {
@@ -64,12 +81,14 @@ func serve(ctx context.Context, cfg *config, stdout, stderr io.Writer) error {
 		number, _ := s.(syscall.Signal) // signals of os/signal are
 		os.Exit(128 + int(number))
 	}()
+	stopBeside()
+	d.tell(sd.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", 2*shutdownTime.Microseconds()), "STATUS=ending")
 	d.stop()
 	return err
 }
 
-func logger(cfg *config, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: cfg.logLevel}
+func logger(cfg *config, level slog.Leveler, w io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
 	if cfg.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

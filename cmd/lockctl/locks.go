@@ -95,11 +95,7 @@ func printLocks(w io.Writer, doc *locksDocument) error {
 func resourceRows(r *admin.Resource) [][]any {
 	var rows [][]any
 	first := []any{r.Name, r.Role, nodeOrDash(r.Master), r.Directory}
-	queues := []struct {
-		name  string
-		locks []admin.Lock
-	}{{"granted", r.Granted}, {"convert", r.Convert}, {"waiting", r.Waiting}}
-	for _, q := range queues {
+	for _, q := range queues(r) {
 		for i := range q.locks {
 			l := &q.locks[i]
 			wants := "-"

@@ -22,7 +22,7 @@ between the nodes, so that their admin addresses need not be reached.
 
 SINCE is how long a lock has been as it is: in the mode that it holds, or waiting.
 The client's node counts it; it is "-" for programs that embed their node. BLOCKED BY
-names the locks that exclude the mode wanted, and how many requests are served first.
+names the locks that exclude the mode wanted, as NODE:LOCK, and how many requests are served first.
 
 Of those in the way, why also shows what else they have in the lockspace, and for what
 they wait: "maybe" means that the lock has no owner of its own (see lockify.Owner), so that
@@ -146,7 +146,7 @@ func ago(seconds *float64) string {
 func blockers(l *admin.WhyLock) string {
 	var parts []string
 	for _, id := range l.BlockedBy {
-		parts = append(parts, id.String())
+		parts = append(parts, fmt.Sprintf("%d:%v", id.Node, id.ID))
 	}
 	if l.Ahead > 0 {
 		parts = append(parts, fmt.Sprintf("%d ahead", l.Ahead))

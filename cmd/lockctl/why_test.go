@@ -71,7 +71,7 @@ func TestWhy(t *testing.T) {
 	}
 	waiter := doc.Names[0].Locks[2]
 	holder := doc.Names[0].Locks[1]
-	if waiter.Node != 3 || waiter.SinceS == nil || len(waiter.BlockedBy) != 1 || waiter.BlockedBy[0] != holder.ID ||
+	if waiter.Node != 3 || waiter.SinceS == nil || len(waiter.BlockedBy) != 1 || waiter.BlockedBy[0] != (admin.LockID{Node: 2, ID: holder.ID}) ||
 		holder.Owner != 7 || len(holder.WaitsFor) != 1 || !holder.WaitsFor[0].Sure {
 		t.Errorf("waits %+v, holds %+v", waiter, holder)
 	}

@@ -99,34 +99,47 @@ func (c *Client) Locks(ctx context.Context, lockspace string, limit int, f func(
 	if limit != 0 {
 		q.Set("limit", strconv.Itoa(limit))
 	}
-	body, err := c.get(ctx, "/v1/locks?"+q.Encode())
+	t, err := resourceLines[Trailer](ctx, c, "/v1/locks?"+q.Encode(), f)
 	if err != nil {
 		return false, err
+	}
+	return t.Truncated, nil
+}
+
+// Dump asks for /v1/dump and calls f for each resource, until f returns an error: of all
+// nodes, or as the node that is asked sees them. Errors: as of Locks.
+func (c *Client) Dump(ctx context.Context, lockspace string, local bool, f func(*Resource) error) (*DumpTrailer, error) {
+	return resourceLines[DumpTrailer](ctx, c, "/v1/dump?"+url.Values{"lockspace": {lockspace}, "local": {strconv.FormatBool(local)}}.Encode(), f)
+}
+
+// trailer is the last line of an answer in lines.
+type trailer interface{ ended() (end bool, lines int) }
+
+// resourceLines reads an answer of a resource in each line, and a trailer.
+func resourceLines[T trailer](ctx context.Context, c *Client, path string, f func(*Resource) error) (*T, error) {
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return nil, err
 	}
 	defer body.Close()
 	lines := bufio.NewScanner(body)
 	lines.Buffer(nil, maxLine)
-	seen := 0
-	for lines.Scan() {
-		var line struct {
-			Trailer
-			Resource
+	for seen := 0; lines.Scan(); seen++ {
+		t, r := new(T), &Resource{}
+		if err := errors.Join(json.Unmarshal(lines.Bytes(), t), json.Unmarshal(lines.Bytes(), r)); err != nil {
+			return nil, fmt.Errorf("admin: line %d of the answer: %w", seen+1, err)
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			return false, fmt.Errorf("admin: line %d of the answer: %w", seen+1, err)
-		}
-		if line.End {
-			if line.Resources != seen {
-				return false, fmt.Errorf("%w: %d of %d resources", ErrCutOff, seen, line.Resources)
+		if end, n := (*t).ended(); end {
+			if n != seen {
+				return nil, fmt.Errorf("%w: %d of %d resources", ErrCutOff, seen, n)
 			}
-			return line.Truncated, nil
+			return t, nil
 		}
-		seen++
-		if err := f(&line.Resource); err != nil {
-			return false, err
+		if err := f(r); err != nil {
+			return nil, err
 		}
 	}
-	return false, errors.Join(ErrCutOff, lines.Err())
+	return nil, errors.Join(ErrCutOff, lines.Err())
 }
 
 func document[T any](ctx context.Context, c *Client, path string) (*T, error) {

@@ -145,6 +145,8 @@ type Trailer struct {
 	Truncated bool `json:"truncated"` // limit was reached, there are more
 }
 
+func (t Trailer) ended() (bool, int) { return t.End, t.Resources }
+
 const (
 	DefaultLimit = 1000   // resources in an answer to /v1/locks without limit
 	MaxLimit     = 100000 // the largest limit

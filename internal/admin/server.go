@@ -111,6 +111,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
 	mux.HandleFunc("/v1/why", s.get(s.why))
+	mux.HandleFunc("/v1/dump", s.get(s.dump))
 	mux.HandleFunc("/metrics", s.get(s.metrics().ServeHTTP))
 	mux.HandleFunc("/debug/pprof/", s.limit(pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", s.limit(pprof.Cmdline))
@@ -118,7 +119,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.limit(pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.limit(pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return mux
 }

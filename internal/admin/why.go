@@ -64,11 +64,17 @@ type WhyLock struct {
 	Token     uint64   `json:"token"`
 	Orphan    bool     `json:"orphan"`     // its program has gone
 	SinceS    *float64 `json:"since_s"`    // how long it has been as it is, in seconds; null: not known
-	BlockedBy []ID     `json:"blocked_by"` // locks whose modes exclude the one wanted
+	BlockedBy []LockID `json:"blocked_by"` // locks whose modes exclude the one wanted
 	Ahead     int      `json:"ahead"`      // further requests that are served first
 	WaitsFor  []Wait   `json:"waits_for"`  // of one that blocks: what whoever has it waits for
 	Holds     []Hold   `json:"holds"`      // and what he holds besides, 20 of that
 	Held      int      `json:"held"`       // all that he holds besides, in the lockspace
+}
+
+// LockID names a lock in the cluster.
+type LockID struct {
+	Node uint16 `json:"node"`
+	ID   ID     `json:"id"`
 }
 
 // Wait is something that is waited for.
@@ -106,8 +112,9 @@ type why struct {
 	node   *node.Node
 	space  string
 	doc    Why
-	mu     sync.Mutex // guards doc.Unreached, and answers while several nodes are asked
+	mu     sync.Mutex // guards what follows, doc.Unreached, and answers while several nodes are asked
 	failed map[uint16]bool
+	open   bool // some node has the lockspace open
 }
 
 // why answers /v1/why.
@@ -124,7 +131,16 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "parameters lockspace and name are needed")
 		return
 	}
-	writeJSON(w, http.StatusOK, explain(r.Context(), s.node(), space, name))
+	y := explain(r.Context(), s.node(), space, name)
+	if !y.open && len(y.doc.Unreached) == 0 {
+		notOpen(w, space)
+		return
+	}
+	writeJSON(w, http.StatusOK, &y.doc)
+}
+
+func notOpen(w http.ResponseWriter, space string) {
+	fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on any node", Name(space)))
 }
 
 // Why asks for /v1/why.
@@ -132,7 +148,7 @@ func (c *Client) Why(ctx context.Context, lockspace, name string) (*Why, error) 
 	return document[Why](ctx, c, "/v1/why?"+url.Values{"lockspace": {lockspace}, "name": {name}}.Encode())
 }
 
-func explain(ctx context.Context, n *node.Node, space, name string) *Why {
+func explain(ctx context.Context, n *node.Node, space, name string) *why {
 	w := &why{node: n, space: space, failed: map[uint16]bool{}}
 	w.doc = Why{Lockspace: Name(space), Names: []WhyName{}, Unreached: []Unreached{}}
 	seen := map[string]bool{name: true}
@@ -153,7 +169,7 @@ func explain(ctx context.Context, n *node.Node, space, name string) *Why {
 		w.doc.Names = append(w.doc.Names, found)
 	}
 	slices.SortFunc(w.doc.Unreached, func(a, b Unreached) int { return cmp.Compare(a.Node, b.Node) })
-	return &w.doc
+	return w
 }
 
 // ask asks one node, and notes if it does not answer. A node that has not opened the
@@ -169,11 +185,12 @@ func (w *why) ask(ctx context.Context, id uint16, q *node.Query) *node.Report {
 	defer cancel()
 	q.Space = w.space
 	r, err := w.node.Look(ctx, id, q)
-	if err == nil {
-		return r
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err == nil {
+		w.open = w.open || !r.Closed
+		return r
+	}
 	if !w.failed[id] {
 		w.failed[id] = true
 		w.doc.Unreached = append(w.doc.Unreached, Unreached{Node: id, Error: err.Error()})
@@ -263,7 +280,7 @@ func whyLocks(queue string, list []lockspace.LockInfo) (out []WhyLock) {
 		out = append(out, WhyLock{
 			Queue: queue, ID: ID(l.ID), Node: l.Node, Session: cmp.Or(l.Session, l.Owner>>32), Owner: l.Owner & (1<<32 - 1),
 			Granted: l.Granted, Wanted: l.Wanted, Token: l.Token, Orphan: l.Orphan,
-			BlockedBy: []ID{}, WaitsFor: []Wait{}, Holds: []Hold{},
+			BlockedBy: []LockID{}, WaitsFor: []Wait{}, Holds: []Hold{},
 		})
 	}
 	return out
@@ -285,7 +302,7 @@ func block(locks []WhyLock) map[int]bool {
 			switch {
 			case k == i:
 			case holds && !lockspace.Compatible(held, wanted):
-				l.BlockedBy = append(l.BlockedBy, o.ID)
+				l.BlockedBy = append(l.BlockedBy, LockID{o.Node, o.ID})
 				inTheWay[k] = true
 			case k < i && o.Wanted != "":
 				l.Ahead++

@@ -115,7 +115,6 @@ func TestLookInVain(t *testing.T) {
 	}{
 		{2, Query{Kind: LookName, Space: "space"}, ErrNoAnswer}, // too old
 		{9, Query{Kind: LookName, Space: "space"}, ErrNoAnswer}, // nobody
-		{3, Query{Kind: LookName, Space: "other"}, ErrAnswer},
 		{3, Query{Kind: "riddle", Space: "space"}, ErrAnswer},
 		{3, Query{Kind: LookPage, Space: "space", Most: MaxPage + 1}, ErrAnswer},
 		{3, Query{Kind: LookPage, Space: "space", At: 1 << 60}, ErrAnswer},
@@ -123,6 +122,11 @@ func TestLookInVain(t *testing.T) {
 	} {
 		if _, err := w.nodes[1].Look(t.Context(), tc.id, &tc.q); !errors.Is(err, tc.want) {
 			t.Errorf("node %d, %+v: %v, want %v", tc.id, tc.q, err, tc.want)
+		}
+	}
+	for _, id := range []uint16{1, 3} {
+		if r, err := w.nodes[1].Look(t.Context(), id, &Query{Kind: LookName, Space: "other"}); err != nil || !r.Closed {
+			t.Errorf("node %d, lockspace that is not open: %+v, %v", id, r, err)
 		}
 	}
 	if n := len(w.nodes[1].looks.asked); n != 0 {

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -47,6 +46,7 @@ type Party struct {
 // Report is the answer. Lists are cut off at Query.Most; the totals count all.
 type Report struct {
 	Err       string                   `json:"err,omitempty"`
+	Closed    bool                     `json:"closed,omitempty"`    // the lockspace is not open there
 	Resources []lockspace.ResourceInfo `json:"resources,omitempty"` // LookName: none or one
 	Queued    [3]int                   `json:"queued,omitempty"`    // LookName: all locks that are granted, convert, wait
 	Locks     []LockReport             `json:"locks,omitempty"`     // LookLocks, in the order asked; those that are gone are missing
@@ -80,13 +80,11 @@ type PartyReport struct {
 	Held   int          `json:"held,omitempty"` // all that it holds
 }
 
-var errNoSpace = errors.New("node: lockspace is not open")
-
 // lookAt answers.
 func (n *Node) lookAt(ctx context.Context, q *Query) (*Report, error) {
 	s := n.Space(q.Space)
 	if s == nil {
-		return nil, fmt.Errorf("%w on node %d: %q", errNoSpace, n.cfg.ID, q.Space)
+		return &Report{Closed: true}, nil
 	}
 	switch q.Kind {
 	case LookName:

@@ -339,5 +339,5 @@ func byteResultOf(m *wire.Msg, err error) byteResult {
 }
 
 func (a *seat) cancelBytes(b *ByteRanges, tag uint64) {
-	a.s.post(a.space, &wire.Msg{Type: wire.RangeCancelReq, Lock: b.lock.id, Req: tag}, false)
+	a.s.post(a.space, &wire.Msg{Type: wire.RangeCancelReq, Lock: b.lock.id, Req: tag})
 }

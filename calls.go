@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/panjf2000/ants/v2"
 )
@@ -13,10 +14,16 @@ import (
 // on a worker of a shared pool, never on the path that grants locks. The queue
 // is bounded by what the client has under way: one outcome and one blocking
 // call for each of its locks.
+//
+// Requests that callbacks make leave together, when all have run whose turn it was: the
+// first one alone would be answered alone, and so would be what that answer brings.
 type calls struct {
-	mu      sync.Mutex
-	queue   []func()
-	running bool
+	gathering atomic.Bool // a batch runs
+
+	mu       sync.Mutex
+	queue    []func()
+	running  bool
+	gathered []*Session // with requests that leave when it has
 }
 
 // workers is shared by all clients of the process. It has as many workers as
@@ -63,8 +70,33 @@ func (c *calls) run() {
 		if len(batch) == 0 {
 			return
 		}
+		c.gathering.Store(true)
 		for _, f := range batch {
 			f()
 		}
+		c.gathering.Store(false)
+		c.sendGathered()
+	}
+}
+
+// gather has what s has to send leave when the present batch has run; false: none runs.
+// mu of s is held.
+func (c *calls) gather(s *Session) bool {
+	if !c.gathering.Load() {
+		return false
+	}
+	c.mu.Lock()
+	c.gathered = append(c.gathered, s)
+	c.mu.Unlock()
+	return c.gathering.Load() // else s may have been overlooked
+}
+
+func (c *calls) sendGathered() {
+	c.mu.Lock()
+	all := c.gathered
+	c.gathered = nil
+	c.mu.Unlock()
+	for _, s := range all {
+		s.sendGathered()
 	}
 }

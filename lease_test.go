@@ -87,7 +87,7 @@ func TestLeaseEndsWhileStopped(t *testing.T) {
 		},
 		"a frame": func(t *testing.T, ctx context.Context, l *Lock) {
 			at := l.at.(*seat)
-			at.s.post(at.space, &wire.Msg{Type: wire.Ping, Num: 1}, false)
+			at.s.post(at.space, &wire.Msg{Type: wire.Ping, Num: 1})
 			wait(t, ctx, "the loss", l.Lost())
 		},
 	}

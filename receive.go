@@ -67,7 +67,7 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 	case wire.Identity:
 		s.identity(m)
 	case wire.Ping:
-		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num}, false)
+		s.post(0, &wire.Msg{Type: wire.Pong, Num: m.Num})
 	case wire.Pong:
 	case wire.Ring:
 		return s.ring(m)

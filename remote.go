@@ -73,7 +73,7 @@ func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) begun {
 }
 
 func (a *seat) cancel(id, req uint64) {
-	a.s.post(a.space, &wire.Msg{Type: wire.CancelReq, Lock: id, Req: req}, false)
+	a.s.post(a.space, &wire.Msg{Type: wire.CancelReq, Lock: id, Req: req})
 }
 
 // maxRunning bounds the operations that may be under way when another one is

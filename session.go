@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -38,6 +39,8 @@ type Session struct {
 	out      []byte               // open frame; nil: empty
 	space    uint32               // its lockspace
 	count    uint16               // its messages
+	gathered bool                 // it leaves when the callbacks that run have ended
+	bounded  bool                 // gatheredLong will be called
 	lease    lease
 }
 
@@ -110,7 +113,7 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 	}
 	s.post(0, &wire.Msg{
 		Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: features, Text: []byte(c.opts.name),
-	}, false)
+	})
 	select {
 	case <-s.hello:
 		s.beginLease(ctx.Done())
@@ -205,18 +208,18 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 		r.lock.setReq(m.Req)
 	}
 	s.append(space, m)
-	s.sendOrWake(later && len(s.running) > 1) // alone it has no company to wait for
+	s.sendOrWake(later)
 	s.mu.Unlock()
 	return b
 }
 
 // post sends a message that has no answer of its own.
-func (s *Session) post(space uint32, m *wire.Msg, later bool) {
+func (s *Session) post(space uint32, m *wire.Msg) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.append(space, m)
-		s.sendOrWake(later)
+		s.sendFrame()
 	}
 }
 
@@ -238,7 +241,20 @@ func (s *Session) append(space uint32, m *wire.Msg) {
 // sendOrWake sends the open frame now, or leaves that to the sender: requests
 // that nobody waits for then travel many in a frame. mu is held.
 func (s *Session) sendOrWake(later bool) {
-	if !later {
+	switch {
+	case !later, s.gathered && s.count >= gatherMost:
+		s.sendFrame()
+		return
+	case s.gathered:
+		return
+	case s.c.calls.gather(s):
+		s.gathered = true
+		if !s.bounded {
+			s.bounded = true
+			time.AfterFunc(gatherTime, s.gatheredLong)
+		}
+		return
+	case len(s.running) == 1: // it has no company to wait for
 		s.sendFrame()
 		return
 	}
@@ -246,6 +262,28 @@ func (s *Session) sendOrWake(later bool) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// What callbacks have to send leaves when there are so many messages, or this has passed
+// and they have not ended.
+const (
+	gatherMost = 64
+	gatherTime = time.Millisecond
+)
+
+// sendGathered sends what was not sent while callbacks ran.
+func (s *Session) sendGathered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gathered = false
+	s.sendFrame()
+}
+
+func (s *Session) gatheredLong() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bounded = false
+	s.sendFrame()
 }
 
 // sendFrame sends the open frame. mu is held, so that frames keep their order.

@@ -40,6 +40,7 @@ type directConn struct {
 	reading sync.Mutex // held to read and to call the handler
 	r       *linearReader
 	err     error // why nothing more is read
+	short   bool  // the last read has left nothing
 
 	writing sync.Mutex // held to write, and to set gone
 	gone    bool       // the descriptors are closed
@@ -94,11 +95,17 @@ func (c *directConn) watch(op int, events uint32) error {
 // awake is called when the goroutine has been woken, before it reads. The socket stands
 // as ready in ep, and as long as it does watch says nothing to who waits for ep, even if
 // there is input. So it is taken off first; what comes from now on puts it there again.
-func (c *directConn) awake() {
-	if !c.lone {
-		var ev unix.EpollEvent
-		_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(c.ep), uintptr(unsafe.Pointer(&ev)), 1, 0, 0, 0)
+//
+// It says whether there may be an end to read behind what there is: only then must a read
+// find nothing before the socket is known to be empty. Who has got less than there was
+// room for has got all there was, and what comes later wakes again.
+func (c *directConn) awake() (ends bool) {
+	if c.lone {
+		return true
 	}
+	var ev unix.EpollEvent
+	_, _, _ = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(c.ep), uintptr(unsafe.Pointer(&ev)), 1, 0, 0, 0)
+	return ev.Events != unix.EPOLLIN
 }
 
 // run is the goroutine of the connection.
@@ -106,12 +113,9 @@ func (c *directConn) run() {
 	err := c.wait.Read(func(uintptr) bool {
 		c.reading.Lock()
 		defer c.reading.Unlock()
-		c.awake()
-		for {
-			if more := c.input(); !more {
-				return c.err != nil
-			}
+		for ends := c.awake(); c.input() && (ends || !c.short); {
 		}
+		return c.err != nil
 	})
 	c.reading.Lock()
 	if c.err == nil {
@@ -151,6 +155,7 @@ func (c *directConn) input() (more bool) {
 	case err != nil:
 		c.err = err
 	case n > 0:
+		c.short = n < len(room) && !c.takesFiles() // a file ends a read early
 		c.r.w += n
 		c.err = c.h.OnData(c, c.r)
 	case c.r.Len() > 0:

@@ -10,11 +10,12 @@ OLD      ?= HEAD~1
 REF      ?= HEAD~1
 DURATION ?= 5m
 OUT      ?= chaos-out
+VERSION  ?= 0.7~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
+.PHONY: help build package test-package demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,13 @@ help: ## this list
 build: ## bin/lockifyd, bin/lockctl, bin/lockbench
 	@mkdir -p bin
 	$(GO) build -trimpath -o bin/ $(BINARIES:%=./cmd/%)
+
+package: ## a Debian package in out/: binaries, unit, configuration, manual pages, completion: VERSION=...
+	@GO=$(GO) tools/package.sh $(VERSION) out
+
+test-package: ## it is installed, started, upgraded and removed on a copy of this Debian (as root)
+	@deb=$$(GO=$(GO) tools/package.sh $(VERSION) out) && \
+	LOCKIFY_DEB=$$PWD/$$deb $(GO) test -count=1 -timeout 3m -v ./deploy
 
 demo: build ## five nodes, a real file system's locks, with and without self-owner notification
 	@bin/lockbench demo

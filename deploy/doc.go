@@ -1,0 +1,11 @@
+// Package deploy has what lockify is installed and run with, and the tests of it:
+//
+//	systemd/     the unit of lockifyd
+//	debian/      what tools/package.sh makes a package of: configuration, scripts
+//	kubernetes/  a cluster of three in Kubernetes
+//
+//	make test-package --- tools/package.sh --> .deb --> an overlay over this machine's root,
+//	in namespaces of its own: install, start, lock, upgrade, remove, purge (debian/test.sh)
+//
+// There is no code here, only tests.
+package deploy

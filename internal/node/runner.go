@@ -20,7 +20,7 @@ import (
 type runner struct {
 	running atomic.Uint32
 	wake    atomic.Uint32 // 1: the flusher has been told about this runner
-	holding atomic.Bool   // messages wait for the fence
+	holding atomic.Bool   // somebody waits for messages that wait for the fence
 	askers  atomic.Int32  // callers that spin for the shard
 	inbox   atomic.Pointer[task]
 	ids     atomic.Uint64 // lock ids issued
@@ -112,17 +112,17 @@ func (r *runner) leave(b *batch) {
 	}
 }
 
-// checkFence publishes whether messages are held back, then looks once more
-// whether they must be: claims closed in another shard from now on wake us.
+// checkFence publishes whether messages are held back that somebody waits for, then
+// looks once more whether they must be: claims closed in another shard from now on wake us.
 func (r *runner) checkFence() {
-	h := r.shard.Holding()
-	if h != r.holding.Load() {
-		r.holding.Store(h)
-		if h {
+	w := r.shard.Waited()
+	if w != r.holding.Load() {
+		r.holding.Store(w)
+		if w {
 			r.node.Hurry() // other shards' claims hold it up as well
 		}
 	}
-	if h {
+	if r.shard.Holding() {
 		r.shard.Release(r.now())
 	}
 }

@@ -20,6 +20,7 @@ func TestGathered(t *testing.T) {
 	const n = 50
 	ended := make(chan error, n+1)
 	sent := make(chan uint64, 1)
+	begin := c.Session().conn.Stats().FramesIn
 	frames := func() uint64 { return c.Session().conn.Stats().FramesOut }
 	s.LockAsync("first", EX, func(_ *Lock, err error) {
 		before := frames()
@@ -43,5 +44,8 @@ func TestGathered(t *testing.T) {
 	}
 	if got := wait(t, e.ctx, "the count", sent); got > n/10 { // one, if the machine is not busy
 		t.Errorf("%d requests of one callback have left in %d frames", n, got)
+	}
+	if in := c.Session().conn.Stats().FramesIn - begin; in > n/5 {
+		t.Errorf("%d answers have come in %d frames", n+1, in)
 	}
 }

@@ -129,7 +129,7 @@ func (s *Shard) closeClaim(r *resource) {
 	r.claim = nil
 	s.answeredAt = s.now
 	s.claims.remove(c)
-	s.stats.ClaimNanos += uint64(max(0, s.now-c.start))
+	s.stats.ClaimTimes.Observe(s.now-c.start, 1)
 	s.common.CloseClaim(c.num)
 	c.res = nil
 	c.next, s.freeClaim = s.freeClaim, c

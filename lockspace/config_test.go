@@ -122,9 +122,12 @@ func TestInspect(t *testing.T) {
 	if string(i.Name) != x || i.Role != "master" || i.Master != 2 || i.Directory != 3 || i.ValueSeq != 1 || string(i.Value) != string(value(5)) {
 		t.Errorf("%+v", i)
 	}
-	if len(i.Granted) != 1 || i.Granted[0] != (LockInfo{ID: m.id, Node: 2, Granted: "PW", Token: m.last.Token}) ||
+	if len(i.Granted) != 1 || i.Granted[0] != (LockInfo{ID: m.id, Node: 2, Granted: "PW", Token: m.last.Token, Since: i.Granted[0].Since}) ||
 		len(i.Convert) != 1 || i.Convert[0].Wanted != "EX" || i.Convert[0].Granted != "CR" || len(i.Waiting) != 1 || i.Waiting[0].Granted != "--" {
 		t.Errorf("%+v", i)
+	}
+	if held, waits := i.Granted[0].Since, i.Convert[0].Since; held <= c.node(2).offset || waits <= held || waits > c.node(2).now() {
+		t.Errorf("held since %d, wanted since %d, it is %d", held, waits, c.node(2).now())
 	}
 	if d := find(3); d.Entry != 2 || d.Role != "unused" || d.Master != 0 {
 		t.Errorf("%+v", d)

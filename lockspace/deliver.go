@@ -404,6 +404,8 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 	}
 	l.hops = m.Hops
 	switch m.Type {
+	case wire.Queued:
+		l.pace |= queued
 	case wire.Denied:
 		if m.Bits&wire.BitDemoted != 0 {
 			l.demoted = true

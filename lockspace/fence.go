@@ -42,6 +42,7 @@ func (s *Shard) Fence(now int64) {
 	}
 	s.retires = nil
 	s.wills, s.timers, s.timerOf = nil, nil, nil
+	s.pending = 0
 	s.fenceRanges()
 	for _, l := range own {
 		s.fenceBytes(l)

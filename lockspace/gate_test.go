@@ -300,7 +300,7 @@ func TestFenceNumber(t *testing.T) {
 		t.Error("UNLOCK waits for a claim made after it")
 	}
 	st := c.node(1).shards[0].Stats()
-	if st.HeldTotal != 1 || st.HeldNow != 0 || st.HeldNanos == 0 || st.ClaimsOpen != 1 {
+	if st.HeldTotal != 1 || st.HeldNow != 0 || st.HeldTimes.Nanos == 0 || st.ClaimsOpen != 1 {
 		t.Errorf("stats %+v", st)
 	}
 	c.windDown()

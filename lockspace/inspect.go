@@ -15,6 +15,7 @@ type LockInfo struct {
 	Token   uint64 `json:"token,omitempty"`
 	Orphan  bool   `json:"orphan,omitempty"`  // its program is gone; only its own node knows
 	Session uint64 `json:"session,omitempty"` // of an orphan: who has left it
+	Since   int64  `json:"since"`             // when this node saw the running operation begin; if none is running: the grant; ns of its clock
 }
 
 // ResourceInfo describes a resource as one node sees it. The queues are
@@ -79,7 +80,7 @@ func (s *Shard) Own(f func(user any, id uint64)) {
 func (s *Shard) list(q *queue) []LockInfo {
 	var out []LockInfo
 	for l := q.head; l != nil; l = l.next {
-		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid(), Granted: l.granted.String(), Token: l.token}
+		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid(), Granted: l.granted.String(), Token: l.token, Since: l.since}
 		if l.orphan {
 			i.Orphan, i.Session = true, s.orphans[l.id]
 		}

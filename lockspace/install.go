@@ -36,6 +36,9 @@ func (s *Shard) Install(now int64, v *View) {
 	}
 	old := s.view
 	s.prev, s.view = old.Epoch, v
+	if !s.recovering {
+		s.viewAt = now
+	}
 	s.recovering, s.lastFrom = true, noInstance
 	s.admitMembers(v.Epoch)
 	s.keepTrust()

@@ -14,6 +14,7 @@ type Lock struct {
 	user     any    // local locks: the caller's handle
 	tag      uint64 // local locks: the caller's number of the running operation
 	token    uint64
+	since    int64  // when the running operation began; if none is running: when it was granted
 	more     *more  // what few locks have; nil: none of it
 	flags    uint32 // of the running or last operation
 	op       uint32 // counts operations; an answer names the one it answers
@@ -32,6 +33,7 @@ type Lock struct {
 	expired  bool // withdrawn because of it
 	orphan   bool // its program is gone: Shard.orphans
 	renamed  bool // its user knows it by another id: Shard.handles
+	pace     pace // local locks: of the running operation
 }
 
 // more is what few locks have.

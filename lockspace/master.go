@@ -30,7 +30,7 @@ func (s *Shard) requestHere(r *resource, l *Lock) {
 		s.refuse(r, l, wire.WouldBlock)
 		return
 	}
-	l.enqueue(&r.waiting)
+	s.enqueue(l, &r.waiting)
 	r.unordered = r.unordered || l.flags&OutOfOrder != 0
 	if s.secondLook(r, l) {
 		s.passed(r)
@@ -79,7 +79,7 @@ func (s *Shard) convertHere(r *resource, l *Lock, value []byte) {
 			value = nil // else it may yet come to writing: PW to EX, granted as PR
 		}
 		l.setValue(value)
-		l.enqueue(&r.convert)
+		s.enqueue(l, &r.convert)
 		if s.secondLook(r, l) {
 			s.grantPending(r)
 			return

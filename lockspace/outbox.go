@@ -210,7 +210,7 @@ func (s *Shard) releaseHeld() {
 		r := h.res
 		r.dropHeld(h)
 		s.outbox.n -= len(h.msgs)
-		s.stats.HeldNanos += uint64(max(0, s.now-h.since)) * uint64(len(h.msgs))
+		s.stats.HeldTimes.Observe(s.now-h.since, uint64(len(h.msgs)))
 		for i := range h.msgs {
 			s.host.Send(h.to, &h.msgs[i])
 		}

@@ -54,6 +54,9 @@ func TestRecoverMasterDies(t *testing.T) {
 	if !w.holds(EX) {
 		t.Error("the waiter hangs")
 	}
+	if st := c.node(2).shards[0].Stats(); st.Recoveries.Total() != 1 || st.Grants[Waited].Total() != 1 {
+		t.Errorf("%d recoveries, %d have waited", st.Recoveries.Total(), st.Grants[Waited].Total())
+	}
 	c.windDown()
 }
 

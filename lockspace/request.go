@@ -69,6 +69,7 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	} else {
 		s.start(r, l)
 	}
+	s.began(l)
 	if q.Owner != 0 {
 		s.startWait(l)
 	}
@@ -169,6 +170,7 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 	l.tag = tag
 	l.wantBast = l.wantBast || flags&WantBast != 0
 	s.beginConvert(l, mode, flags, value)
+	s.began(l)
 	if l.xid() != 0 {
 		s.startWait(l)
 	}
@@ -246,6 +248,10 @@ func (s *Shard) granted(l *Lock, mode Mode) {
 		l.res.busyUntil = s.now
 	}
 	l.granted, l.wanted, l.high = mode, NoMode, NoMode
+	if l.pace != 0 {
+		s.over(l, true)
+	}
+	l.since = s.now
 	if l.more != nil {
 		s.endWait(l)
 	}
@@ -417,8 +423,13 @@ func (s *Shard) deniedFor(l *Lock, st Status, cycle wire.Path) {
 	if st == wire.Cancelled && l.expired {
 		st = wire.TimedOut
 	}
+	s.stats.Refused[min(st, wire.Statuses-1)]++
 	if l.granted != NoMode {
 		l.wanted = NoMode
+		if l.pace != 0 {
+			s.over(l, false)
+		}
+		l.since = s.now
 		if l.more != nil {
 			s.endWait(l)
 		}

@@ -72,6 +72,8 @@ type Shard struct {
 	clock       uint64 // highest token this shard has issued or seen
 	starved     bool   // something waits for a token only
 	now         int64
+	quick       [2]uint64 // Stats.Quick
+	pending     int       // operations of local locks that are slow
 
 	members    []member // of the view, but for this node
 	lastFrom   uint64   // instance of a sender that is surely one
@@ -105,6 +107,7 @@ type Shard struct {
 	before     uint64                 // what is sent waits for claims below this one only; 0: for all
 	timers     timerHeap
 	timerOf    map[uint64]*timer // by lock id
+	viewAt     int64             // when recovering began
 
 	ranges      map[string]*keyRange // by key; nil: none yet
 	leaving     []*keyRange          // those about to move to another node
@@ -124,30 +127,35 @@ type Stats struct {
 	Resources, Locks int // gauges
 	ClaimsOpen       int // gauge
 	ClaimsMade       uint64
-	ClaimsConfirmed  uint64 // closed by CONFIRM or a message that implies it
-	ClaimsAdopted    uint64 // closed by a clean adoption
-	ClaimsLost       uint64 // closed with a conflict
-	ClaimsRefused    uint64 // New asked for, but done as a lookup: a limit, the lease, or the directory node
-	ClaimNanos       uint64 // ns that claims were open, added up over closed ones
+	ClaimsConfirmed  uint64    // closed by CONFIRM or a message that implies it
+	ClaimsAdopted    uint64    // closed by a clean adoption
+	ClaimsLost       uint64    // closed with a conflict
+	ClaimsRefused    uint64    // New asked for, but done as a lookup: a limit, the lease, or the directory node
+	ClaimTimes       Histogram // that claims were open, of closed ones
 	NotifyResent     uint64
-	LocksLost        uint64 // granted locks taken back after a conflict
-	HeldNow          int    // gauge: messages waiting for the fence
-	HeldTotal        uint64 // messages that have waited for the fence
-	HeldNanos        uint64 // ns they waited, added up
-	Ignored          uint64 // messages that matched nothing any more
-	RangesOwned      int    // gauge: ranges that this node is the directory of by delegation
-	RangesLent       int    // gauge: ranges that this node has delegated to others
-	Relayed          uint64 // messages passed on to the owner of a range, or back
-	TwoMasters       uint64 // names for which two nodes were confirmed as master; never above 0
-	Retired          uint64 // names whose end a program of this node has asked for, and got
-	TokensLeft       uint64 // gauge: exclusive grants for which the view's epoch has tokens
-	BadClocks        uint64 // messages whose token clock was too far ahead to be true
-	Overrun          uint64 // messages over the limits of what is kept for later
-	Recovering       bool   // gauge: DONE of other nodes is waited for
-	Deadlocks        uint64 // waiting operations ended here because they were part of a cycle
-	Phantoms         uint64 // cycles of which an edge was gone at the second look
-	ProbesStarted    uint64 // looks for a deadlock
-	ProbesDropped    uint64 // steps of them that a limit has stopped
+	LocksLost        uint64                // granted locks taken back after a conflict
+	HeldNow          int                   // gauge: messages waiting for the fence
+	HeldTotal        uint64                // messages that have waited for the fence
+	HeldTimes        Histogram             // that they waited
+	Ignored          uint64                // messages that matched nothing any more
+	RangesOwned      int                   // gauge: ranges that this node is the directory of by delegation
+	RangesLent       int                   // gauge: ranges that this node has delegated to others
+	Relayed          uint64                // messages passed on to the owner of a range, or back
+	TwoMasters       uint64                // names for which two nodes were confirmed as master; never above 0
+	Retired          uint64                // names whose end a program of this node has asked for, and got
+	TokensLeft       uint64                // gauge: exclusive grants for which the view's epoch has tokens
+	BadClocks        uint64                // messages whose token clock was too far ahead to be true
+	Overrun          uint64                // messages over the limits of what is kept for later
+	Recovering       bool                  // gauge: DONE of other nodes is waited for
+	Deadlocks        uint64                // waiting operations ended here because they were part of a cycle
+	Phantoms         uint64                // cycles of which an edge was gone at the second look
+	ProbesStarted    uint64                // looks for a deadlock
+	ProbesDropped    uint64                // steps of them that a limit has stopped
+	Pending          int                   // gauge: operations of this node's locks that are not over
+	Quick            [2]uint64             // grants that came at once, by Way: AtOnce, Claimed
+	Grants           [Ways]Histogram       // times from request to grant, of the others
+	Refused          [wire.Statuses]uint64 // operations that have ended without what they asked for
+	Recoveries       Histogram             // times from a view until this shard answered for all its names again
 }
 
 // New makes an empty shard.
@@ -173,6 +181,7 @@ func New(cfg Config) (*Shard, error) {
 func (s *Shard) Stats() Stats {
 	st := s.stats
 	st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow = s.names.n, s.locks.n, s.claims.n, s.outbox.n
+	st.Quick, st.Pending = s.quick, s.pending
 	for _, k := range s.ranges {
 		if k.owner == s.cfg.Self {
 			st.RangesOwned++
@@ -239,6 +248,9 @@ func (s *Shard) freeLockOf(l *Lock) {
 	}
 	if l.more != nil {
 		s.endWait(l)
+	}
+	if l.pace != 0 {
+		s.over(l, false)
 	}
 	l.unqueue()
 	if l.timed || l.renamed || l.orphan || l.dying {

@@ -13,9 +13,9 @@ func (c *leaks) ended() {
 		for k, s := range n.shards {
 			r.evals[inLeaks]++
 			st := s.Stats()
-			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || !s.Quiet() {
-				r.fail(inLeaks, nil, "node %d shard %d: %d resources, %d locks, %d claims, %d held messages are left, quiet: %v",
-					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, s.Quiet())
+			if st.Resources != 0 || st.Locks != 0 || st.ClaimsOpen != 0 || st.HeldNow != 0 || st.Pending != 0 || !s.Quiet() {
+				r.fail(inLeaks, nil, "node %d shard %d: %d resources, %d locks, %d claims, %d held messages, %d operations are left, quiet: %v",
+					n.id, k, st.Resources, st.Locks, st.ClaimsOpen, st.HeldNow, st.Pending, s.Quiet())
 			}
 			if st.TwoMasters != 0 || st.Overrun != 0 || st.Recovering {
 				r.fail(inAgreement, nil, "node %d shard %d: %+v", n.id, k, st)

@@ -134,6 +134,8 @@ const (
 	NoQuorum     Status = 29 // the node is no member, or cannot be sure to be one: the text says since when
 
 	lastStatus = NoQuorum
+	// Statuses is one more than the highest number.
+	Statuses = lastStatus + 1
 )
 
 // Bits that travel with a lock value block or a completion.

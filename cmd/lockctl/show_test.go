@@ -27,7 +27,7 @@ var unstable = []struct {
 	{regexp.MustCompile(`instance 0x[0-9a-f]+`), "instance INSTANCE"},
 	{regexp.MustCompile(`"instance": "0x[0-9a-f]+"`), `"instance": "INSTANCE"`},
 	{regexp.MustCompile(`up \d[0-9hms]*`), "up TIME"},
-	{regexp.MustCompile(`"(uptime_s|rtt_us|frames_in|frames_out|bytes_in|bytes_out|us|open_us|queued_bytes)": [0-9.e+]+`), `"$1": N`},
+	{regexp.MustCompile(`"(uptime_s|rtt_us|frames_in|frames_out|bytes_in|bytes_out|us|open_us|queued_bytes|age_s)": ?[0-9.e+-]+`), `"$1": N`},
 	{regexp.MustCompile(`(?m)^(\d) +up +(\d+us|-) +\d+ +0 +0 +\d+ +\d+$`), "$1 up RTT QUEUED 0 0 IN OUT"},
 	{regexp.MustCompile(`PEER +LINK +RTT +QUEUED +RESENT +RECONNECTS +FRAMES IN +OUT`), "PEER LINK RTT QUEUED RESENT RECONNECTS FRAMES IN OUT"},
 }

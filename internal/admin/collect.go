@@ -124,13 +124,13 @@ func totals(shards []lockspace.Stats) Totals {
 		t.Claims.Adopted += s.ClaimsAdopted
 		t.Claims.Lost += s.ClaimsLost
 		t.Claims.Refused += s.ClaimsRefused
-		t.Claims.OpenUS += microseconds(time.Duration(s.ClaimNanos))
+		t.Claims.OpenUS += microseconds(time.Duration(s.ClaimTimes.Nanos))
 		t.LocksLost += s.LocksLost
 		t.NotifyResent += s.NotifyResent
 		t.Ignored += s.Ignored
 		t.Held.Now += s.HeldNow
 		t.Held.Total += s.HeldTotal
-		t.Held.US += microseconds(time.Duration(s.HeldNanos))
+		t.Held.US += microseconds(time.Duration(s.HeldTimes.Nanos))
 	}
 	return t
 }
@@ -159,19 +159,19 @@ func ranges(sp *node.Space) []Range {
 	return out
 }
 
-func resourceOf(i *lockspace.ResourceInfo) Resource {
+func resourceOf(now int64, i *lockspace.ResourceInfo) Resource {
 	return Resource{
 		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,
-		Granted: locksOf(i.Granted), Convert: locksOf(i.Convert), Waiting: locksOf(i.Waiting),
+		Granted: locksOf(now, i.Granted), Convert: locksOf(now, i.Convert), Waiting: locksOf(now, i.Waiting),
 		Bytes:    bytesOf(i.Bytes),
 		ValueHex: hex.EncodeToString(i.Value), ValueSeq: i.ValueSeq,
 	}
 }
 
-func locksOf(q []lockspace.LockInfo) []Lock {
+func locksOf(now int64, q []lockspace.LockInfo) []Lock {
 	out := make([]Lock, 0, len(q))
 	for _, l := range q {
-		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token, Orphan: l.Orphan, Session: l.Session})
+		out = append(out, Lock{ID: ID(l.ID), Node: l.Node, Granted: l.Granted, Wanted: l.Wanted, Token: l.Token, AgeS: seconds(max(0, now-l.Since)), Orphan: l.Orphan, Session: l.Session})
 	}
 	return out
 }

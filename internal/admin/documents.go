@@ -118,13 +118,14 @@ type ByteRange struct {
 
 // Lock is a lock in one of the queues.
 type Lock struct {
-	ID      ID     `json:"id"`
-	Node    uint16 `json:"node"`    // the owner's
-	Granted string `json:"granted"` // mode held, "--": none
-	Wanted  string `json:"wanted"`  // mode asked for, empty: none
-	Token   uint64 `json:"token"`
-	Orphan  bool   `json:"orphan"`  // its program has gone; only its own node knows
-	Session uint64 `json:"session"` // of an orphan: the program's session, 0: a program in the node's process
+	ID      ID      `json:"id"`
+	Node    uint16  `json:"node"`    // the owner's
+	Granted string  `json:"granted"` // mode held, "--": none
+	Wanted  string  `json:"wanted"`  // mode asked for, empty: none
+	Token   uint64  `json:"token"`
+	AgeS    float64 `json:"age_s"`   // s since it began to want what it wants, else since it was granted, as seen by the node that answers
+	Orphan  bool    `json:"orphan"`  // its program has gone; only its own node knows
+	Session uint64  `json:"session"` // of an orphan: the program's session, 0: a program in the node's process
 }
 
 // Range is one element of the answer to /v1/ranges, by key: a name range that is

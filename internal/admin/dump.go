@@ -89,7 +89,7 @@ func (d *dumper) dump(ctx context.Context, id uint16) error {
 			if role := r.Resources[i].Role; !d.local && role != "master" && role != "claimed" {
 				continue
 			}
-			if err := d.enc.Encode(resourceOf(&r.Resources[i])); err != nil {
+			if err := d.enc.Encode(resourceOf(r.Now, &r.Resources[i])); err != nil {
 				return err
 			}
 			d.trailer.Resources++

@@ -44,7 +44,7 @@ var claims = counter("lockify_claims_total", "Claims (self-owner notification) b
 
 var rangeCount = gauge("lockify_ranges", "Name ranges: owned (this node is their directory by delegation), lent (delegated to others).", "lockspace", "role")
 
-func seconds(ns uint64) float64 { return float64(ns) / float64(time.Second) }
+func seconds[N int64 | uint64](ns N) float64 { return float64(ns) / float64(time.Second) }
 
 var shardMetrics = []shardMetric{
 	{gauge("lockify_resources", "Names that the node has something of: as master, directory node or holder.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Resources) }, nil},
@@ -55,12 +55,11 @@ var shardMetrics = []shardMetric{
 	{claims, func(s *lockspace.Stats) float64 { return float64(s.ClaimsAdopted) }, []string{"adopted"}},
 	{claims, func(s *lockspace.Stats) float64 { return float64(s.ClaimsLost) }, []string{"lost"}},
 	{claims, func(s *lockspace.Stats) float64 { return float64(s.ClaimsRefused) }, []string{"refused"}},
-	{counter("lockify_claims_open_seconds_total", "Time that claims were open, added up over those that have ended.", "lockspace"), func(s *lockspace.Stats) float64 { return seconds(s.ClaimNanos) }, nil},
 	{counter("lockify_notify_resent_total", "NOTIFY messages sent again, for lack of an answer.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.NotifyResent) }, nil},
 	{counter("lockify_locks_lost_total", "Granted locks taken back after a wrong claim.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.LocksLost) }, nil},
 	{gauge("lockify_release_fence_messages", "Messages that wait until claims before them are confirmed.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.HeldNow) }, nil},
 	{counter("lockify_release_fence_messages_total", "Messages that have waited so.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.HeldTotal) }, nil},
-	{counter("lockify_release_fence_seconds_total", "Time that they have waited, added up.", "lockspace"), func(s *lockspace.Stats) float64 { return seconds(s.HeldNanos) }, nil},
+	{gauge("lockify_operations_pending", "Requests and conversions of this node's programs that are not answered: they wait for another node, or for other holders.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Pending) }, nil},
 	{counter("lockify_messages_ignored_total", "Messages that matched nothing any more.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Ignored) }, nil},
 	{counter("lockify_messages_overrun_total", "Messages over the limits of what is kept for later.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Overrun) }, nil},
 	{counter("lockify_messages_relayed_total", "Messages passed on to the owner of a range, or back.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Relayed) }, nil},
@@ -88,6 +87,9 @@ var (
 	nodeMember    = gauge("lockify_member", "1 if this node takes part, 0 if it is fenced, or has not joined yet.")
 	epoch         = gauge("lockify_epoch", "Number of the view of a lockspace; it rises with each change of who has it open.", "lockspace")
 	shardLocks    = gauge("lockify_shard_locks", "Locks of each shard, to see whether they are evenly spread.", "lockspace", "shard")
+	shardDone     = counter("lockify_shard_operations_total", "Operations of programs and messages of other nodes that each shard has taken, to see whether the work is evenly spread.", "lockspace", "shard")
+	conflicts     = counter("lockify_conflicts_total", "Wrong claims of this node: the name was in use. Programs that say New for names that are not new cause them.", "lockspace")
+	refused       = counter("lockify_operations_refused_total", "Requests and conversions of this node's programs that have begun, and ended without a grant.", "lockspace", "status")
 	messages      = counter("lockify_messages_total", "Messages between nodes.", "lockspace", "direction", "type")
 	linkUp        = gauge("lockify_link_up", "1 if there is a connection to the other node.", "peer")
 	linkRTT       = gauge("lockify_link_rtt_seconds", "Round trip to the other node, smoothed.", "peer")
@@ -101,7 +103,8 @@ var (
 )
 
 var otherMetrics = []metric{
-	nodeInfo, nodeSessions, nodeMembers, nodeMember, epoch, shardLocks, messages,
+	nodeInfo, nodeSessions, nodeMembers, nodeMember, epoch, shardLocks, shardDone, conflicts, refused, messages,
+	lockTimes, claimTimes, fenceTimes, recoveryTimes,
 	linkUp, linkRTT, linkQueued, linkFrames, linkBytes, linkWrites, linkResent, linkDropped, linkReconnect,
 }
 
@@ -145,6 +148,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	give(nodeMember, takesPart)
 	for i := range st.Spaces {
 		collectSpace(give, &st.Spaces[i])
+		collectTimes(out, &st.Spaces[i])
 	}
 	for id, p := range st.Links {
 		collectLink(give, strconv.Itoa(int(id)), &p)
@@ -163,11 +167,26 @@ func collectSpace(give func(metric, float64, ...string), sp *node.SpaceStats) {
 	give(epoch, float64(sp.Epoch), name)
 	for k := range sp.Shards {
 		give(shardLocks, float64(sp.Shards[k].Locks), name, strconv.Itoa(k))
+		give(shardDone, float64(sp.Done[k]), name, strconv.Itoa(k))
 	}
+	give(conflicts, float64(sp.Conflicts), name)
+	collectRefused(give, sp, name)
 	for t := range sp.Sent {
 		if kind := wire.Type(t).String(); sp.Sent[t]+sp.Received[t] > 0 {
 			give(messages, float64(sp.Sent[t]), name, "sent", kind)
 			give(messages, float64(sp.Received[t]), name, "received", kind)
+		}
+	}
+}
+
+func collectRefused(give func(metric, float64, ...string), sp *node.SpaceStats, name string) {
+	for st := range wire.Statuses {
+		sum := uint64(0)
+		for k := range sp.Shards {
+			sum += sp.Shards[k].Refused[st]
+		}
+		if sum > 0 {
+			give(refused, float64(sum), name, st.String())
 		}
 	}
 }

@@ -32,6 +32,8 @@ func TestMetrics(t *testing.T) {
 		sp.Lock(o, []byte(name), lockspace.EX, 0, 0, 0, 0)
 		<-o.granted
 	}
+	sp.Lock(o, []byte("a"), lockspace.PR, 0, 0, 0, 0)
+	sp.Lock(o, []byte("b"), lockspace.PR, lockspace.NoQueue, 0, 0, 0) // refused
 	problems, err := testutil.CollectAndLint(collector{s})
 	if err != nil || len(problems) != 0 {
 		t.Fatal(err, problems)
@@ -47,7 +49,11 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		`lockify_node_info{cluster="c",instance="0x[0-9a-f]+",node="5"} 1`,
-		`lockify_locks{lockspace="\\"space one\\\\xff\\""} 3`,
+		`lockify_locks{lockspace="\\"space one\\\\xff\\""} 4`,
+		`lockify_operations_pending{lockspace=".*"} 1`, `lockify_operations_refused_total{lockspace=".*",status="would block"} 1`,
+		`lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="\+Inf"} 3`, `lockify_lock_seconds_count{lockspace=".*",way="at-once"} 3`,
+		`lockify_lock_seconds_sum{lockspace=".*",way="at-once"} [0-9].*`, `lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="1.28e-07"} .*`,
+		`lockify_conflicts_total{lockspace=".*"} 0`, `lockify_shard_operations_total{lockspace=".*",shard="1"} [0-9]+`,
 		`lockify_member 1`, `lockify_sessions 0`, `go_goroutines [0-9]+`, `process_open_fds [0-9]+`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want + "$").Match(text) {
@@ -62,11 +68,9 @@ var described = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit
 func TestMetricsDocumented(t *testing.T) {
 	kinds := map[string]string{}
 	note := func(m metric) {
-		kind := "gauge"
-		if m.kind == prometheus.CounterValue {
-			kind = "counter"
-		}
-		kinds[m.desc.String()] = kind
+		kinds[m.desc.String()] = map[prometheus.ValueType]string{
+			prometheus.GaugeValue: "gauge", prometheus.CounterValue: "counter", 0: "histogram",
+		}[m.kind]
 	}
 	for i := range shardMetrics {
 		note(shardMetrics[i].metric)
@@ -100,7 +104,9 @@ const metricsHead = `# Metrics
 ` + "`lockifyd --admin`" + ` answers ` + "`/metrics`" + ` in Prometheus' format: what is below, and the usual
 metrics of a Go program and its process. Seconds and bytes are without prefixes. A name
 of a lockspace that is not plain text is quoted as in Go. Counters begin at 0 with each
-start of the node.
+start of the node. A histogram in which nothing has been counted is absent, as are statuses
+and messages that have not occurred. Buckets reach from 128 ns to 17 s, each twice as long
+as the one before.
 
 This list is written by a test of package internal/admin.
 

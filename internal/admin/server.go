@@ -163,6 +163,7 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 	if space == nil {
 		return
 	}
+	now := s.node().Now()
 	all, truncated, err := resources(r.Context(), space, limit)
 	if err != nil {
 		return // whoever asked has gone
@@ -170,7 +171,7 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	for i := range all {
-		if enc.Encode(resourceOf(&all[i])) != nil {
+		if enc.Encode(resourceOf(now, &all[i])) != nil {
 			return
 		}
 	}

@@ -38,6 +38,7 @@ func (s *Space) Listen(l ConflictListener) (stop func()) {
 
 // Conflict reports a wrong claim.
 func (r *runner) Conflict(name []byte, master wire.Life) {
+	r.wrong++
 	r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
 		"lockspace", r.space.name, "name", string(name), "master", master.Node())
 	of := master.Node()

@@ -35,9 +35,9 @@ func (n *Node) SetLease(until int64) {
 }
 
 // rough is now for the operations of programs. Where this node is the only one for ever,
-// and without a lease, nobody compares when a lock was held: the time of the last tick will do.
+// and without a lease, nobody compares when a lock was held: while nobody waits, the time of the last tick will do.
 func (r *runner) rough() int64 {
-	if r.node.alone && r.node.lease.Load() == math.MaxInt64 {
+	if r.node.alone && r.node.lease.Load() == math.MaxInt64 && r.shard.Pending() == 0 {
 		return r.last
 	}
 	return r.now()

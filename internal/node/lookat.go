@@ -51,6 +51,7 @@ type Report struct {
 	Queued    [3]int                   `json:"queued,omitempty"`    // LookName: all locks that are granted, convert, wait
 	Locks     []LockReport             `json:"locks,omitempty"`     // LookLocks, in the order asked; those that are gone are missing
 	Parties   []PartyReport            `json:"parties,omitempty"`   // LookLocks, in the order asked
+	Now       int64                    `json:"now,omitempty"`       // LookPage: the clock of which lockspace.LockInfo.Since is
 	Next      uint64                   `json:"next,omitempty"`      // LookPage: where to go on, 0: this was the last
 }
 
@@ -116,7 +117,7 @@ func (s *Space) lookName(q *Query) *Report {
 
 // lookPage gives the next names of a lockspace. A cursor is shard and place.
 func (s *Space) lookPage(q *Query) (*Report, error) {
-	out := &Report{}
+	out := &Report{Now: s.node.now()}
 	most := cmp.Or(q.Most, MaxPage)
 	at, number := uint32(q.At), int(q.At>>32)
 	if most < 1 || most > MaxPage || number >= len(s.runners) {

@@ -153,6 +153,9 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 // now is the node's clock: ns since its start, monotonic.
 func (n *Node) now() int64 { return int64(time.Since(n.base)) }
 
+// Now gives the clock of which lockspace.LockInfo.Since is, in ns.
+func (n *Node) Now() int64 { return n.now() }
+
 // ID gives the node id.
 func (n *Node) ID() uint16 { return n.cfg.ID }
 

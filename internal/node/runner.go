@@ -32,6 +32,8 @@ type runner struct {
 	shard  *lockspace.Shard
 
 	last     int64                // when it was looked at the clock
+	done     uint64               // operations and messages
+	skip     uint32               // operations to come that are not measured
 	working  bool                 // work runs
 	open     []openFrame          // by peer index
 	urgent   bool                 // something here should leave at once
@@ -40,6 +42,8 @@ type runner struct {
 	outcome  lockspace.Completion // handed to Owner.Complete by refuse
 	sent     [256]uint64          // messages by type
 	received [256]uint64
+	wrong    uint64 // claims
+	quick    samples
 	_        [64]byte
 }
 
@@ -208,6 +212,7 @@ func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
 
 func (r *runner) message(from uint64, h *wire.Header, hash uint64, m *wire.Msg) {
 	r.received[m.Type]++
+	r.done++
 	r.shard.Deliver(r.now(), lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}, hash, m)
 }
 

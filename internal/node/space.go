@@ -227,8 +227,8 @@ func (t *task) keep(op *Op) {
 	}
 }
 
-// exec runs an operation inside the shard.
-func (r *runner) exec(op *Op) {
+// perform is exec without a look at the time that it takes.
+func (r *runner) perform(op *Op) {
 	now := r.rough()
 	var st lockspace.Status
 	switch op.kind {
@@ -287,9 +287,20 @@ func (r *runner) exec(op *Op) {
 		r.Bytes(op.owner, op.id, op.tag, refusedBytes(&lockspace.ByteRequest{Lock: op.id}, r.notTheirs(op.id)))
 	}
 	switch {
+	case op.done:
 	case st != wire.OK:
 		r.refuse(op, st)
-	case op.wait != 0:
+	default:
+		r.goesOn(op)
+	}
+}
+
+// goesOn looks at an operation that may wait.
+func (r *runner) goesOn(op *Op) {
+	if r.node.alone && op.kind <= opConvert && r.shard.Pending() == 1 {
+		r.shard.Began(r.now(), op.id) // the first that waits: rough has given an older time
+	}
+	if op.wait != 0 {
 		r.shard.Deadline(r.now(), op.id, op.tag, op.wait) // if it waits at all
 	}
 }

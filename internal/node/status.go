@@ -9,14 +9,17 @@ import (
 
 // SpaceStats is what a lockspace has done on this node.
 type SpaceStats struct {
-	Name     string
-	ID       uint32
-	Epoch    uint64 // of its view, 0: none yet
-	ValueLen int
-	Range    lockspace.RangeRule
-	Shards   []lockspace.Stats
-	Sent     [256]uint64 // messages to other nodes by type
-	Received [256]uint64 // messages from other nodes by type
+	Name      string
+	ID        uint32
+	Epoch     uint64 // of its view, 0: none yet
+	ValueLen  int
+	Range     lockspace.RangeRule
+	Shards    []lockspace.Stats
+	Sent      [256]uint64                         // messages to other nodes by type
+	Received  [256]uint64                         // messages from other nodes by type
+	Grants    [lockspace.Ways]lockspace.Histogram // times from request to grant of this node's locks
+	Done      []uint64                            // by shard: operations of programs and messages that it has taken
+	Conflicts uint64                              // wrong claims
 }
 
 // Stats is what the node has done.
@@ -70,7 +73,13 @@ func (s *Space) Stats() SpaceStats {
 	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
-			st.Shards = append(st.Shards, r.shard.Stats())
+			sh := r.shard.Stats()
+			st.Shards = append(st.Shards, sh)
+			st.Done = append(st.Done, r.done)
+			st.Conflicts += r.wrong
+			for way, times := range r.grants(&sh) {
+				st.Grants[way].Add(&times)
+			}
 			for t := range r.sent {
 				st.Sent[t] += r.sent[t]
 				st.Received[t] += r.received[t]

@@ -177,10 +177,10 @@ func (w *worker) stats() *nodeStats {
 		for _, sh := range sp.Shards {
 			out.Claims.add(Claims{
 				Made: sh.ClaimsMade, Confirmed: sh.ClaimsConfirmed, Adopted: sh.ClaimsAdopted, Lost: sh.ClaimsLost,
-				Refused: sh.ClaimsRefused, Open: uint64(sh.ClaimsOpen), Resent: sh.NotifyResent, Nanos: sh.ClaimNanos,
+				Refused: sh.ClaimsRefused, Open: uint64(sh.ClaimsOpen), Resent: sh.NotifyResent, Nanos: sh.ClaimTimes.Nanos,
 			})
 			out.Held.Messages += sh.HeldTotal
-			out.Held.Nanos += sh.HeldNanos
+			out.Held.Nanos += sh.HeldTimes.Nanos
 		}
 	}
 	return out

@@ -131,7 +131,7 @@ func (c *cluster) joined(ctx context.Context, nd *node, n int) error {
 }
 
 // pollEvery is how often the state of the cluster is asked for.
-const pollEvery = 2 * time.Millisecond
+const pollEvery = 3 * time.Millisecond
 
 func until(ctx context.Context, ok func() (bool, error)) error {
 	tick := time.NewTicker(pollEvery)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/lockify-dlm/lockify"
@@ -203,7 +204,7 @@ func (s *scene) programs(ctx context.Context, kind string, master func(k int) in
 
 // kill kills the last node and measures until the others have recovered.
 func (s *scene) kill(ctx context.Context) error {
-	s.o.Progress(fmt.Sprintf("%d locks: a second of rest", s.size.Locks))
+	s.o.Progress(fmt.Sprintf("%d locks: %v of rest", s.size.Locks, s.o.Lease))
 	unaffected, err := s.programs(ctx, "unaffected", func(k int) int { return k % s.live() })
 	if err != nil {
 		return err
@@ -213,7 +214,7 @@ func (s *scene) kill(ctx context.Context) error {
 		return err
 	}
 	free, waits := start(ctx, unaffected), start(ctx, affected)
-	rest := time.NewTimer(time.Second)
+	rest := time.NewTimer(s.o.Lease) // as long as the death goes unnoticed, to compare with
 	select {
 	case <-rest.C:
 	case <-ctx.Done():
@@ -247,13 +248,15 @@ func (s *scene) kill(ctx context.Context) error {
 	return err
 }
 
-// await waits until a live node has a view after epoch, and until all have recovered.
+// await waits until a live node has a view after epoch, and until all have recovered. Each
+// question takes time of a processor that the programs want: no more are asked than must
+// be, first one node, then those that are not ready.
 func (s *scene) await(ctx context.Context, epoch uint64, waits *programs) (detected, recovered time.Time, err error) {
 	var used time.Duration
+	rest := slices.Clone(s.nodes[:s.live()])
 	err = until(ctx, func() (bool, error) {
-		done := true
-		for _, nd := range s.nodes[:s.live()] {
-			st, err := nd.state(ctx)
+		for len(rest) > 0 {
+			st, err := rest[0].state(ctx)
 			if err != nil {
 				return false, err
 			}
@@ -264,10 +267,13 @@ func (s *scene) await(ctx context.Context, epoch uint64, waits *programs) (detec
 					return false, err
 				}
 			}
-			done = done && st.Epoch > epoch && st.Waiting == 0
+			if st.Epoch <= epoch || st.Waiting != 0 {
+				return false, nil
+			}
+			rest = rest[1:]
 		}
 		recovered = time.Now()
-		return done, nil
+		return true, nil
 	})
 	if err != nil {
 		return detected, recovered, err

@@ -27,6 +27,7 @@ var (
 	ErrOrphanMode = errors.New("lockify: the orphan has another mode")                           // AdoptOrphan
 	ErrInUse      = errors.New("lockify: name is in use")                                        // Retire: others hold or want locks on it
 	ErrNoQuorum   = errors.New("lockify: no quorum")                                             // the node is no member of the cluster, or cannot be sure to be one
+	ErrDenied     = errors.New("lockify: permission denied")                                     // the node's rules of access do not let this client do it
 	ErrNotOwner   = errors.New("lockify: another session's lock")                                // it is not ours to use
 )
 
@@ -59,7 +60,7 @@ var statusErrors = map[wire.Status]error{
 	wire.InUse: ErrInUse, wire.RangeTaken: ErrRangeTaken, wire.NoSuchRange: ErrNoRange, wire.TimedOut: ErrTimedOut,
 	wire.BadName: ErrName, wire.BadMode: ErrMode, wire.BadFlags: ErrFlags, wire.BadValue: ErrValue,
 	wire.BadBytes: ErrBytes, wire.BadOwner: ErrOwner, wire.BadKey: ErrKey,
-	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode,
+	wire.NotOwner: ErrNotOwner, wire.NoOrphan: ErrNoOrphan, wire.OrphanMode: ErrOrphanMode, wire.NoNode: ErrNode, wire.NotAllowed: ErrDenied,
 }
 
 // statusError gives the error of a status, nil for success.

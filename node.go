@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
@@ -43,6 +45,8 @@ type Config struct {
 
 	TLS TLSFiles // certificates of this node: TCP with nodes and clients is by TLS; none: without
 
+	Access []AccessRule // what clients may do; see AccessRule for what none means
+
 	NewCluster bool          // make a cluster if Data has none: on the first start of its first node
 	Join       []string      // join the cluster of the nodes that listen there, any of them
 	Advertise  string        // where others reach this node, with a port; default Listen
@@ -51,6 +55,21 @@ type Config struct {
 	Voters     int           // of a new cluster: how many nodes decide, 1 to 7; default 3
 	FenceDisks []FenceDisk   // that the nodes share, the same on each: who is not a member any more is kept from them first
 }
+
+// AccessRule lets clients of a node do something. Rules only allow; the highest of several
+// counts, and as soon as there is one, whom none names may do nothing (ErrDenied), but for
+// root and the node's own user on Unix sockets. Without rules all may do everything, but
+// for clients with certificates at addresses that other machines reach: these nothing.
+type AccessRule = access.Rule
+
+// What AccessRule.May can be; each has those before it. docs/security.md says what needs
+// which.
+const (
+	MayRead       = access.Read
+	MayShared     = access.Shared
+	MayExclusive  = access.Exclusive
+	MayAdminister = access.Administer
+)
 
 // FenceDisk is a namespace of an NVMe/TCP target with reservations. Each start of a node
 // registers there, as the host HostID, before it joins.
@@ -83,6 +102,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
 		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
+	c.Access = &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
 	if cfg.TLS.Given() {
 		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, "lockify"), Node: cfg.ID}
 		if c.Secure, err = secure.OpenNode(cfg.TLS, self, cmp.Or(cfg.Logger, slog.Default())); err != nil {

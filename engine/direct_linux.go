@@ -62,7 +62,7 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &directConn{connBase: connBase{remote: nc.RemoteAddr().String()}, fd: fd, h: h, lone: runtime.GOMAXPROCS(0) == 1}
+	c := &directConn{connBase: connBase{remote: nc.RemoteAddr().String(), creds: credsOf(nc)}, fd: fd, h: h, lone: runtime.GOMAXPROCS(0) == 1}
 	if c.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("engine: epoll: %w", err)

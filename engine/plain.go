@@ -109,7 +109,7 @@ type plainConn struct {
 }
 
 func newPlainConn(nc net.Conn, h Handler) *plainConn {
-	c := &plainConn{connBase: connBase{remote: nc.RemoteAddr().String()}, nc: nc, h: h}
+	c := &plainConn{connBase: connBase{remote: nc.RemoteAddr().String(), creds: credsOf(nc)}, nc: nc, h: h}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw

@@ -114,6 +114,7 @@ var (
 // connBase holds what every Conn has.
 type connBase struct {
 	remote  string
+	creds   *Creds // nil: not known
 	user    any
 	whyOnce sync.Once
 	why     error

@@ -87,7 +87,7 @@
 //	op           4 counts the operations of a lock
 //	mode         1 0 NL, 1 CR, 2 CW, 3 PR, 4 PW, 5 EX; DENIED, AST: 255 too, none; else refused
 //	flags        4 request flags (LKF_... of the kernel's DLM); OPEN_SPACE, LINK_SPACE: the range rule
-//	status       1 0 to 29, see Status; else refused
+//	status       1 0 to 30, see Status; else refused
 //	bits         1 see BitValue and following; others are sent as 0 and not looked at
 //	hops         1 one-way messages between nodes that the request has waited for
 //	since        1 set of modes granted since the claim, 1<<mode; bits 6 and 7: refused
@@ -347,6 +347,7 @@
 //	bit 3  FeatureIdentity  of a client and its node: IDENTITY
 //	bit 4  FeatureRing      of a client and its node: RING
 //	bit 5  FeatureLook      of two nodes: frames of kind 5
+//	bit 6  FeatureAccess    of a client and its node: the status NotAllowed; else Invalid, with the same text
 //
 // # Rings
 //

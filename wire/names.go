@@ -42,7 +42,7 @@ var statusNames = [...]string{
 	BadValue: "bad value", NotOwner: "another session's lock", NoOrphan: "no orphan",
 	OrphanMode: "orphan in another mode", NoNode: "no such node", InUse: "in use",
 	RangeTaken: "range of another node", NoSuchRange: "not this node's range",
-	BadBytes: "bad byte range", BadOwner: "bad owner", BadKey: "bad range key", NoQuorum: "no quorum",
+	BadBytes: "bad byte range", BadOwner: "bad owner", BadKey: "bad range key", NoQuorum: "no quorum", NotAllowed: "not allowed",
 }
 
 // String gives the message's name in the documents, or TYPE_n for an unknown n.

@@ -132,8 +132,9 @@ const (
 	BadOwner     Status = 27 // an owner that is 0 where there must be one, or too large
 	BadKey       Status = 28 // no range key of the lockspace
 	NoQuorum     Status = 29 // the node is no member, or cannot be sure to be one: the text says since when
+	NotAllowed   Status = 30 // the client has no right to do this there: the text says which it lacks
 
-	lastStatus = NoQuorum
+	lastStatus = NotAllowed
 	// Statuses is one more than the highest number.
 	Statuses = lastStatus + 1
 )

@@ -22,7 +22,9 @@ const (
 
 	FeatureLook uint64 = 1 << 5 // of two nodes: frames of KindLook
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook // all that this build has
+	FeatureAccess uint64 = 1 << 6 // of a client and its node: the status NotAllowed
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook | FeatureAccess // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

@@ -236,6 +236,11 @@ func (c *config) print(w io.Writer) error {
 			return err
 		}
 	}
+	if len(c.access) > 0 {
+		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "access", fmt.Sprintf("%d rules", len(c.access)), c.where["access"]); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintln(w, "the configuration is good")
 	return err
 }

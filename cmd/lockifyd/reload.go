@@ -50,6 +50,9 @@ func (c *config) restarts(o *config) (keys []string) {
 	if !reflect.DeepEqual(c.exports, o.exports) {
 		keys = append(keys, "export")
 	}
+	if !reflect.DeepEqual(c.access, o.access) {
+		keys = append(keys, "access")
+	}
 	if !slices.Equal(c.fenceDisks, o.fenceDisks) {
 		keys = append(keys, "fence_disk")
 	}

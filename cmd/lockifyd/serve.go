@@ -111,6 +111,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := d.prepare(); err != nil {
 		return err
 	}
+	d.warnDenied()
 	if err := d.openPart(); err != nil {
 		return err
 	}
@@ -168,6 +169,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
 		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
+		Access: cfg.policy(), SocketMode: cfg.socketMode,
 	}
 	var fixed *lockspace.View
 	switch {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"runtime"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster/etcd"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
@@ -158,6 +160,20 @@ var settings = []setting{
 		list: func(c *config, v []string) error { return parseClients(v, &c.clients) },
 		get:  func(c *config) string { return strings.Join(c.clients, ",") },
 	}, {
+		key: "socket_mode", arg: "MODE", want: "an octal mode such as 0660",
+		help: "mode of the files of those Unix sockets: who may write one may connect; without it, as the umask says",
+		set: func(c *config, v string) error {
+			n, err := strconv.ParseUint(v, 8, 32)
+			c.socketMode = fs.FileMode(n)
+			return wantIf(err == nil && n > 0 && n <= 0o777)
+		},
+		get: func(c *config) string {
+			if c.socketMode == 0 {
+				return ""
+			}
+			return fmt.Sprintf("%04o", c.socketMode)
+		},
+	}, {
 		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
 		want: "host:port on the loopback interface, or off",
 		help: "where lockctl and profilers connect: host:port, or off",
@@ -270,6 +286,7 @@ type config struct {
 	voters           int
 	fenceCommand     string
 	clients          []string
+	socketMode       fs.FileMode // 0: not given
 	admin            string
 	adminFromNetwork bool
 	tls              secure.Files
@@ -287,6 +304,7 @@ type config struct {
 	profileDir       string
 	exports          []export         // by file only
 	fenceDisks       []sharedisk.Disk // by file only
+	access           []access.Rule    // by file only
 
 	where map[string]string // by key
 }

@@ -45,6 +45,7 @@ const (
 	formInt    = "whole number"
 	formBool   = "true or false"
 	formList   = "array of strings"
+	formIDs    = "array of numbers and names"
 )
 
 // tables are all there are.
@@ -52,6 +53,7 @@ var tables = []table{
 	{"peer", "another node of a cluster whose membership is fixed. The flag and the variable have none of delay.", peerFields, (*loader).filePeers},
 	{"export", "an NVMe subsystem that hosts reach over TCP. It wants exactly one of hosts, dhchap_secrets, and any_host.", exportFields, (*loader).fileExports},
 	{"fence_disk", "a disk that the nodes share, which keeps a node out that the cluster goes on without. Each node has the same ones.", fenceDiskFields, (*loader).fileFenceDisks},
+	{"access", "what clients may do; docs/security.md says who may do what without any. It is for all whom any of certificates, uids, gids, anyone names.", accessFields, (*loader).fileAccess},
 }
 
 func tableFor(key string) *table {
@@ -85,4 +87,13 @@ var fenceDiskFields = fields{
 	{"nqn", formString, true, "", "a name such as nqn.2026-01.com.example:disk", "the subsystem there"},
 	{"nsid", formInt, false, "the only one", "from 1 on", "the namespace"},
 	{"host_nqn", formString, false, "made of this node's host ID", "an NQN", "the name under which this node connects"},
+}
+
+var accessFields = fields{
+	{"lockspaces", formList, true, "", "names, in which `*` stands for any bytes", "where it holds"},
+	{"certificates", formList, false, "", "names, in which `*` stands for any bytes", "clients with certificates of these names"},
+	{"uids", formIDs, false, "", "users that this machine knows", "clients on Unix sockets whose process is of one of these users"},
+	{"gids", formIDs, false, "", "groups that this machine knows", "likewise, in one of these groups"},
+	{"anyone", formBool, false, "false", "", "all clients, also those of whom nothing is known"},
+	{"may", formString, true, "", wantRight, "the right that it gives; each has those before it"},
 }

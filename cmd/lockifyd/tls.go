@@ -1,10 +1,6 @@
 package main
 
 import (
-	"net"
-	"net/netip"
-	"strings"
-
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
@@ -27,27 +23,27 @@ func (l *loader) checkTLS(add func(key, format string, args ...any)) {
 		return
 	}
 	const want = "which others on the network can reach, and without TLS whoever does so is taken for a %s; want tls_cert, tls_key and tls_ca, an address of the loopback interface, or allow_plaintext_network (--allow-plaintext-network) as well"
-	if c.listen != "" && !local(c.listen) {
+	if c.listen != "" && !node.Local(c.listen) {
 		add("listen", "got %q, "+want, c.listen, "node")
 	}
 	for _, addr := range c.clients {
-		if !local(addr) {
+		if !node.Local(addr) {
 			add("clients", "got %q, "+want, addr, "client")
 		}
 	}
 }
 
-// local says that only this machine reaches an address.
-func local(addr string) bool {
-	if network(addr) == "unix" {
-		return true
+// warnDenied says that nobody can use an address. A node is started all the same: others
+// may be of use.
+func (d *daemon) warnDenied() {
+	if d.cfg.policy().Opens() {
+		return
 	}
-	host, _, err := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://"))
-	if err != nil || host == "localhost" {
-		return err == nil
+	for _, addr := range d.cfg.clients {
+		if !node.Local(addr) {
+			d.log.Warn("clients that come from other machines are denied everything: there is no [[access]] rule with certificates, see docs/security.md", "clients", addr)
+		}
 	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 // openTLS reads the certificates, if there are any.

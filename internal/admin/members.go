@@ -53,12 +53,8 @@ const (
 )
 
 // members answers /v1/members.
-func (s *Server) members(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
-		s.change(w, r)
-		return
-	}
-	s.get(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.membership()) })(w, r)
+func (s *Server) members(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, s.membership())
 }
 
 func (s *Server) membership() Members {

@@ -107,21 +107,22 @@ func (s *Server) handler() http.Handler {
 			writeJSON(w, http.StatusOK, document())
 		}))
 	}
-	mux.HandleFunc("/v1/members", s.limit(s.members))
+	mux.HandleFunc("/v1/members", s.get(s.members))
+	mux.HandleFunc("POST /v1/members", s.administrator("changing the members", s.change))
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
 	mux.HandleFunc("/v1/why", s.get(s.why))
 	mux.HandleFunc("/v1/dump", s.get(s.dump))
 	mux.HandleFunc("/metrics", s.get(s.metrics().ServeHTTP))
-	mux.HandleFunc("/debug/pprof/", s.limit(pprof.Index))
-	mux.HandleFunc("/debug/pprof/cmdline", s.limit(pprof.Cmdline))
-	mux.HandleFunc("/debug/pprof/profile", s.limit(pprof.Profile))
-	mux.HandleFunc("/debug/pprof/symbol", s.limit(pprof.Symbol))
-	mux.HandleFunc("/debug/pprof/trace", s.limit(pprof.Trace))
+	mux.HandleFunc("/debug/pprof/", s.administrator("profiling", pprof.Index))
+	mux.HandleFunc("/debug/pprof/cmdline", s.administrator("profiling", pprof.Cmdline))
+	mux.HandleFunc("/debug/pprof/profile", s.administrator("profiling", pprof.Profile))
+	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
+	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
 	})
-	return mux
+	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }
 
 // get is limit for documents: they are only read, and quickly.

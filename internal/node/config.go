@@ -4,11 +4,15 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -47,6 +51,9 @@ func (c *Config) setDefaults() error {
 	c.MaxSessions = orDefault(c.MaxSessions, 10000)
 	c.MaxLocks = orDefault(c.MaxLocks, 1<<20)
 	c.Rings = orDefault(c.Rings, DefaultRings)
+	if c.Access == nil {
+		c.Access = &access.Policy{Self: uint32(os.Geteuid())}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
@@ -88,4 +95,19 @@ func splitAddr(addr string) (network, rest string) {
 		return "unix", p
 	}
 	return "tcp", strings.TrimPrefix(addr, "tcp://")
+}
+
+// Local says that only this machine reaches an address: "unix:///path", "tcp://host:port"
+// or "host:port".
+func Local(addr string) bool {
+	network, rest := splitAddr(addr)
+	if network == "unix" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(rest)
+	if err != nil || host == "localhost" {
+		return err == nil
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
 }

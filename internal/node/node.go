@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -43,10 +45,12 @@ type Config struct {
 	// nodes say about it.
 	Join        func(instance uint64, h cluster.Handler) (cluster.Provider, error)
 	Mail        func(payload []byte)
-	Features    uint64 // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
-	MaxSessions int    // clients at the same time; 10000
-	MaxLocks    int    // locks of one client; 1<<20
-	Rings       int    // clients with a ring at the same time; 256, below 0: none
+	Features    uint64         // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
+	SocketMode  fs.FileMode    // of the Unix sockets among Clients; 0: as the umask says
+	Access      *access.Policy // what clients may do; nil: all who are on this machine, everything
+	MaxSessions int            // clients at the same time; 10000
+	MaxLocks    int            // locks of one client; 1<<20
+	Rings       int            // clients with a ring at the same time; 256, below 0: none
 	Logger      *slog.Logger
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"syscall"
 
 	"github.com/lockify-dlm/lockify/engine"
@@ -16,20 +17,29 @@ import (
 
 func (n *Node) listenClients(addr string) (engine.Listener, error) {
 	network, rest := splitAddr(addr)
-	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, (*clientSide)(n))
+	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, n.cfg.Transport.Name() != "mem" && !Local(addr)})
 	if err != nil {
 		return nil, fmt.Errorf("node: listen for clients on %s: %w", addr, err)
+	}
+	if network == "unix" && n.cfg.SocketMode != 0 {
+		if err := os.Chmod(rest, n.cfg.SocketMode); err != nil {
+			l.Close()
+			return nil, fmt.Errorf("node: mode of the socket for clients: %w", err)
+		}
 	}
 	return l, nil
 }
 
-// clientSide is the node as its clients' connections see it.
-type clientSide Node
+// clientSide is the node as its clients' connections on one address see it.
+type clientSide struct {
+	*Node
+	network bool // other machines reach the address
+}
 
 // OnOpen makes a session that waits for its HELLO.
 func (c *clientSide) OnOpen(fc *engine.FrameConn) {
-	n := (*Node)(c)
-	s := &session{node: n, conn: fc, spaces: map[uint32]*sessionSpace{}}
+	n := c.Node
+	s := &session{node: n, conn: fc, client: clientOf(fc, c.network), spaces: map[uint32]*sessionSpace{}}
 	fc.SetUser(s)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -75,7 +85,7 @@ func (c *clientSide) OnIdle(fc *engine.FrameConn) {
 // OnClose ends the session.
 func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	s := fc.User().(*session)
-	n := (*Node)(c)
+	n := c.Node
 	n.mu.Lock()
 	closing := n.closed
 	n.mu.Unlock()
@@ -85,7 +95,7 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, engine.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
 			level = slog.LevelWarn // not how clients go: it broke the protocol, or this end had enough of it
 		}
-		n.cfg.Logger.Log(context.Background(), level, "client gone", "session", s.id, "client", s.name, "reason", err)
+		n.cfg.Logger.Log(context.Background(), level, "client gone", "session", s.id, "client", s.name, "as", s.client.String(), "reason", err)
 	} else {
 		if s.refused != nil {
 			err = s.refused

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -16,11 +18,14 @@ type session struct {
 	conn    *engine.FrameConn
 	id      uint64
 	name    string // what the client calls itself
+	client  access.Client
+	denials atomic.Bool // it has been denied something
 	refuse  wire.Status
 	refused error // why REFUSED was sent
 	greeted bool  // written under mu, as are the next two
 	version uint8
 	leases  bool                     // the client knows of leases (wire.FeatureLease)
+	rights  bool                     // and of rights (wire.FeatureAccess)
 	ringed  bool                     // it has been offered a ring
 	offered bool                     // and has not answered
 	batch   batch                    // of the connection's reading goroutine
@@ -41,6 +46,7 @@ type session struct {
 type sessionSpace struct {
 	session *session
 	space   *Space
+	may     access.Right
 	locks   map[uint64]clientLock // by id; guarded by session.mu, as is waiting
 	deaf    func()                // ends that it hears of conflicts
 	waiting map[uint64]uint64     // requests for a mode that wait: request number -> id
@@ -133,7 +139,8 @@ func (s *session) hello(m *wire.Msg) error {
 	}
 	s.name = string(m.Text)
 	s.mu.Lock()
-	s.greeted, s.version, s.leases = true, version, m.Features&wire.FeatureLease != 0
+	s.greeted, s.version = true, version
+	s.leases, s.rights = m.Features&wire.FeatureLease != 0, m.Features&wire.FeatureAccess != 0
 	s.mu.Unlock()
 	features := m.Features & wire.Features
 	if !s.offerRing(features) {
@@ -149,7 +156,7 @@ func (s *session) hello(m *wire.Msg) error {
 	if s.offered {
 		s.send(0, &wire.Msg{Type: wire.Ring, Num: engine.RingSize})
 	}
-	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "remote", s.conn.RemoteAddr())
+	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "as", s.client.String(), "remote", s.conn.RemoteAddr())
 	return nil
 }
 
@@ -162,6 +169,10 @@ func (s *session) fail(space uint32, m *wire.Msg, st wire.Status, text string) {
 // CANCEL names it by Lock 0 and the number of its LOCK request.
 func (sp *sessionSpace) message(m *wire.Msg) error {
 	s := sp.session
+	if need := needs(m); need > sp.may {
+		s.deny(sp, m, need)
+		return nil
+	}
 	switch m.Type {
 	case wire.LockReq:
 		sp.lock(m)

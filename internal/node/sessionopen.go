@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -12,13 +13,19 @@ import (
 // goroutine, since the session goes on.
 func (s *session) openSpace(m *wire.Msg) {
 	name, props, req := string(m.Text), propsOf(m), m.Req
+	may := s.node.cfg.Access.Right(&s.client, name)
+	if may < access.Read {
+		st, text := s.denied(may, access.Read, name)
+		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: req, Status: st, Text: text})
+		return
+	}
 	if s.node.opensAtOnce(name) {
-		s.opened(req, name, props)
+		s.opened(req, name, props, may)
 		s.takeReady()
 		return
 	}
 	go func() {
-		s.opened(req, name, props)
+		s.opened(req, name, props, may)
 		s.flush()
 	}()
 }
@@ -32,7 +39,7 @@ func (n *Node) opensAtOnce(name string) bool {
 }
 
 // opened answers, when the lockspace is open or cannot be opened.
-func (s *session) opened(req uint64, name string, props Props) {
+func (s *session) opened(req uint64, name string, props Props, may access.Right) {
 	answer := wire.Msg{Type: wire.SpaceOpened, Req: req}
 	sp, err := s.node.Open(context.Background(), name, props)
 	if err == nil && s.node.leaseEnded() { // perhaps no shard has noticed yet
@@ -45,7 +52,7 @@ func (s *session) opened(req uint64, name string, props Props) {
 		}
 	} else {
 		answer.Num = sp.id
-		s.add(sp)
+		s.add(sp, may)
 	}
 	s.send(0, &answer)
 }
@@ -69,8 +76,8 @@ func openStatus(err error) wire.Status {
 }
 
 // add lets the client use a lockspace from its next message on.
-func (s *session) add(sp *Space) {
-	ss := &sessionSpace{session: s, space: sp, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
+func (s *session) add(sp *Space, may access.Right) {
+	ss := &sessionSpace{session: s, space: sp, may: may, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
 	ss.deaf = sp.Listen(ss)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,63 @@
+package admin
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestOwner: whose a connection is, as long as it is open.
+func TestOwner(t *testing.T) {
+	for _, at := range []string{"127.0.0.1:0", "[::1]:0"} {
+		ln, err := net.Listen("tcp", at)
+		if err != nil && strings.HasPrefix(at, "[") {
+			continue // a machine without IPv6
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		c, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, to := netip.MustParseAddrPort(c.LocalAddr().String()), netip.MustParseAddrPort(ln.Addr().String())
+		if uid, err := ownerOf(from, to); err != nil || uid != uint64(os.Geteuid()) {
+			t.Errorf("%s: uid %d, %v; this is %d", at, uid, err, os.Geteuid())
+		}
+		c.Close() // the listener has not accepted it, so that it is half closed for long
+		if uid, err := ownerOf(from, to); err == nil {
+			t.Errorf("%s: a connection that is closed seems to be of uid %d", at, uid)
+		}
+	}
+}
+
+// TestAdministrator: profiles and changes are not for whom this machine does not know.
+func TestAdministrator(t *testing.T) {
+	_, s, _ := start(t)
+	for _, remote := range []string{"10.0.0.1:1234", "127.0.0.1:1"} {
+		for _, r := range []*http.Request{
+			httptest.NewRequest(http.MethodGet, "/debug/pprof/heap", nil),
+			httptest.NewRequest(http.MethodPost, "/v1/members", strings.NewReader(`{"op":"leave"}`)),
+		} {
+			w := httptest.NewRecorder()
+			r.RemoteAddr = remote
+			s.handler().ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "permission denied") {
+				t.Errorf("%s %s of %s: %d %s", r.Method, r.URL, remote, w.Code, w.Body)
+			}
+		}
+	}
+	resp, err := http.Get("http://" + s.Addr() + "/debug/pprof/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("this process itself: %s", resp.Status)
+	}
+}

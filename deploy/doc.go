@@ -3,6 +3,8 @@
 //	systemd/     the unit of lockifyd
 //	debian/      what tools/package.sh makes a package of: configuration, scripts
 //	kubernetes/  a cluster of three in Kubernetes
+//	prometheus/  alert rules, and cases for them
+//	grafana/     a dashboard
 //
 //	make test-package --- tools/package.sh --> .deb --> an overlay over this machine's root,
 //	in namespaces of its own: install, start, lock, upgrade, remove, purge (debian/test.sh)

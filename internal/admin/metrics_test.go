@@ -108,6 +108,8 @@ start of the node. A histogram in which nothing has been counted is absent, as a
 and messages that have not occurred. Buckets reach from 128 ns to 17 s, each twice as long
 as the one before.
 
+A dashboard and alert rules for these metrics: [monitoring.md](monitoring.md).
+
 This list is written by a test of package internal/admin.
 
 | metric | kind | labels | what |

@@ -16,8 +16,8 @@ import (
 
 // Exit statuses. Those of a command that "lockctl lock" has run pass through.
 const (
-	exitError      = 1
-	exitUsage      = 2
+	exitError      = 1   // it has failed
+	exitUsage      = 2   // wrong usage
 	exitWouldBlock = 3   // --no-wait, and the lock is held by others
 	exitTimeout    = 4   // not granted within --timeout
 	exitLost       = 5   // the lock was lost while the command ran

@@ -15,7 +15,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build package test-package demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
+.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,11 @@ package: ## a Debian package in out/: binaries, unit, configuration, manual page
 test-package: ## it is installed, started, upgraded and removed on a copy of this Debian (as root)
 	@deb=$$(GO=$(GO) tools/package.sh $(VERSION) out) && \
 	LOCKIFY_DEB=$$PWD/$$deb $(GO) test -count=1 -timeout 3m -v ./deploy
+
+tour: OUT = tour-out
+tour: ## from an empty directory to a cluster with TLS and rights, a failure, an upgrade: shown and checked (as root, needs curl)
+	@mkdir -p $(OUT)
+	@OUT=$(abspath $(OUT)) $(GO) run ./docs --show docs/guide/tour.md
 
 demo: build ## five nodes, a real file system's locks, with and without self-owner notification
 	@bin/lockbench demo
@@ -102,4 +107,4 @@ tidy-check: ## go.mod and go.sum say what the code needs, no more
 	cd tools && $(GO) mod tidy -diff
 
 clean: ## remove what the other targets have made
-	rm -rf bin out chaos-out
+	rm -rf bin out chaos-out tour-out

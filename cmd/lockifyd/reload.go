@@ -53,6 +53,9 @@ func (c *config) restarts(o *config) (keys []string) {
 	if !reflect.DeepEqual(c.access, o.access) {
 		keys = append(keys, "access")
 	}
+	if !reflect.DeepEqual(c.access, o.access) {
+		keys = append(keys, "access")
+	}
 	if !slices.Equal(c.fenceDisks, o.fenceDisks) {
 		keys = append(keys, "fence_disk")
 	}

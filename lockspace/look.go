@@ -95,3 +95,12 @@ func (s *Shard) Waiting(id uint64) bool {
 	l := s.called(id)
 	return l != nil && l.wanted != NoMode
 }
+
+// FindHandle is FindOwn by what its user calls a lock, if somebody has it.
+func (s *Shard) FindHandle(id uint64) (o OwnLock, ok bool) {
+	l := s.called(id)
+	if l == nil {
+		return OwnLock{}, false
+	}
+	return s.ownLock(l), true
+}

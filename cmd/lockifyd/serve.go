@@ -20,6 +20,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
@@ -35,6 +36,7 @@ type daemon struct {
 	cfg         *config
 	log         *slog.Logger
 	level       *slog.LevelVar          // of log
+	events      *events.Ring            // what is logged, for lockctl watch
 	again       func() (*config, error) // reads the configuration anew
 	data        *member.Data            // nil without one
 	stopProfile func()
@@ -57,8 +59,9 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	signal.Notify(hups, syscall.SIGHUP)
 	level := new(slog.LevelVar)
 	level.Set(cfg.logLevel)
+	ring := events.NewRing(keptEvents)
 	d := &daemon{
-		cfg: cfg, log: logger(cfg, level, stderr), level: level, again: again,
+		cfg: cfg, log: slog.New(events.NewHandler(ring, logHandler(cfg, level, stderr))), level: level, events: ring, again: again,
 		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals,
 	}
 	beside, stopBeside := context.WithCancel(ctx)
@@ -87,12 +90,15 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	return err
 }
 
-func logger(cfg *config, level slog.Leveler, w io.Writer) *slog.Logger {
+// keptEvents are about a megabyte.
+const keptEvents = 4096
+
+func logHandler(cfg *config, level slog.Leveler, w io.Writer) slog.Handler {
 	opts := &slog.HandlerOptions{Level: level}
 	if cfg.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts))
+		return slog.NewJSONHandler(w, opts)
 	}
-	return slog.New(slog.NewTextHandler(w, opts))
+	return slog.NewTextHandler(w, opts)
 }
 
 func (d *daemon) start(ctx context.Context) (err error) {
@@ -126,7 +132,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if cfg.admin != "off" {
 		c := admin.Config{
 			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node.Load, Cluster: cfg.cluster, Logger: d.log,
-			Leave: d.leave,
+			Leave: d.leave, Events: d.events,
 		}
 		if d.part != nil {
 			c.Raft, c.Bars = d.part.Raft, d.part.Bars
@@ -168,7 +174,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	}
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
-		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, Logger: d.log,
+		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
 		Access: cfg.policy(), SocketMode: cfg.socketMode,
 	}
 	var fixed *lockspace.View

@@ -218,6 +218,11 @@ var settings = []setting{
 		},
 		get: func(c *config) string { return c.idleAfter.String() },
 	}, {
+		key: "long_wait", arg: "TIME", def: "10s", want: "a time from 1s to 24h",
+		help: "a client's request that waits for longer is logged, and an event of lockctl watch",
+		set:  func(c *config, v string) error { return parseTime(v, time.Second, 24*time.Hour, &c.longWait) },
+		get:  func(c *config) string { return c.longWait.String() },
+	}, {
 		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), unit: "shards", auto: "the processors that it may use", want: "a whole number from 1 to 256",
 		help: "shards of a lockspace on this node, best as many as cores",
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.shards) },
@@ -293,6 +298,7 @@ type config struct {
 	plaintext        bool
 	data             string
 	idleAfter        time.Duration
+	longWait         time.Duration
 	shards           int
 	transport        string
 	pollers          int

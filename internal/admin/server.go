@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/node"
 )
 
@@ -35,7 +36,8 @@ type Config struct {
 	// Bars gives the instances that this node keeps from the disks, and why that has
 	// failed so far; may be nil.
 	Bars   func() map[uint64]string
-	Leave  func() // begins the end of the node, for good; may be nil with fixed membership
+	Events *events.Ring // what is logged, for watchers; may be nil
+	Leave  func()       // begins the end of the node, for good; may be nil with fixed membership
 	Logger *slog.Logger
 }
 
@@ -50,8 +52,12 @@ type Server struct {
 	log     *slog.Logger
 	ln      net.Listener
 	http    http.Server
+	events  *events.Ring
 	running chan struct{} // one element for each request being answered
-	done    chan struct{}
+
+	watchers chan struct{} // the same of those that watch events
+	closing  chan struct{} // closed when the server ends
+	done     chan struct{}
 }
 
 // Start listens and answers until Close. Errors: ErrAddr, ErrNetwork, and
@@ -67,11 +73,13 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{
 		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
+		events: cfg.Events, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}
 	s.http = http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
+	s.http.RegisterOnShutdown(func() { close(s.closing) })
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -113,6 +121,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
 	mux.HandleFunc("/v1/why", s.get(s.why))
 	mux.HandleFunc("/v1/dump", s.get(s.dump))
+	mux.HandleFunc("/v1/events", s.read(s.watch))
 	mux.HandleFunc("/metrics", s.get(s.metrics().ServeHTTP))
 	mux.HandleFunc("/debug/pprof/", s.administrator("profiling", pprof.Index))
 	mux.HandleFunc("/debug/pprof/cmdline", s.administrator("profiling", pprof.Cmdline))
@@ -120,23 +129,30 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/events, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }
 
 // get is limit for documents: they are only read, and quickly.
 func (s *Server) get(h http.HandlerFunc) http.HandlerFunc {
-	return s.limit(func(w http.ResponseWriter, r *http.Request) {
+	return s.limit(s.read(func(w http.ResponseWriter, r *http.Request) {
+		// A connection that can't have a deadline has none.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+		h(w, r)
+	}))
+}
+
+// read lets nobody change anything.
+func (s *Server) read(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			fail(w, http.StatusMethodNotAllowed, "method "+r.Method+"; only GET is answered here")
 			return
 		}
-		// A connection that can't have a deadline has none.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 		h(w, r)
-	})
+	}
 }
 
 // limit bounds the requests that are answered at the same time.

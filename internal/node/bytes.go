@@ -46,6 +46,9 @@ func refusedBytes(q *lockspace.ByteRequest, st lockspace.Status) *lockspace.Byte
 
 // Bytes passes the outcome of a request for a byte range on.
 func (r *runner) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
+	if o.Status == wire.Deadlock {
+		r.deadlock(id, o.Cycle)
+	}
 	user.(Owner).Bytes(id, tag, o)
 	r.heard(user)
 }

@@ -50,6 +50,7 @@ func (c *Config) setDefaults() error {
 	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
 	c.MaxSessions = orDefault(c.MaxSessions, 10000)
 	c.MaxLocks = orDefault(c.MaxLocks, 1<<20)
+	c.LongWait = orDefault(c.LongWait, 10*time.Second)
 	c.Rings = orDefault(c.Rings, DefaultRings)
 	if c.Access == nil {
 		c.Access = &access.Policy{Self: uint32(os.Geteuid())}

@@ -39,8 +39,8 @@ func (s *Space) Listen(l ConflictListener) (stop func()) {
 // Conflict reports a wrong claim.
 func (r *runner) Conflict(name []byte, master wire.Life) {
 	r.wrong++
-	r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
-		"lockspace", r.space.name, "name", string(name), "master", master.Node())
+	go r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
+		"event", eventClaimConflict, "lockspace", r.space.name, "name", quoted(name), "master", master.Node())
 	of := master.Node()
 	if of == r.node.cfg.ID {
 		of = 0 // that one has gone meanwhile, and the name is this node's

@@ -69,6 +69,9 @@ func (f *flusher) run() {
 			if ticks++; ticks%tokensEvery == 0 {
 				f.node.renewTokens()
 			}
+			if ticks%watchEvery == 0 {
+				go f.node.watch()
+			}
 			if ticks%expireEvery == 0 {
 				f.node.expireSessions()
 			}
@@ -106,5 +109,8 @@ func (f *flusher) round() bool {
 func (r *runner) tick() {
 	if now := r.now(); !r.shard.Quiet() {
 		r.shard.Tick(now)
+	}
+	if r.recovers && !r.shard.Recovering() && !r.shard.Working() {
+		r.endRecovery()
 	}
 }

@@ -129,6 +129,9 @@ func (r *runner) flushSessions() {
 
 // Complete passes a completion on.
 func (r *runner) Complete(user any, id, tag uint64, c *lockspace.Completion) {
+	if c.Status == wire.Deadlock {
+		r.deadlock(id, c.Cycle)
+	}
 	user.(Owner).Complete(id, tag, c)
 	r.heard(user)
 }
@@ -147,6 +150,7 @@ func (r *runner) Confirmed(user any, id uint64) {
 
 // Lost passes a loss on.
 func (r *runner) Lost(user any, id uint64) {
+	r.space.lost.Add(1)
 	user.(Owner).Lost(id)
 	r.heard(user)
 }

@@ -46,14 +46,14 @@ func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
 	l.peers.of(id).claims.Store(features&wire.FeatureClaims != 0)
 	l.peers.of(id).looks.Store(features&wire.FeatureLook != 0)
-	l.cfg.Logger.Info("peer connected", "peer", id, "instance", instance)
+	l.cfg.Logger.Info("peer connected", "event", eventLinkUp, "peer", id, "instance", instance)
 }
 
 // OnPeerDown: the link does not work; it tries again by itself.
 func (l *linkSide) OnPeerDown(id uint16, err error) {
 	l.peers.of(id).claims.Store(false)
 	l.peers.of(id).looks.Store(false)
-	l.cfg.Logger.Warn("peer disconnected", "peer", id, "err", err)
+	l.cfg.Logger.Warn("peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
 }
 
 // OnPeerReset: the peer has started anew. It gets in with the view that has its new

@@ -31,7 +31,7 @@ func (h *memberSide) Agreed(s *cluster.State, views []cluster.SpaceView) {
 		n.members = n.provider
 		n.mu.Unlock()
 		close(n.joined)
-		n.cfg.Logger.Info("joined the cluster", "cluster", n.cfg.Cluster, "members", len(s.Nodes), "voters", len(s.Voters))
+		n.cfg.Logger.Info("joined the cluster", "event", eventJoined, "cluster", n.cfg.Cluster, "members", len(s.Nodes), "voters", len(s.Voters))
 	})
 }
 
@@ -51,7 +51,12 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 		}
 		next[i] = SpaceView{views[i].Space, v}
 	}
-	return n.Install(peers, next)
+	was := n.peers.members()
+	if err := n.Install(peers, next); err != nil {
+		return err
+	}
+	n.membersChanged(was, peers)
+	return nil
 }
 
 func (h *memberSide) Lease(until int64) { (*Node)(h).SetLease(until) }

@@ -51,6 +51,7 @@ type Config struct {
 	MaxSessions int            // clients at the same time; 10000
 	MaxLocks    int            // locks of one client; 1<<20
 	Rings       int            // clients with a ring at the same time; 256, below 0: none
+	LongWait    time.Duration  // a request that waits for longer is an event; 10 s
 	Logger      *slog.Logger
 }
 
@@ -74,6 +75,9 @@ type Node struct {
 	listeners []engine.Listener
 	spins     int           // tries to enter a busy shard before the work goes to its inbox
 	workers   chan struct{} // full while that many work on what views have brought
+
+	watching  sync.Mutex // held while watch runs; guards longWaits
+	longWaits map[longWait]time.Duration
 
 	installs sync.Mutex        // held while views are installed; before mu
 	present  map[uint16]uint64 // instances of the members, by node id; guarded by installs, see view.go

@@ -38,9 +38,13 @@ func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, erro
 		return nil, fmt.Errorf("lockspace %q: %w", name, err)
 	}
 	n.mu.Lock()
+	known := n.byName(name) != nil
 	s, err := n.openLocked(name, props)
 	members := n.members
 	n.mu.Unlock()
+	if err == nil && !known {
+		n.cfg.Logger.Info("lockspace is opened on this node", "event", eventLockspaceOpen, "lockspace", name)
+	}
 	if err != nil || s.isOpen() {
 		return s, err
 	}

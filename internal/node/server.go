@@ -95,7 +95,7 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		if !errors.Is(err, io.EOF) && !errors.Is(err, engine.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
 			level = slog.LevelWarn // not how clients go: it broke the protocol, or this end had enough of it
 		}
-		n.cfg.Logger.Log(context.Background(), level, "client gone", "session", s.id, "client", s.name, "as", s.client.String(), "reason", err)
+		n.cfg.Logger.Log(context.Background(), level, "client gone", "event", eventSessionEnd, "session", s.id, "client", s.name, "as", s.client.String(), "reason", err)
 	} else {
 		if s.refused != nil {
 			err = s.refused

@@ -156,7 +156,7 @@ func (s *session) hello(m *wire.Msg) error {
 	if s.offered {
 		s.send(0, &wire.Msg{Type: wire.Ring, Num: engine.RingSize})
 	}
-	s.node.cfg.Logger.Info("client connected", "session", s.id, "client", s.name, "as", s.client.String(), "remote", s.conn.RemoteAddr())
+	s.node.cfg.Logger.Info("client connected", "event", eventSessionBegin, "session", s.id, "client", s.name, "as", s.client.String(), "remote", s.conn.RemoteAddr())
 	return nil
 }
 
@@ -204,6 +204,7 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 	case wire.CloseSpace:
 		sp.releaseAll(false)
 		delete(s.spaces, sp.space.id)
+		s.node.cfg.Logger.Debug("client has closed a lockspace", "event", eventLockspaceClose, "lockspace", sp.space.name, "session", s.id, "client", s.name)
 		s.send(sp.space.id, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req})
 	case wire.PurgeReq:
 		sp.purge(m)

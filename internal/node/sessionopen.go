@@ -53,6 +53,7 @@ func (s *session) opened(req uint64, name string, props Props, may access.Right)
 	} else {
 		answer.Num = sp.id
 		s.add(sp, may)
+		s.node.cfg.Logger.Debug("client has opened a lockspace", "event", eventLockspaceOpen, "lockspace", name, "session", s.id, "client", s.name)
 	}
 	s.send(0, &answer)
 }

@@ -58,7 +58,12 @@ type Space struct {
 	view      atomic.Pointer[lockspace.View] // nil: none yet
 	opened    chan struct{}                  // closed with the first view
 	renewing  atomic.Bool                    // a view with new tokens has been asked for
-	broken    atomic.Bool                    // nodes disagree about its name or properties: no new locks
+	lost      atomic.Uint64                  // locks, since Node.watch has looked
+
+	recovering   atomic.Int32 // shards that have something to do for a view
+	recoversFrom atomic.Int64 // since when, on the node's clock
+
+	broken atomic.Bool // nodes disagree about its name or properties: no new locks
 }
 
 // Name gives the lockspace's name.

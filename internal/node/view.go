@@ -129,6 +129,9 @@ func (s *Space) install(v *lockspace.View) {
 		return
 	}
 	s.view.Store(v)
+	if old != nil {
+		s.node.cfg.Logger.Info("recovery begins", "event", eventRecoveryBegin, "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members), "before", len(old.Members))
+	}
 	s.node.epoch.Store(max(s.node.epoch.Load(), v.Epoch))
 	for _, r := range s.runners { // before any of them takes up the token clock of the next view
 		r.work()
@@ -141,12 +144,15 @@ func (s *Space) install(v *lockspace.View) {
 			r.unmute(r.node.present)
 			r.mute(v, r.node.present)
 			r.shard.Install(r.now(), v)
+			if old != nil {
+				r.beginRecovery()
+			}
 		})
 	}
 	if old == nil {
 		close(s.opened)
 	}
-	s.node.cfg.Logger.Info("view installed", "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members))
+	s.node.cfg.Logger.Info("view installed", "event", eventView, "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members))
 }
 
 // workPiece is for how many names a shard works on what a view has brought before it
@@ -210,7 +216,7 @@ func (n *Node) Fence(why error) {
 	first := n.fenced == nil
 	if first {
 		n.fenced = why
-		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "err", why)
+		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "event", eventFenced, "err", why)
 	}
 	n.mu.Unlock()
 	n.lease.Store(math.MinInt64)

@@ -24,7 +24,7 @@ func TestWatch(t *testing.T) {
 	d := daemontest.Cluster(t, 1, "--long-wait", "1s")[0]
 	all, waits := follow(t, d), follow(t, d, "--json")
 	s := open(t, d, "files")
-	all.Out.Await(t, 0, "INFO  session-begin   client connected client=lockctl.test")
+	all.Out.Await(t, 0, "INFO  session-begin   client connected", "client=lockctl.test")
 	all.Out.Await(t, 0, "lockspace-open", "lockspace=files", "session=")
 	lock(t, s, "alpha", lockify.EX, lockify.Owner(1))
 	lock(t, s, "beta", lockify.EX, lockify.Owner(2))

@@ -15,7 +15,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint etcd tidy-check clean
+.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint vulncheck etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ test: ## go vet, gofmt, and all tests
 	$(GO) vet ./...
 	@bad=$$(gofmt -l .); if [ -n "$$bad" ]; then echo "gofmt wants to change:"; echo "$$bad"; exit 1; fi
 	$(GO) test -timeout 10m ./...
+	cd tools && $(GO) vet . && $(GO) test -timeout 5m .
 
 # Packages that have nothing to race: state machines and simulations, whose tests take
 # many times as long under the detector, and what reads files.
@@ -95,6 +96,9 @@ bench-compare: ## the benchmarks of the commit REF and of this tree, in turn: RE
 
 lint: ## staticcheck, in the version of tools/go.mod
 	$(TOOL) staticcheck ./...
+
+vulncheck: ## known vulnerabilities in what lockify calls; says so if the database cannot be reached
+	@GO=$(GO) tools/vulncheck.sh ./...
 
 peers: build ## lockify against Redis, etcd, NATS and ZooKeeper: PEERS="--rounds 5 --json out.json" (on Debian, as root)
 	@tools/peers.sh $(PEERS)

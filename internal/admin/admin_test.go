@@ -138,7 +138,6 @@ func TestErrors(t *testing.T) {
 		{"GET", "/v1/locks?lockspace=x&max=3", 400, `parameter "max"; there are lockspace and limit`},
 		{"POST", "/v1/status", 405, "method POST"},
 		{"DELETE", "/v1/locks?lockspace=x", 405, "method DELETE"},
-		{"GET", "/", 404, "nothing at /"},
 		{"GET", "/v2/status", 404, "nothing at /v2/status"},
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), tc.method, "http://"+s.Addr()+tc.path, nil)

@@ -10,7 +10,10 @@
 //	/v1/status                        Status
 //	/v1/members                       Members
 //	/v1/lockspaces                    []Lockspace
+//	/                                 the page for people, see web.go
 //	/v1/counters                      Counters
+//	/v1/times                         Times
+//	/v1/hot?lockspace=NAME            Hot
 //	/v1/ranges?lockspace=NAME         []Range
 //	/v1/locks?lockspace=NAME&limit=N  one Resource a line, then one Trailer
 //	/metrics                          for Prometheus, see docs/metrics.md

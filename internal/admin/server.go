@@ -109,6 +109,7 @@ func (s *Server) handler() http.Handler {
 		"/v1/status":     func() any { return s.status() },
 		"/v1/lockspaces": func() any { return s.lockspaces() },
 		"/v1/counters":   func() any { return s.counters() },
+		"/v1/times":      func() any { return s.times() },
 	}
 	for path, document := range documents {
 		mux.HandleFunc(path, s.get(func(w http.ResponseWriter, _ *http.Request) {
@@ -119,6 +120,10 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /v1/members", s.administrator("changing the members", s.change))
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
+	mux.HandleFunc("/v1/hot", s.get(s.hot))
+	for path, file := range pages {
+		mux.HandleFunc(path, s.get(page(file)))
+	}
 	mux.HandleFunc("/v1/why", s.get(s.why))
 	mux.HandleFunc("/v1/dump", s.get(s.dump))
 	mux.HandleFunc("/v1/events", s.read(s.watch))
@@ -129,7 +134,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/events, /v1/counters, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/events, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }

@@ -16,6 +16,7 @@ const (
 	FigureHeldP99        = "held_further_p99_us"
 	FigureHeldPause      = "held_gc_pause_max_us"
 	FigureSyscalls       = "server_syscalls_per_pair_64"
+	FigureRingSyscalls   = "ring_server_syscalls_per_pair_64"
 	FigureClusterP50     = "creations_5_nodes_half_load_p50_us"
 	FigureSingleP50      = "creations_1_node_same_load_p50_us"
 	FigureClaimsPerFrame = "creations_claims_per_frame"
@@ -156,22 +157,24 @@ func (m *measurement) syscalls(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var counts []float64
-	for range m.Rounds {
-		m.Progress("system calls of the server")
-		all, err := m.launcher(Free).Launch(ctx, rig.Order{System: rig.Daemon, Addrs: []string{s.Addrs[0] + noRing}, Depth: syscallDepth})
-		if err != nil {
-			return err
+	for key, addr := range map[string]string{FigureSyscalls: s.Addrs[0] + noRing, FigureRingSyscalls: s.Addrs[0]} {
+		var counts []float64
+		for range m.Rounds {
+			m.Progress("system calls of the server")
+			all, err := m.launcher(Free).Launch(ctx, rig.Order{System: rig.Daemon, Addrs: []string{addr}, Depth: syscallDepth})
+			if err != nil {
+				return err
+			}
+			n, err := m.countSyscalls(ctx, s, all[0])
+			rig.StopAll(all)
+			if err != nil {
+				m.report.Skipped["syscalls"] = err.Error()
+				return nil
+			}
+			counts = append(counts, n)
 		}
-		n, err := m.countSyscalls(ctx, s, all[0])
-		rig.StopAll(all)
-		if err != nil {
-			m.report.Skipped["syscalls"] = err.Error()
-			return nil
-		}
-		counts = append(counts, n)
+		m.report.Figures[key] = median(counts)
 	}
-	m.report.Figures[FigureSyscalls] = median(counts)
 	return nil
 }
 

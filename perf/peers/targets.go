@@ -90,5 +90,6 @@ func (t *targets) figures() {
 	t.most("held locks: bytes each, the program's part included", Free, f[FigureHeldBytes], 300, "B")
 	t.most("held locks: p99 of a further one", Free, f[FigureHeldP99], 20, "us")
 	t.most("held locks: longest pause of the collector", Free, f[FigureHeldPause], 1000, "us")
-	t.most("64 under way: system calls of the server a pair", Free, f[FigureSyscalls], 0.1, "")
+	t.most("Unix socket, 64 under way: system calls of the server a pair", Free, f[FigureSyscalls], 0.1, "")
+	t.most("shared memory, 64 under way: system calls of the server a pair", Free, f[FigureRingSyscalls], 0.1, "")
 }

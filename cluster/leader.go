@@ -192,7 +192,7 @@ func (s *Server) onAsk(from uint16, addr string, m *message) {
 		a.status = statusNotLeader
 	case m.cluster == 0 && (err != nil || c.Kind != Join):
 		a.status = statusOther
-	case err != nil || !c.askedBy(m) || from != 0 && c.Kind != Join && from != NodeOf(m.instance):
+	case err != nil || !c.askedBy(m) || from != 0 && from != NodeOf(m.instance):
 		a.status = statusInvalid
 	case len(l.asked) >= maxAsks:
 		a.status = statusLimit

@@ -38,8 +38,9 @@ type LinksConfig struct {
 	Delay func(peer uint16) time.Duration
 
 	// Mail takes what another node's Mailer has sent here; nil: connections that
-	// bring mail are refused. payload lives until it returns. Calls overlap.
-	Mail func(payload []byte)
+	// bring mail are refused. from is the node that has sent it, as PeerNode says, 0 without
+	// that. payload lives until it returns. Calls overlap.
+	Mail func(from uint16, payload []byte)
 
 	// PeerNode says which node a connection comes from, or goes to, as its transport
 	// has proven; an error refuses it. nil: what the other end says of itself counts.

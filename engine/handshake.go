@@ -119,6 +119,7 @@ func (s *session) onHello(m *wire.Msg) error {
 	if status, reason := s.check(l, m); reason != "" {
 		return s.refuse(id, status, reason)
 	}
+	s.ls.lobby.Leave(s.ticket)
 	s.l = l
 	lastRecv := l.detach(s)
 	s.state = waitConfirm

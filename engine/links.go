@@ -63,6 +63,7 @@ type Links struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // dial loops, keep-alive, reports of failure
 	listeners []Listener
+	lobby     Lobby
 	moving    atomic.Bool // SetPeers was called: peers come and go
 	draining  atomic.Bool // Close was called: no new frames
 	leaving   atomic.Bool // goodbye has been said: no new connections

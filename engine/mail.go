@@ -42,10 +42,12 @@ func (s *session) firstMail(h *wire.Header, payload []byte) error {
 		return ErrMail
 	}
 	if prove := s.ls.cfg.PeerNode; prove != nil {
-		if _, err := prove(s.c); err != nil {
+		var err error
+		if s.from, err = prove(s.c); err != nil {
 			return fmt.Errorf("%w: %w", ErrMail, err)
 		}
 	}
+	s.ls.lobby.Leave(s.ticket)
 	s.timer.Reset(2 * mailIdle)
 	return s.onMail(h, payload)
 }
@@ -55,7 +57,7 @@ func (s *session) onMail(h *wire.Header, payload []byte) error {
 		return fmt.Errorf("%w: frame of kind %d among mail", ErrProtocol, h.Kind)
 	}
 	s.timer.Reset(2 * mailIdle) // else the other end is gone without a word
-	s.ls.cfg.Mail(payload)
+	s.ls.cfg.Mail(s.from, payload)
 	return nil
 }
 

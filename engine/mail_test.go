@@ -29,7 +29,7 @@ func TestMail(t *testing.T) {
 				two := newNode(t, 2)
 				on := b
 				on.addr = func(testing.TB) string { return addr }
-				two.start(on, nil, func(c *LinksConfig) { c.Mail = func(p []byte) { got <- string(p) } })
+				two.start(on, nil, func(c *LinksConfig) { c.Mail = func(_ uint16, p []byte) { got <- string(p) } })
 				addr = two.addr()
 				// What is sent in the end of the last start may be lost.
 				for _, mail := range []string{fmt.Sprint("start ", start), strings.Repeat("x", wire.MaxPayload)} {
@@ -51,11 +51,11 @@ func TestMail(t *testing.T) {
 // gets something else among it.
 func TestMailRefused(t *testing.T) {
 	for what, c := range map[string]struct {
-		mail   func([]byte)
+		mail   func(uint16, []byte)
 		second wire.Header
 	}{
 		"no mail": {nil, wire.Header{Version: 1, Kind: wire.KindMail}},
-		"a link":  {func([]byte) {}, wire.Header{Version: 1, Kind: wire.KindLink}},
+		"a link":  {func(uint16, []byte) {}, wire.Header{Version: 1, Kind: wire.KindLink}},
 	} {
 		two := newNode(t, 2)
 		two.start(benches()[0], nil, func(cfg *LinksConfig) { cfg.Mail = c.mail })

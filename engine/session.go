@@ -20,16 +20,18 @@ const (
 
 // session is one connection of a link, from before it is known whose.
 type session struct {
-	ls    *Links
-	c     Conn
-	fr    frameReader
-	on    func(h *wire.Header, payload []byte) error
-	state sessionState // of the reading goroutine
-	l     *link        // nil until a hello was accepted
-	hello wire.Msg     // what the other end said of itself: Instance, Features, Seq
-	ver   uint8        // agreed
-	timer *time.Timer  // for the handshake
-	done  chan struct{}
+	ls     *Links
+	c      Conn
+	fr     frameReader
+	on     func(h *wire.Header, payload []byte) error
+	state  sessionState // of the reading goroutine
+	l      *link        // nil until a hello was accepted
+	hello  wire.Msg     // what the other end said of itself: Instance, Features, Seq
+	ver    uint8        // agreed
+	timer  *time.Timer  // for the handshake
+	ticket *Ticket      // nil if this end has dialled
+	from   uint16       // who sends mail here, as its certificate says; 0: nothing does
+	done   chan struct{}
 
 	mu  sync.Mutex
 	why error // set once; the connection is closed or about to be
@@ -58,6 +60,9 @@ func (d linkSide) OnOpen(c Conn) {
 	s.on = s.onFrame
 	c.SetUser(s)
 	s.timer = time.AfterFunc(handshakeTimeout, func() { s.fail(ErrHandshake) })
+	if s.l == nil {
+		s.ticket = d.ls.lobby.Enter(func() { c.Close() })
+	}
 	if !d.ls.addSession(s) {
 		s.fail(ErrClosed)
 		return
@@ -88,6 +93,7 @@ func (d linkSide) OnData(c Conn, r Reader) error {
 func (d linkSide) OnClose(c Conn, err error) {
 	s := c.User().(*session)
 	s.timer.Stop()
+	d.ls.lobby.Leave(s.ticket)
 	err = s.fail(err)
 	if s.l != nil {
 		s.l.closed(s, err)

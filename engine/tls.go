@@ -13,13 +13,14 @@ import (
 // server and client say what is shown to the other end, and what is asked of it. refused is
 // told of accepted connections that did not get that far; it may be nil.
 func NewTLS(server, client *tls.Config, refused func(remote string, err error)) Transport {
-	return plain{tls: &tlsEnds{server, client, refused}}
+	return plain{tls: &tlsEnds{server: server, client: client, refused: refused}}
 }
 
 // tlsEnds is what NewTLS was given.
 type tlsEnds struct {
 	server, client *tls.Config
 	refused        func(remote string, err error)
+	lobby          Lobby
 }
 
 // tlsTimeout bounds the handshake of an accepted connection. For one that is dialled the
@@ -47,6 +48,8 @@ func (e *tlsEnds) accept(c ownConn, conns *connSet) ownConn {
 	defer conns.remove(c)
 	ctx, cancel := context.WithTimeout(context.Background(), tlsTimeout)
 	defer cancel()
+	ticket := e.lobby.Enter(func() { p.nc.Close() })
+	defer e.lobby.Leave(ticket)
 	t := tls.Server(p.nc, e.server)
 	if err := t.HandshakeContext(ctx); err != nil {
 		if e.refused != nil {

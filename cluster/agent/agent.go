@@ -154,12 +154,15 @@ func (a *Agent) Raft() (leader uint16, voting []uint16) {
 	return leader, voting
 }
 
-// Receive takes mail. It keeps nothing of payload, and does not wait.
-func (a *Agent) Receive(payload []byte) {
+// Receive takes mail. sender is the node that has proven to have sent it, 0: nobody has
+// proven anything. It keeps nothing of payload, and does not wait.
+func (a *Agent) Receive(sender uint16, payload []byte) {
 	e, err := decodeEnvelope(payload)
 	switch {
 	case err != nil:
 		a.cfg.Logger.Warn("mail dropped", "err", err)
+	case sender != 0 && e.from != sender:
+		a.cfg.Logger.Warn("mail dropped that one node has sent in the name of another", "node", sender, "says", e.from)
 	case e.cluster != a.cfg.Cluster:
 		a.otherCluster(&e)
 	case e.kind == isRefusal:

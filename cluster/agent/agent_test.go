@@ -39,7 +39,7 @@ func (p port) Send(addr string, payload []byte) {
 	cut := p.net.cut[addr] || p.net.cut[p.addr]
 	p.net.mu.Unlock()
 	if a != nil && !cut {
-		a.Receive(payload)
+		a.Receive(0, payload)
 	}
 }
 
@@ -381,4 +381,22 @@ func FuzzEnvelope(f *testing.F) {
 			t.Errorf("%x became %x", b, got)
 		}
 	})
+}
+
+// TestForgedMail: what one node sends in the name of another is dropped, with a word.
+func TestForgedMail(t *testing.T) {
+	var log strings.Builder
+	a, err := Open(Config{ID: 1, Cluster: "c", Addr: "a", Join: []string{"b"}, Mail: port{newNetwork(), "a"}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	letter := envelope{kind: isRefusal, from: 3, cluster: "c", addr: "b", payload: []byte("go away")}
+	a.Receive(2, letter.append(nil))
+	a.Receive(3, letter.append(nil))
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := log.String(); strings.Count(text, "another node refuses us") != 1 || !strings.Contains(text, "in the name of another\" node=2 says=3") {
+		t.Error(text)
+	}
 }

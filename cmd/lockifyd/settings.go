@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster/etcd"
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
@@ -173,7 +174,15 @@ var settings = []setting{
 			}
 			return fmt.Sprintf("%04o", c.socketMode)
 		},
-	}, {
+	},
+	limit("max_sessions", 10000, 1, 1000000, "sessions", "sessions of all clients at the same time", func(l *node.Limits) *int { return &l.Sessions }),
+	limit("max_client_sessions", 5000, 1, 1000000, "sessions", "sessions of one client at the same time: of a certificate, a uid, or an address without either", func(l *node.Limits) *int { return &l.Each }),
+	limit("max_client_lockspaces", 256, 1, 1024, "lockspaces", "lockspaces that a session may have open", func(l *node.Limits) *int { return &l.Spaces }),
+	limit("max_client_locks", 1<<20, 1, 1<<24, "locks", "locks of a session", func(l *node.Limits) *int { return &l.Locks }),
+	limit("max_client_waiting", 1<<18, 1, 1<<24, "requests", "requests of a session that have not been answered", func(l *node.Limits) *int { return &l.Waiting }),
+	limit("max_client_queued", engine.MaxQueuedBytesDefault, 1<<16, 1<<30, "bytes", "what a client may leave unread; beyond it the session ends", func(l *node.Limits) *int { return &l.Queued }),
+	limit("max_client_rate", 0, 0, 10000000, "requests a second", "what a session may ask for, with as much at once; ten times as many messages end it; 0: any", func(l *node.Limits) *int { return &l.Rate }),
+	{
 		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
 		want: "host:port on the loopback interface, or off",
 		help: "where lockctl and profilers connect: host:port, or off",
@@ -292,6 +301,7 @@ type config struct {
 	fenceCommand     string
 	clients          []string
 	socketMode       fs.FileMode // 0: not given
+	limits           node.Limits
 	admin            string
 	adminFromNetwork bool
 	tls              secure.Files

@@ -56,10 +56,6 @@ func (r *runner) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
 // bytes takes a client's request on.
 func (sp *sessionSpace) bytes(m *wire.Msg) {
 	s := sp.session
-	if !sp.has(m.Lock) {
-		sp.space.other(&Op{kind: opRefuseBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
-		return
-	}
 	if n := m.Ranges.Len(); n != 1 {
 		s.failBytes(sp.space.id, m, wire.BadBytes, fmt.Sprintf("%d ranges, must be 1", n))
 		return
@@ -71,6 +67,13 @@ func (sp *sessionSpace) bytes(m *wire.Msg) {
 		return
 	}
 	rec.Owner = xid
+	if !sp.more(m, byterange.Type(rec.Type) != byterange.None) {
+		return
+	}
+	if !sp.has(m.Lock) {
+		sp.space.other(&Op{kind: opRefuseBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
+		return
+	}
 	var buf [wire.RangeRecSize]byte
 	sp.space.other(&Op{
 		kind: opBytes, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: wire.RangeList(buf[:0]).Append(rec),
@@ -91,7 +94,11 @@ func (sp *sessionSpace) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {
 			Owner: uint64(uint32(b.Owner.Number)), Start: b.Start, End: b.End, Type: uint8(b.Type), // without the session's part
 		})
 	}
-	sp.session.event(sp.space.id, &m)
+	s := sp.session
+	s.mu.Lock()
+	sp.answered()
+	s.append(sp.space.id, &m)
+	s.mu.Unlock()
 }
 
 // Bytes hears nothing.

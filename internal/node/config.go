@@ -48,8 +48,7 @@ func (c *Config) setDefaults() error {
 	}
 	c.Cluster = orDefault(c.Cluster, "lockify")
 	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
-	c.MaxSessions = orDefault(c.MaxSessions, 10000)
-	c.MaxLocks = orDefault(c.MaxLocks, 1<<20)
+	c.Limits.setDefaults()
 	c.LongWait = orDefault(c.LongWait, 10*time.Second)
 	c.Rings = orDefault(c.Rings, DefaultRings)
 	if c.Access == nil {

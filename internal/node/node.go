@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
@@ -43,16 +45,15 @@ type Config struct {
 	Compress  bool           // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.
-	Join        func(instance uint64, h cluster.Handler) (cluster.Provider, error)
-	Mail        func(payload []byte)
-	Features    uint64         // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
-	SocketMode  fs.FileMode    // of the Unix sockets among Clients; 0: as the umask says
-	Access      *access.Policy // what clients may do; nil: all who are on this machine, everything
-	MaxSessions int            // clients at the same time; 10000
-	MaxLocks    int            // locks of one client; 1<<20
-	Rings       int            // clients with a ring at the same time; 256, below 0: none
-	LongWait    time.Duration  // a request that waits for longer is an event; 10 s
-	Logger      *slog.Logger
+	Join       func(instance uint64, h cluster.Handler) (cluster.Provider, error)
+	Mail       func(from uint16, payload []byte) // from: as its certificate says; 0: it has none
+	Features   uint64                            // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
+	SocketMode fs.FileMode                       // of the Unix sockets among Clients; 0: as the umask says
+	Access     *access.Policy                    // what clients may do; nil: all who are on this machine, everything
+	Limits     Limits                            // of clients
+	Rings      int                               // clients with a ring at the same time; 256, below 0: none
+	LongWait   time.Duration                     // a request that waits for longer is an event; 10 s
+	Logger     *slog.Logger
 }
 
 // Node is a member of the cluster: its shards, its links, its clients.
@@ -89,17 +90,20 @@ type Node struct {
 	joinOnce sync.Once
 	forGood  atomic.Bool // the node gives up its vote when it leaves
 
-	mu       sync.Mutex // guards what follows; never taken on the grant path
-	members  opener     // where lockspaces are opened; nil: no member yet, or fixed
-	fenced   error      // why this node takes no part any more
-	spaces   map[uint32]*Space
-	runners  atomic.Pointer[[]*runner]
-	byID     atomic.Pointer[map[uint32]*Space]
-	sessions map[*session]struct{}
-	nextSess uint64
-	barriers []barrier
-	waiting  atomic.Int32 // barriers
-	closed   bool
+	mu        sync.Mutex // guards what follows; never taken on the grant path
+	members   opener     // where lockspaces are opened; nil: no member yet, or fixed
+	fenced    error      // why this node takes no part any more
+	spaces    map[uint32]*Space
+	runners   atomic.Pointer[[]*runner]
+	byID      atomic.Pointer[map[uint32]*Space]
+	sessions  map[*session]struct{}
+	perClient map[string]int // sessions of a client, by clientKey
+	lobby     engine.Lobby   // clients without a session
+	strangers *rate.Limiter  // lines of the log about them
+	nextSess  uint64
+	barriers  []barrier
+	waiting   atomic.Int32 // barriers
+	closed    bool
 }
 
 type barrier struct {
@@ -118,7 +122,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	}
 	n := &Node{
 		cfg: cfg, base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, linked: make(chan struct{}), over: make(chan struct{}),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
 		begun: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile

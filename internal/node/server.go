@@ -41,18 +41,8 @@ func (c *clientSide) OnOpen(fc *engine.FrameConn) {
 	n := c.Node
 	s := &session{node: n, conn: fc, client: clientOf(fc, c.network), spaces: map[uint32]*sessionSpace{}}
 	fc.SetUser(s)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	switch {
-	case n.closed:
-		s.refuse = wire.ShuttingDown
-	case len(n.sessions) >= n.cfg.MaxSessions:
-		s.refuse = wire.Limit
-	default:
-		n.nextSess++
-		s.id = n.nextSess
-		n.sessions[s] = struct{}{}
-	}
+	fc.SetMaxQueuedBytes(n.cfg.Limits.Queued)
+	s.ticket = n.lobby.Enter(func() { fc.CloseReason(engine.ErrLobby) })
 }
 
 // OnFrame takes a client's frame. Messages before the first bad one count.
@@ -86,6 +76,7 @@ func (c *clientSide) OnIdle(fc *engine.FrameConn) {
 func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	s := fc.User().(*session)
 	n := c.Node
+	n.lobby.Leave(s.ticket)
 	n.mu.Lock()
 	closing := n.closed
 	n.mu.Unlock()
@@ -100,7 +91,11 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 		if s.refused != nil {
 			err = s.refused
 		}
-		n.cfg.Logger.Warn("connection closed", "remote", fc.RemoteAddr(), "reason", err)
+		level := slog.LevelDebug
+		if n.strangers.Allow() {
+			level = slog.LevelWarn
+		}
+		n.cfg.Logger.Log(context.Background(), level, "connection closed", "remote", fc.RemoteAddr(), "reason", err, "dropped", n.lobby.Dropped())
 	}
 	s.release(closing, reason)
 }

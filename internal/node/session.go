@@ -19,8 +19,10 @@ type session struct {
 	id      uint64
 	name    string // what the client calls itself
 	client  access.Client
-	denials atomic.Bool // it has been denied something
-	refuse  wire.Status
+	opening atomic.Int32   // lockspaces that others are asked about
+	denials atomic.Bool    // it has been denied something
+	ticket  *engine.Ticket // until the session begins
+	pace    *pace
 	refused error // why REFUSED was sent
 	greeted bool  // written under mu, as are the next two
 	version uint8
@@ -38,18 +40,20 @@ type session struct {
 	dirty    bool // some runner will flush
 	gone     bool
 	locks    int
+	waiting  int             // requests that have not been answered
 	leaseEnd int64           // on the node's clock, of the lease that the client was told; 0: none, or without end
 	ready    []*sessionSpace // opened, and not yet among spaces
 }
 
 // sessionSpace is a session's part in one lockspace. It owns the locks.
 type sessionSpace struct {
-	session *session
-	space   *Space
-	may     access.Right
-	locks   map[uint64]clientLock // by id; guarded by session.mu, as is waiting
-	deaf    func()                // ends that it hears of conflicts
-	waiting map[uint64]uint64     // requests for a mode that wait: request number -> id
+	session    *session
+	space      *Space
+	may        access.Right
+	locks      map[uint64]clientLock // by id; guarded by session.mu, as is waiting
+	unanswered int                   // of session.waiting
+	deaf       func()                // ends that it hears of conflicts
+	waiting    map[uint64]uint64     // requests for a mode that wait: request number -> id
 }
 
 // clientLock is what the session remembers of a lock.
@@ -64,6 +68,11 @@ type clientLock struct {
 func (s *session) message(h *wire.Header, m *wire.Msg) error {
 	if !s.greeted {
 		return s.hello(m)
+	}
+	if s.pace != nil {
+		if refused, err := s.tooFast(h.Lockspace, m); refused || err != nil {
+			return err
+		}
 	}
 	switch m.Type {
 	case wire.OpenSpace:
@@ -117,26 +126,25 @@ func (s *session) hello(m *wire.Msg) error {
 	if m.Type != wire.Hello {
 		return fmt.Errorf("%w: type %d before HELLO", wire.ErrType, m.Type)
 	}
+	s.node.lobby.Leave(s.ticket)
 	version, err := wire.Negotiate(m.Num)
+	var status wire.Status
+	var text string
 	if err != nil {
-		s.refuse = wire.BadVersion
+		status, text = wire.BadVersion, err.Error()
+	} else {
+		status, text = s.node.admit(s)
 	}
-	if s.refuse != wire.OK {
-		text := "no more sessions"
-		switch s.refuse {
-		case wire.BadVersion:
-			text = err.Error()
-		case wire.ShuttingDown:
-			text = "shutting down"
-		}
+	if status != wire.OK {
 		s.send(0, &wire.Msg{
-			Type: wire.Refused, Status: s.refuse, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Text: []byte(text),
+			Type: wire.Refused, Status: status, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Text: []byte(text),
 		})
 		s.flush()
 		s.refused = errors.New("refused: " + text)
 		s.conn.CloseSent()
 		return nil
 	}
+	s.pace = newPace(s.node.cfg.Limits.Rate)
 	s.name = string(m.Text)
 	s.mu.Lock()
 	s.greeted, s.version = true, version
@@ -177,14 +185,14 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 	case wire.LockReq:
 		sp.lock(m)
 	case wire.ConvertReq:
-		if sp.owns(m) {
+		if sp.owns(m, true) {
 			sp.space.other(&Op{
 				kind: opConvert, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: m.Lock, tag: m.Req,
 				wait: waitOf(m), owner: sp, value: value(m),
 			}, &s.batch)
 		}
 	case wire.UnlockReq:
-		if sp.owns(m) {
+		if sp.owns(m, false) {
 			sp.space.other(&Op{kind: opUnlock, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m)}, &s.batch)
 		}
 	case wire.CancelReq:
@@ -198,8 +206,14 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 			sp.space.other(&Op{kind: opCancelBytes, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
 		}
 	case wire.DelegateReq:
+		if !sp.more(m, true) {
+			return nil
+		}
 		sp.space.rangeOp(&Op{kind: opDelegate, owner: sp, name: m.Name, tag: m.Req}, &s.batch)
 	case wire.ReturnReq:
+		if !sp.more(m, false) {
+			return nil
+		}
 		sp.space.rangeOp(&Op{kind: opReturn, owner: sp, name: m.Name, tag: m.Req}, &s.batch)
 	case wire.CloseSpace:
 		sp.releaseAll(false)
@@ -228,11 +242,19 @@ func (sp *sessionSpace) find(m *wire.Msg) uint64 {
 }
 
 // owns says whether m is about a lock of this session; if not, the shard
-// answers, which knows whether it is anybody's.
-func (sp *sessionSpace) owns(m *wire.Msg) bool {
-	ok := sp.has(m.Lock)
-	if !ok {
-		sp.space.other(&Op{kind: opRefuse, id: m.Lock, tag: m.Req, owner: sp}, &sp.session.batch)
+// answers, which knows whether it is anybody's. limited: it may be one request too many.
+func (sp *sessionSpace) owns(m *wire.Msg, limited bool) bool {
+	s := sp.session
+	s.mu.Lock()
+	_, ok := sp.locks[m.Lock]
+	room := sp.waits(limited)
+	s.mu.Unlock()
+	switch {
+	case !room:
+		s.fail(sp.space.id, m, wire.Limit, s.tooMany())
+		return false
+	case !ok:
+		sp.space.other(&Op{kind: opRefuse, id: m.Lock, tag: m.Req, owner: sp}, &s.batch)
 	}
 	return ok
 }
@@ -271,9 +293,14 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	r := sp.space.runnerOf(m.Name, hash)
 	id := r.newID()
 	s.mu.Lock()
-	if s.locks >= s.node.cfg.MaxLocks {
+	if most := s.node.cfg.Limits.Locks; s.locks >= most {
 		s.mu.Unlock()
-		s.fail(sp.space.id, m, wire.Limit, fmt.Sprintf("a client has at most %d locks", s.node.cfg.MaxLocks))
+		s.fail(sp.space.id, m, wire.Limit, s.node.overText(most, "locks", "max_client_locks"))
+		return
+	}
+	if !sp.waits(true) {
+		s.mu.Unlock()
+		s.fail(sp.space.id, m, wire.Limit, s.tooMany())
 		return
 	}
 	s.locks++
@@ -307,6 +334,7 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 	s := sp.session
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	sp.answered()
 	if l, ok := sp.locks[id]; ok {
 		if l.waiting || l.changes && l.req == tag {
 			delete(sp.waiting, l.req)
@@ -446,6 +474,8 @@ func (sp *sessionSpace) releaseAll(closing bool) {
 		ids = append(ids, id)
 	}
 	s.locks -= len(ids)
+	s.waiting -= sp.unanswered
+	sp.unanswered = 0
 	clear(sp.locks)
 	clear(sp.waiting)
 	s.mu.Unlock()

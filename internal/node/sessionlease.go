@@ -76,15 +76,9 @@ func (s *session) release(closing bool, err error) {
 	})
 }
 
-// hangUp forgets a session.
-func (n *Node) hangUp(s *session) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	delete(n.sessions, s)
-}
-
 // expireSessions ends the sessions of silent clients.
 func (n *Node) expireSessions() {
+	n.lobby.Expire(helloTime)
 	now := n.now()
 	for _, s := range n.allSessions() {
 		s.mu.Lock()

@@ -19,12 +19,20 @@ func (s *session) openSpace(m *wire.Msg) {
 		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: req, Status: st, Text: text})
 		return
 	}
+	s.takeReady()
+	if most := s.node.cfg.Limits.Spaces; len(s.spaces)+int(s.opening.Load()) >= most && s.spaces[wire.SpaceID(name)] == nil {
+		text := s.node.overText(most, "lockspaces", "max_client_lockspaces")
+		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: req, Status: wire.Limit, Text: []byte(text)})
+		return
+	}
 	if s.node.opensAtOnce(name) {
 		s.opened(req, name, props, may)
 		s.takeReady()
 		return
 	}
+	s.opening.Add(1)
 	go func() {
+		defer s.opening.Add(-1)
 		s.opened(req, name, props, may)
 		s.flush()
 	}()

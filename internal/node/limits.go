@@ -1,0 +1,179 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Limits bound what one client takes, so that the others do not notice. Beyond one a
+// request is refused with an error that names the limit and its setting; what only gives
+// something up is never refused. 0 stands for the default.
+type Limits struct {
+	Sessions int // of all clients at the same time; max_sessions, 10000
+	Each     int // of them of one client: a certificate, a uid, or an address; max_client_sessions, 5000
+	Spaces   int // lockspaces of a session; max_client_lockspaces, 256
+	Locks    int // of a session; max_client_locks, 1<<20
+	Waiting  int // requests of a session that have not been answered; max_client_waiting, 1<<18
+	Queued   int // bytes for a session that its client has not read; then it ends; max_client_queued, 4 MiB
+	Rate     int // requests a second of a session, with as many at once; max_client_rate, 0: any
+}
+
+func (l *Limits) setDefaults() {
+	l.Sessions = orDefault(l.Sessions, 10000)
+	l.Each = orDefault(l.Each, 5000)
+	l.Spaces = orDefault(l.Spaces, 256)
+	l.Locks = orDefault(l.Locks, 1<<20)
+	l.Waiting = orDefault(l.Waiting, 1<<18)
+	l.Queued = orDefault(l.Queued, engine.MaxQueuedBytesDefault)
+}
+
+// helloTime is how long a connection may be there without a HELLO.
+const helloTime = 10 * time.Second
+
+// floodFactor times the rate ends a session: refusing costs, too.
+const floodFactor = 10
+
+// errFlood ends the session of a client that goes on after many refusals.
+var errFlood = errors.New("node: the client sends too much")
+
+// pace is how fast a session may make requests; nil: as it likes.
+type pace struct{ requests, messages *rate.Limiter }
+
+func newPace(perSecond int) *pace {
+	if perSecond == 0 {
+		return nil
+	}
+	return &pace{
+		rate.NewLimiter(rate.Limit(perSecond), perSecond),
+		rate.NewLimiter(rate.Limit(floodFactor*perSecond), floodFactor*perSecond),
+	}
+}
+
+// overText says what a client is told that is over a limit of this node.
+func (n *Node) overText(most int, of, setting string) string {
+	return fmt.Sprintf("a client has at most %d %s (%s of node %d)", most, of, setting, n.cfg.ID)
+}
+
+// tooFast refuses a message that comes too soon, if it can be; an error: the client has
+// not listened.
+func (s *session) tooFast(space uint32, m *wire.Msg) (refused bool, err error) {
+	n := s.node
+	now := time.Now()
+	if !s.pace.messages.AllowN(now, 1) {
+		text := fmt.Sprintf("more than %d messages a second, %d times max_client_rate of node %d", floodFactor*n.cfg.Limits.Rate, floodFactor, n.cfg.ID)
+		s.send(0, &wire.Msg{Type: wire.SessionLost, Status: wire.Limit, Text: []byte(text)})
+		s.flush()
+		return true, fmt.Errorf("%w: %s", errFlood, text)
+	}
+	switch m.Type {
+	case wire.OpenSpace, wire.LockReq, wire.ConvertReq, wire.RangeReq, wire.DelegateReq, wire.ReturnReq, wire.PurgeReq, wire.BarrierReq:
+	default:
+		return false, nil
+	}
+	if s.pace.requests.AllowN(now, 1) {
+		return false, nil
+	}
+	text := n.overText(n.cfg.Limits.Rate, "requests a second", "max_client_rate")
+	switch m.Type {
+	case wire.OpenSpace:
+		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: m.Req, Status: wire.Limit, Text: []byte(text)})
+	case wire.RangeReq:
+		s.failBytes(space, m, wire.Limit, text)
+	case wire.BarrierReq:
+		s.fail(0, m, wire.Limit, text)
+	default:
+		s.fail(space, m, wire.Limit, text)
+	}
+	return true, nil
+}
+
+// waits counts a request that will be answered, if the session may have one more. mu is
+// held.
+func (sp *sessionSpace) waits(limited bool) bool {
+	s := sp.session
+	if limited && s.waiting >= s.node.cfg.Limits.Waiting {
+		return false
+	}
+	sp.unanswered++
+	s.waiting++
+	return true
+}
+
+// answered is the end of it. mu is held.
+func (sp *sessionSpace) answered() {
+	if sp.unanswered > 0 { // else the client has closed the lockspace
+		sp.unanswered--
+		sp.session.waiting--
+	}
+}
+
+// more is waits for what has no lock; it refuses m if it is one too many.
+func (sp *sessionSpace) more(m *wire.Msg, limited bool) bool {
+	s := sp.session
+	s.mu.Lock()
+	ok := sp.waits(limited)
+	s.mu.Unlock()
+	switch {
+	case ok:
+	case m.Type == wire.RangeReq:
+		s.failBytes(sp.space.id, m, wire.Limit, s.tooMany())
+	default:
+		s.fail(sp.space.id, m, wire.Limit, s.tooMany())
+	}
+	return ok
+}
+
+func (s *session) tooMany() string {
+	return s.node.overText(s.node.cfg.Limits.Waiting, "requests waiting", "max_client_waiting")
+}
+
+// admit lets a session begin, or says why not.
+func (n *Node) admit(s *session) (wire.Status, string) {
+	key := clientKey(&s.client)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := &n.cfg.Limits
+	switch {
+	case n.closed:
+		return wire.ShuttingDown, "shutting down"
+	case len(n.sessions) >= l.Sessions:
+		return wire.Limit, fmt.Sprintf("no more sessions: this node has at most %d (max_sessions of node %d)", l.Sessions, n.cfg.ID)
+	case n.perClient[key] >= l.Each:
+		return wire.Limit, "no more sessions: " + n.overText(l.Each, "sessions", "max_client_sessions")
+	}
+	n.nextSess++
+	s.id = n.nextSess
+	n.sessions[s] = struct{}{}
+	n.perClient[key]++
+	return wire.OK, ""
+}
+
+// hangUp forgets a session.
+func (n *Node) hangUp(s *session) {
+	key := clientKey(&s.client)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.sessions[s]; !ok {
+		return
+	}
+	delete(n.sessions, s)
+	if n.perClient[key]--; n.perClient[key] == 0 {
+		delete(n.perClient, key)
+	}
+}
+
+// clientKey is what makes two sessions those of one client.
+func clientKey(c *access.Client) string {
+	switch {
+	case c.Certificate != "" || c.Node != 0 || c.Local:
+		return c.String()
+	}
+	return c.Host
+}

@@ -25,9 +25,8 @@ func TestGrantsCounted(t *testing.T) {
 	var id uint64
 	var grant lockspace.Grant
 	lock := func() {
-		if !sp.LockHere(quiet{}, "a", lockspace.EX, 0, 0, 0, 1, &id, &grant) || !sp.UnlockHere(quiet{}, id, 0, nil, 2) {
-			t.Fatal("not granted, or not unlocked, at once")
-		}
+		sp.LockHere(quiet{}, "a", lockspace.EX, 0, 0, 0, 1, &id, &grant)
+		sp.UnlockHere(quiet{}, id, 0, nil, 2) // in the shard's inbox, if a tick is inside just now
 	}
 	for range n {
 		lock()
@@ -51,8 +50,8 @@ func TestGrantsCounted(t *testing.T) {
 	began := r.node.now()
 	second := sp.Lock(quiet{}, []byte("a"), lockspace.EX, 0, 0, 0, 1)
 	sp.Unlock(quiet{}, first, 0, nil, 2)
+	st = sp.Stats() // behind all that
 	most := uint64(r.node.now() - began)
-	st = sp.Stats()
 	if h := &st.Grants[lockspace.Waited]; h.Total() != 1 || h.Nanos == 0 || h.Nanos > most {
 		t.Errorf("one has waited, for up to %d ns: %+v", most, *h)
 	}

@@ -91,10 +91,7 @@ status, members, lockspaces, locks and ranges ask the admin address of a lockify
 cluster, ask each node. node changes who is in the cluster. lock is a client like any other (--addr, or $LOCKIFY_ADDR). disk speaks with NVMe/TCP targets.
 tls makes certificates.
 
-Exit status: 0 done, 1 failed, 2 wrong usage. Those of "lockctl lock" are, besides: 3 the
-lock is held by others (--no-wait), 4 not granted in time (--timeout), 5 the lock was lost
-while the command ran, 126 the command cannot be started, 127 there is no such command,
-128 + N a signal of number N ended the command or the wait; else the command's own.`
+Exit status: 0 done, 1 failed, 2 wrong usage; lockctl help exit-codes has them all.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
 	o := &options{stdout: stdout, stderr: stderr}
@@ -105,13 +102,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, why, dump, watch, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, why, dump, watch, ranges, lock, purge, delegate, disk and tls", args[0])
+			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -132,7 +129,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), watchCommand(o), lockCommand(o), purgeCommand(o),
+	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
 		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	return cmd
 }

@@ -132,7 +132,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if cfg.admin != "off" {
 		c := admin.Config{
 			Addr: cfg.admin, AllowFromNetwork: cfg.adminFromNetwork, Node: d.node.Load, Cluster: cfg.cluster, Logger: d.log,
-			Leave: d.leave, Events: d.events,
+			Leave: d.leave, Events: d.events, Settings: cfg.shown,
 		}
 		if d.part != nil {
 			c.Raft, c.Bars = d.part.Raft, d.part.Bars

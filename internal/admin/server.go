@@ -37,8 +37,10 @@ type Config struct {
 	// failed so far; may be nil.
 	Bars   func() map[uint64]string
 	Events *events.Ring // what is logged, for watchers; may be nil
-	Leave  func()       // begins the end of the node, for good; may be nil with fixed membership
-	Logger *slog.Logger
+	// Settings gives the settings in force, without secrets; may be nil.
+	Settings func() Settings
+	Leave    func() // begins the end of the node, for good; may be nil with fixed membership
+	Logger   *slog.Logger
 }
 
 // Server answers on the admin address.
@@ -53,7 +55,9 @@ type Server struct {
 	ln      net.Listener
 	http    http.Server
 	events  *events.Ring
-	running chan struct{} // one element for each request being answered
+
+	settings func() Settings
+	running  chan struct{} // one element for each request being answered
 
 	watchers chan struct{} // the same of those that watch events
 	closing  chan struct{} // closed when the server ends
@@ -73,7 +77,7 @@ func Start(cfg Config) (*Server, error) {
 	s := &Server{
 		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
-		events: cfg.Events, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
+		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}
 	s.http = http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
@@ -126,6 +130,7 @@ func (s *Server) handler() http.Handler {
 	}
 	mux.HandleFunc("/v1/why", s.get(s.why))
 	mux.HandleFunc("/v1/dump", s.get(s.dump))
+	mux.HandleFunc("/v1/config", s.get(s.config))
 	mux.HandleFunc("/v1/events", s.read(s.watch))
 	mux.HandleFunc("/metrics", s.get(s.metrics().ServeHTTP))
 	mux.HandleFunc("/debug/pprof/", s.administrator("profiling", pprof.Index))
@@ -134,7 +139,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/events, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"net/url"
+	"runtime"
+	"strings"
+
+	"github.com/lockify-dlm/lockify/internal/admin"
+)
+
+// hidden are the settings whose values may have secrets in them: the admin address shows
+// only that they are set. Keys and passwords themselves are in files, whose names may be
+// seen.
+var hidden = map[string]bool{"fence_command": true}
+
+// shown gives the settings in force for the admin address.
+func (c *config) shown() admin.Settings {
+	out := admin.Settings{Version: version, Go: runtime.Version(), Settings: []admin.Setting{}}
+	add := func(key, value string) {
+		if hidden[key] && value != "" {
+			value = "(hidden)"
+		}
+		from := c.where[key]
+		if from == "" {
+			from = "default"
+		}
+		out.Settings = append(out.Settings, admin.Setting{Key: key, Value: value, From: from})
+	}
+	for i := range settings {
+		s := &settings[i]
+		value := s.get(c)
+		if s.kind == kindList {
+			value = withoutPasswords(value)
+		}
+		add(s.key, value)
+	}
+	add("export", showExports(c.exports))
+	add("fence_disk", showFenceDisks(c.fenceDisks))
+	return out
+}
+
+// withoutPasswords takes them out of URLs with commas between them.
+func withoutPasswords(list string) string {
+	parts := strings.Split(list, ",")
+	for i, p := range parts {
+		if u, err := url.Parse(p); err == nil && u.User != nil {
+			parts[i] = u.Redacted()
+		}
+	}
+	return strings.Join(parts, ",")
+}

@@ -31,4 +31,6 @@ func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
 
 // Raw asks for a path as it is, such as /metrics or a profile of /debug/pprof/. The caller
 // closes the answer.
-func (c *Client) Raw(ctx context.Context, path string) (io.ReadCloser, error) { return c.get(ctx, path) }
+func (c *Client) Raw(ctx context.Context, path string) (io.ReadCloser, error) {
+	return c.get(ctx, path)
+}

@@ -102,13 +102,13 @@ func root(stdout, stderr io.Writer) *cobra.Command {
   lockctl lock storage nightly-backup -- backup --all`,
 		SilenceErrors: true, SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
+			return &exitStatus{exitUsage, fmt.Errorf("which command? there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls; see %s --help", cmd.Name())}
 		},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls", args[0])
+			err := fmt.Errorf("no command %q; there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls", args[0])
 			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 				err = fmt.Errorf("no command %q; did you mean %s?", args[0], near[0])
 			}
@@ -129,7 +129,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
+	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), topCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
 		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	return cmd
 }

@@ -217,9 +217,9 @@ func TestUsage(t *testing.T) {
 		args string
 		want string
 	}{
-		{"", "which command? there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls; see lockctl --help"},
+		{"", "which command? there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls; see lockctl --help"},
 		{"statsu", `no command "statsu"; did you mean status?`},
-		{"destroy", `no command "destroy"; there are status, members, node, lockspaces, locks, why, dump, watch, debug, ranges, lock, purge, delegate, disk and tls`},
+		{"destroy", `no command "destroy"; there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls`},
 		{"status now", `argument "now" is one too many; see lockctl status --help`},
 		{"status --jsn", "unknown flag: --jsn; see lockctl status --help"},
 		{"status --admin 7541", `admin: bad address "7541": want host:port`},

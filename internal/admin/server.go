@@ -130,6 +130,7 @@ func (s *Server) handler() http.Handler {
 	}
 	mux.HandleFunc("/v1/why", s.get(s.why))
 	mux.HandleFunc("/v1/dump", s.get(s.dump))
+	mux.HandleFunc("/v1/top", s.get(s.top))
 	mux.HandleFunc("/v1/config", s.get(s.config))
 	mux.HandleFunc("/v1/events", s.read(s.watch))
 	mux.HandleFunc("/metrics", s.get(s.metrics().ServeHTTP))
@@ -139,7 +140,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/top, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }

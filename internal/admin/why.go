@@ -148,9 +148,15 @@ func (c *Client) Why(ctx context.Context, lockspace, name string) (*Why, error) 
 	return document[Why](ctx, c, "/v1/why?"+url.Values{"lockspace": {lockspace}, "name": {name}}.Encode())
 }
 
+func newWhy(n *node.Node, space string) *why {
+	return &why{
+		node: n, space: space, failed: map[uint16]bool{},
+		doc: Why{Lockspace: Name(space), Names: []WhyName{}, Unreached: []Unreached{}},
+	}
+}
+
 func explain(ctx context.Context, n *node.Node, space, name string) *why {
-	w := &why{node: n, space: space, failed: map[uint16]bool{}}
-	w.doc = Why{Lockspace: Name(space), Names: []WhyName{}, Unreached: []Unreached{}}
+	w := newWhy(n, space)
 	seen := map[string]bool{name: true}
 	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
 		if len(w.doc.Names) == whyNames {

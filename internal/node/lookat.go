@@ -31,6 +31,7 @@ const (
 	LookName  = "name"  // all about one name
 	LookLocks = "locks" // about locks of the node that is asked, and what their owners have besides
 	LookPage  = "page"  // names of a lockspace, some at a time
+	LookTop   = "top"   // what goes on on the node
 )
 
 // MaxPage is the largest Query.Most, and what it is if it is 0.
@@ -53,6 +54,7 @@ type Report struct {
 	Parties   []PartyReport            `json:"parties,omitempty"`   // LookLocks, in the order asked
 	Now       int64                    `json:"now,omitempty"`       // LookPage: the clock of which lockspace.LockInfo.Since is
 	Next      uint64                   `json:"next,omitempty"`      // LookPage: where to go on, 0: this was the last
+	Top       *TopReport               `json:"top,omitempty"`       // LookTop
 }
 
 // LockReport is a lock as its owner's node knows it.
@@ -83,6 +85,9 @@ type PartyReport struct {
 
 // lookAt answers.
 func (n *Node) lookAt(ctx context.Context, q *Query) (*Report, error) {
+	if q.Kind == LookTop {
+		return &Report{Top: n.lookTop(cmp.Or(q.Most, MaxPage))}, nil
+	}
 	s := n.Space(q.Space)
 	if s == nil {
 		return &Report{Closed: true}, nil

@@ -35,6 +35,7 @@ type runner struct {
 	done     uint64               // operations and messages
 	skip     uint32               // operations to come that are not measured
 	working  bool                 // work runs
+	sketch   sketch               // of the names that are asked for
 	recovers bool                 // counts in Space.recovering
 	open     []openFrame          // by peer index
 	urgent   bool                 // something here should leave at once

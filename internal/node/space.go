@@ -245,6 +245,7 @@ func (r *runner) perform(op *Op) {
 		q := lockspace.Request{
 			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag, Here: op.grant,
 		}
+		r.sketch.request(now, op.hash, op.name)
 		var id uint64
 		id, st = r.shard.Lock(now, &q)
 		if op.at != nil {

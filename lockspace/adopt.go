@@ -366,7 +366,7 @@ func (s *Shard) adoptLock(r *resource, owner uint64, rec wire.LockRec) {
 	switch {
 	case l.granted == NoMode:
 		r.waiting.push(l)
-		r.unordered = r.unordered || l.flags&OutOfOrder != 0
+		r.traits.set(unordered, r.traits.has(unordered) || l.flags&OutOfOrder != 0)
 	case l.wanted == NoMode:
 		r.granted.push(l)
 	default:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+	"unsafe"
 
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -267,5 +268,13 @@ func BenchmarkHeld(b *testing.B) {
 			}
 			b.ReportMetric(bytes, "B/lock")
 		})
+	}
+}
+
+// TestSizes: what a held lock takes on its master besides its part of the tables. The whole
+// is to stay below 300 bytes; the tables take 15 to 29.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(resource{}) + unsafe.Sizeof(Lock{}); n > 264 {
+		t.Errorf("a name with a lock takes %d bytes", n)
 	}
 }

@@ -147,7 +147,8 @@ func (s *Shard) confirm(r *resource) {
 		s.stats.ClaimsConfirmed++
 	}
 	r.state = master
-	r.ack, r.ackDue = s.dirOf(r), false
+	r.ack = s.dirOf(r)
+	r.traits.set(ackDue, false)
 	r.lastToken = max(r.lastToken, s.clock) // an older master's tokens have come with the answer
 	s.confirmHolders(r)
 	s.closeClaim(r)

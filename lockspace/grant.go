@@ -141,18 +141,18 @@ func (s *Shard) grantPending(r *resource) {
 // grantWaiting implements grant_pending_wait. Behind the first that must go on
 // waiting nothing is granted, but for what may pass others.
 func (s *Shard) grantWaiting(r *resource, high Mode, cw bool) (Mode, bool) {
-	unordered := r.unordered
-	r.unordered = false
+	mixed := r.traits.has(unordered)
+	r.traits.set(unordered, false)
 	for l := r.waiting.head; l != nil; {
 		next := l.next
-		if (unordered || l == r.waiting.head) && s.tryGrant(r, l, false) == grant {
+		if (mixed || l == r.waiting.head) && s.tryGrant(r, l, false) == grant {
 			s.grantNow(r, l, nil)
 			l = next
 			continue
 		}
 		high, cw = above(high, l.wanted), cw || l.wanted == CW
-		r.unordered = r.unordered || l.flags&OutOfOrder != 0
-		if high == EX && !unordered {
+		r.traits.set(unordered, r.traits.has(unordered) || l.flags&OutOfOrder != 0)
+		if high == EX && !mixed {
 			break // beside EX, CW says nothing more
 		}
 		l = next

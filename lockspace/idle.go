@@ -9,13 +9,15 @@ import "github.com/lockify-dlm/lockify/wire"
 // idleName is a name in the list of those that nobody uses.
 type idleName struct {
 	r          *resource
-	prev, next *idleName // of free ones: only next
 	since      int64
+	prev, next uint32 // places, 0: none; of free ones: only next
 }
 
-// idleList holds them, the one unused for longest first.
+// idleList holds them, the one unused for longest first. A place is a number, as each name
+// has room for one and most names are in use.
 type idleList struct {
-	head, tail, free *idleName
+	places           slab[idleName] // the first is nobody's
+	head, tail, free uint32
 	n                int
 }
 
@@ -24,47 +26,73 @@ type idleList struct {
 // joins makes its first claim later.
 const idleMost = 1 << 12
 
+// first gives the name unused for longest, nil: there is none.
+func (q *idleList) first() *idleName {
+	if q.head == 0 {
+		return nil
+	}
+	return q.places.at(q.head)
+}
+
+// after gives the one behind n, nil: n is the last one.
+func (q *idleList) after(n *idleName) *idleName {
+	if n.next == 0 {
+		return nil
+	}
+	return q.places.at(n.next)
+}
+
+// place gives an empty place.
+func (q *idleList) place() uint32 {
+	if at := q.free; at != 0 {
+		q.free = q.places.at(at).next
+		return at
+	}
+	if q.places.n == 0 {
+		q.places.add()
+	}
+	q.places.add()
+	return q.places.n - 1
+}
+
 func (q *idleList) push(r *resource, now int64) {
-	n := q.free
-	if n != nil {
-		q.free = n.next
+	at := q.place()
+	n := q.places.at(at)
+	n.r, n.since, n.prev, n.next = r, now, q.tail, 0 // in place, as in resTable.get
+	r.idle = at
+	if q.tail != 0 {
+		q.places.at(q.tail).next = at
 	} else {
-		n = &idleName{}
+		q.head = at
 	}
-	n.r, n.prev, n.next, n.since = r, q.tail, nil, now // in place, as in resTable.get
-	r.idle = n
-	if q.tail != nil {
-		q.tail.next = n
-	} else {
-		q.head = n
-	}
-	q.tail = n
+	q.tail = at
 	q.n++
 }
 
 func (q *idleList) remove(r *resource) {
-	n := r.idle
-	if n == nil {
+	at := r.idle
+	if at == 0 {
 		return
 	}
-	r.idle = nil
-	if n.prev != nil {
-		n.prev.next = n.next
+	r.idle = 0
+	n := q.places.at(at)
+	if n.prev != 0 {
+		q.places.at(n.prev).next = n.next
 	} else {
 		q.head = n.next
 	}
-	if n.next != nil {
-		n.next.prev = n.prev
+	if n.next != 0 {
+		q.places.at(n.next).prev = n.prev
 	} else {
 		q.tail = n.prev
 	}
-	n.r, n.next, q.free = nil, q.free, n
+	n.r, n.next, q.free = nil, q.free, at
 	q.n--
 }
 
 // maybeIdle starts the idle time of a resource whose last lock has gone.
 func (s *Shard) maybeIdle(r *resource) {
-	if r.idle != nil || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
+	if r.idle != 0 || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
 		return
 	}
 	s.idle.push(r, s.now)
@@ -79,7 +107,7 @@ func (s *Shard) reused(r *resource) {
 
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
-	for n := s.idle.head; n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.head {
+	for n := s.idle.first(); n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.first() {
 		r := n.r
 		if r.turn != s.turn {
 			s.touch(r) // which may end its being idle
@@ -97,7 +125,7 @@ func (s *Shard) expireIdle() {
 // has all its time.
 func (s *Shard) trimIdle() {
 	for s.idle.n > idleMost && len(s.members) == 0 {
-		r := s.idle.head.r
+		r := s.idle.first().r
 		if r.valueOK || r.turn != s.turn || r.state != master {
 			return
 		}
@@ -111,11 +139,11 @@ func (s *Shard) trimIdle() {
 // could ask the directory node before the REG arrives there, which then finds
 // another master.
 func (s *Shard) registering(r *resource) bool {
-	if r.state != master || !r.ackDue || s.off(RemoveUnrecorded) {
+	if r.state != master || !r.traits.has(ackDue) || s.off(RemoveUnrecorded) {
 		return false
 	}
-	r.ackDue = s.openTo(r.ack) < s.view.Epoch
-	return r.ackDue
+	r.traits.set(ackDue, s.openTo(r.ack) < s.view.Epoch)
+	return r.traits.has(ackDue)
 }
 
 // remove ends this node's part in an unused resource.
@@ -183,5 +211,5 @@ func (s *Shard) Tick(now int64) {
 
 // Quiet says that Tick has nothing to wait for.
 func (s *Shard) Quiet() bool {
-	return s.idle.head == nil && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0 && s.deadlocks.n == 0
+	return s.idle.head == 0 && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0 && s.deadlocks.n == 0
 }

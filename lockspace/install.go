@@ -185,19 +185,21 @@ func (s *Shard) sweepHeld(old *View, r *resource) {
 // the one that knows it.
 func (s *Shard) reregister(old *View, r *resource, dir uint16) {
 	if dir == s.self {
-		r.dirLife, r.ack, r.ackDue = r.life, dir, false
+		r.dirLife, r.ack = r.life, dir
+		r.traits.set(ackDue, false)
 		return
 	}
-	knows := !s.inRange(r.name()) && r.ack == dir && s.view.HasInstance(old.Instance(dir)) && (!r.ackDue || s.openTo(dir) >= old.Epoch)
+	knows := !s.inRange(r.name()) && r.ack == dir && s.view.HasInstance(old.Instance(dir)) && (!r.traits.has(ackDue) || s.openTo(dir) >= old.Epoch)
 	if knows {
-		r.ackDue = false
+		r.traits.set(ackDue, false)
 	} else if !s.off(NoRegister) {
 		s.register(r, dir)
 	}
 }
 
 func (s *Shard) register(r *resource, dir uint16) {
-	r.ack, r.ackDue = dir, true
+	r.ack = dir
+	r.traits.set(ackDue, true)
 	s.sendBare(dir, &wire.Msg{Type: wire.Reg, Name: r.name(), Life: r.life, Token: r.lastToken})
 }
 

@@ -28,8 +28,8 @@ func (s *Shard) Leave(now int64) (left int) {
 	}
 	s.purge(0)
 	s.returnRanges()
-	for n := s.idle.head; n != nil; {
-		r, next := n.r, n.next
+	for n := s.idle.first(); n != nil; {
+		r, next := n.r, s.idle.after(n)
 		if !s.registering(r) {
 			s.idle.remove(r)
 			s.remove(r)
@@ -42,15 +42,12 @@ func (s *Shard) Leave(now int64) (left int) {
 			left++
 		}
 	})
-	for n := s.idle.head; n != nil; n = n.next {
-		left++
-	}
 	for _, k := range s.ranges {
 		if k.owner == s.cfg.Self {
 			left++
 		}
 	}
-	return left + s.outbox.n + len(s.retires)
+	return left + s.idle.n + s.outbox.n + len(s.retires)
 }
 
 // returnRanges begins to give all ranges of this node back.

@@ -8,7 +8,8 @@ import "github.com/lockify-dlm/lockify/wire"
 // becomeMaster makes this node the master of r with the given life.
 func (s *Shard) becomeMaster(r *resource, life wire.Life) {
 	r.state, r.life = master, life
-	r.ack, r.ackDue = s.dirOf(r), false
+	r.ack = s.dirOf(r)
+	r.traits.set(ackDue, false)
 	r.busyUntil = s.now
 	r.valueOK, r.valueSeq, r.other = false, 0, wire.Life{}
 	r.lastToken = max(r.lastToken, s.clock, s.view.Epoch<<tokenCounterBits) // never 0: shared grants carry it
@@ -31,7 +32,7 @@ func (s *Shard) requestHere(r *resource, l *Lock) {
 		return
 	}
 	s.enqueue(l, &r.waiting)
-	r.unordered = r.unordered || l.flags&OutOfOrder != 0
+	r.traits.set(unordered, r.traits.has(unordered) || l.flags&OutOfOrder != 0)
 	if s.secondLook(r, l) {
 		s.passed(r)
 		return

@@ -310,7 +310,7 @@ func TestLists(t *testing.T) {
 					c = append(c, x)
 				}
 				var r []*resource
-				for x := idle.head; x != nil; x = x.next {
+				for x := idle.first(); x != nil; x = idle.after(x) {
 					r = append(r, x.r)
 				}
 				if !slices.Equal(c, wantClaims) || claims.n != len(c) || !slices.Equal(r, wantIdle) {

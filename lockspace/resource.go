@@ -36,22 +36,37 @@ type resource struct {
 	granted     queue
 	convert     queue
 	waiting     queue
-	*rare                 // Shard.noRare: none of it; to be written: Shard.rarely
-	*valueBlock           // Shard.noValue: never written; to be written: Shard.valued
-	idle        *idleName // nil: it is in use
+	*rare       // Shard.noRare: none of it; to be written: Shard.rarely
+	*valueBlock // Shard.noValue: never written; to be written: Shard.valued
 
 	lastToken uint64
 	busyUntil int64 // when a mode above NL was last given up here, or mastership began
 	valueOK   bool  // remote: it is known here, and no other node can have written since
-	unordered bool  // some request in waiting may be granted past others
 	state     state
 	turn      uint8 // Shard.turn when it was last carried over
-	ackDue    bool  // the REG for ack has been sent; OPEN tells when it is known there
+	traits    traits
 	nameLen   uint8
+	owners    ownerSet        // of other nodes that have, or had, locks here
 	ack       uint16          // mastered: the directory node that knows it
 	at        uint32          // in its slab
-	owners    uint32          // set of node ids, modulo 32: of other nodes that have, or had, locks here
+	idle      uint32          // its place in the list of those that nobody uses, 0: it is in use
 	nameBuf   [shortName]byte // names up to this length; the others are in rare
+}
+
+// traits are what may be said of a name, as a set.
+type traits uint8
+
+const (
+	unordered traits = 1 << iota // some request in waiting may be granted past others
+	ackDue                       // the REG for ack has been sent; OPEN tells when it is known there
+)
+
+func (m traits) has(x traits) bool { return m&x != 0 }
+
+func (m *traits) set(x traits, on bool) {
+	if *m &^= x; on {
+		*m |= x
+	}
 }
 
 // shortName is the length of names that need no memory besides: those of file systems.

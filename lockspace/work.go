@@ -48,7 +48,7 @@ type work struct {
 type change struct {
 	old   *View
 	gone  [1 << 16 / 64]uint64  // set of node ids: of the view before, and not, in the same start, of this one
-	owns  uint32                // the same as resource.owners has it
+	owns  ownerSet              // the same as resource.owners has it
 	moved [dirSlots / 64]uint64 // set of slots whose directory node must be told, or is this node and does not trust them
 }
 
@@ -165,8 +165,10 @@ func (s *Shard) seeWho(old *View) {
 
 func (s *Shard) isGone(id uint16) bool { return s.work.gone[id/64]>>(id%64)&1 == 1 }
 
-// ownerBit is a node in resource.owners.
-func ownerBit(instance uint64) uint32 { return 1 << (wire.NodeOf(instance) % 32) }
+// ownerSet is a set of node ids, modulo 8.
+type ownerSet uint8
+
+func ownerBit(instance uint64) ownerSet { return 1 << (wire.NodeOf(instance) % 8) }
 
 // concerned says that the view may have something to do to r. It looks at r alone, and
 // at one or two cache lines of it: most names are not concerned.
@@ -180,7 +182,7 @@ func (s *Shard) concerned(r *resource) bool {
 		return r.dirLife.IsZero()
 	case r.state == remote:
 		return s.isGone(r.life.Node())
-	case r.state != master, r.ackDue, r.owners&w.owns != 0:
+	case r.state != master, r.traits.has(ackDue), r.owners&w.owns != 0:
 		return true
 	}
 	dir := s.view.slots[slot]

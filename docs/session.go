@@ -138,7 +138,7 @@ func (s *session) path(name string) string {
 
 // looks are the commands that only look at something, which a reader repeats until what he
 // waits for is there.
-var looks = regexp.MustCompile(`^(lockctl (members|status|locks|lockspaces|ranges|why) |lockctl (members|status|lockspaces)$|curl )`)
+var looks = regexp.MustCompile(`^(lockctl (members|status|locks|lockspaces|ranges|why|top) |lockctl (members|status|lockspaces)$|curl )`)
 
 // patience is for how long a look is repeated.
 const patience = 30 * time.Second

@@ -76,6 +76,15 @@ func TestAlertRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	known(t, listed(t), string(text))
+	commands, err := os.ReadFile("../docs/reference/lockctl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range regexp.MustCompile(`lockctl (?:node )?[a-z]+`).FindAllString(string(text), -1) {
+		if !strings.Contains(string(commands), "\n## "+f+"\n") {
+			t.Errorf("a rule says %s, which there is not", f)
+		}
+	}
 	promtool(t, "prometheus", "check", "config", "prometheus.yml") // with the rules
 	promtool(t, "prometheus", "test", "rules", "lockify.test.yml")
 }

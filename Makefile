@@ -10,12 +10,13 @@ OLD      ?= HEAD~1
 REF      ?= HEAD~1
 DURATION ?= 5m
 OUT      ?= chaos-out
+CONNECTIONS ?= 100000
 VERSION  ?= 0.7~git$(shell git rev-list --count HEAD 2>/dev/null || echo 0)
 BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak bench-disk model model-full upgrade fuzz bench bench-compare peers lint vulncheck etcd tidy-check clean
+.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak security bench-disk model model-full upgrade fuzz bench bench-compare peers lint vulncheck etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +65,9 @@ chaos: build ## daemons in network namespaces, faults, checked with porcupine: D
 
 soak: build ## verified I/O over NVMe/TCP while connections break: DURATION=5m
 	@bin/lockbench soak --duration $(DURATION) --quiet
+
+security: build ## attacks on a lockifyd, and what others notice: DURATION=5s CONNECTIONS=100000 OUT=security.json
+	@bin/lockbench security --quiet --duration $(if $(filter file,$(origin DURATION)),5s,$(DURATION)) --connections $(CONNECTIONS) $(if $(filter-out chaos-out,$(OUT)),--json $(OUT))
 
 bench-disk: build ## NVMe/TCP between two processes, and what the machine can do
 	@bin/lockbench disk

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify/perf/proc"
+	"github.com/lockify-dlm/lockify/perf/security"
+)
+
+func securityCommand() *cobra.Command {
+	var o security.Options
+	var out string
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "security",
+		Short: "Attack a lockifyd, and look at what others notice",
+		Long: `Attack a lockifyd, and look at what others notice.
+
+A daemon with TLS and access rules has a victim, whose locks are measured, and a witness,
+who holds one. Somebody with a certificate for another lockspace does what he should
+not: forged, truncated and replayed frames, ids of others' locks and sessions, bombs,
+floods, and connections that say nothing. What he gets at, a daemon that ends, a witness
+without lock, and a newcomer who does not get in end it with a status other than 0; the
+latencies are only shown. docs/security.md has figures.`,
+		Example: `  lockbench security --connections 100000`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Connections < 8 {
+				return fmt.Errorf("--connections %d, want 8 or more", o.Connections)
+			}
+			if o.Daemon, err = proc.DaemonPath(o.Daemon); err != nil {
+				return err
+			}
+			p := newProgress(cmd.ErrOrStderr(), quiet)
+			o.Progress = p.line
+			all, err := security.Run(cmd.Context(), o)
+			p.done()
+			if out != "" {
+				err = errors.Join(err, writeJSON(out, all))
+			}
+			if out != "-" {
+				err = errors.Join(err, printAttacks(cmd.OutOrStdout(), all))
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Daemon, "lockifyd", "", "the daemon (default: beside lockbench, or in PATH)")
+	f.DurationVar(&o.Duration, "duration", 5*time.Second, "of each measurement, before an attack and during it")
+	f.IntVar(&o.Connections, "connections", 100000, "half-open connections, of which 10000 are open at once")
+	f.StringVar(&out, "json", "", "write the results to this file, - for standard output")
+	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	return cmd
+}
+
+func printAttacks(w io.Writer, all []security.Result) error {
+	const mib = 1 << 20
+	_, err := fmt.Fprintf(w, "%-31s %7s %12s %8s %16s %20s %6s  %s\n", "attack", "rounds", "connections", "frames", "daemon's MiB", "victim's p99 us", "times", "verdict")
+	for i := range all {
+		r := &all[i]
+		verdict := "held"
+		if r.Failed != "" {
+			verdict = "FAILED"
+		}
+		_, e := fmt.Fprintf(w, "%-31s %7d %12d %8d %7.1f, %7.1f %9.1f, %9.1f %6.2f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
+			float64(r.Before)/mib, float64(r.After)/mib, r.Calm, r.During, r.Ratio(), verdict)
+		err = errors.Join(err, e)
+	}
+	return err
+}

@@ -1,0 +1,360 @@
+package security
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/klauspost/compress/s2"
+
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// attack is one way to do harm. run does it once; an error says what should not have been
+// possible, or have happened.
+type attack struct {
+	name string
+	run  func(ctx context.Context, r *rig, t *tally) error
+}
+
+var attacks = []attack{
+	{"forged frames", forged},
+	{"truncated frames", truncated},
+	{"replayed frames", replayed},
+	{"lock of another lockspace", reaching},
+	{"stolen session id", stolen},
+	{"node by a client's certificate", posing},
+	{"decompression bomb", bomb},
+	{"slow reader", slow},
+	{"flood over the rate limit", flood},
+	{"half-open connections", halfOpen},
+}
+
+// session makes one of mallory's, with his own lockspace open.
+func (r *rig) session() (*raw, uint32, error) {
+	w, err := dial(r.addr, r.mallory)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err = w.hello(); err != nil {
+		return w, 0, err
+	}
+	number, st, err := w.open("mallory")
+	if err == nil && st != wire.OK {
+		err = fmt.Errorf("mallory's own lockspace: %v", st)
+	}
+	return w, number, err
+}
+
+// unwanted says how the daemon has answered.
+func unwanted(what string, st wire.Status, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return fmt.Errorf("%s: the answer is %v", what, st)
+}
+
+// refused sends bytes, and wants the connection closed for them.
+func (r *rig) refused(t *tally, cfg *tls.Config, addr string, greet bool, what string, b []byte) error {
+	w, err := dial(addr, cfg)
+	if err != nil {
+		return err
+	}
+	defer t.of(w)
+	if greet {
+		if err := w.hello(); err != nil {
+			return err
+		}
+	}
+	_ = w.write(b) // it may be closed in the midst of it
+	if err := w.ended(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// forged: what is no frame of a client ends the connection.
+func forged(_ context.Context, r *rig, t *tally) error {
+	good := seal(wire.Header{Lockspace: r.number}, wire.Msg{Type: wire.LockReq, Name: []byte("x"), Mode: 5, Req: 1})
+	flip := func(at int) []byte {
+		b := bytes.Clone(good)
+		b[at] ^= 1 << rand.N(8)
+		return b
+	}
+	noise := make([]byte, 4096)
+	for i := range noise {
+		noise[i] = byte(rand.Uint32())
+	}
+	long := bytes.Clone(good)
+	wire.PutHeader(long, &wire.Header{Version: 1, Kind: wire.KindClient, Length: 1 << 31, Count: 1})
+	count := bytes.Clone(good)
+	wire.SealFrame(count, &wire.Header{Version: 1, Kind: wire.KindClient, Count: 1000})
+	var err error
+	for what, b := range map[string][]byte{
+		"noise": noise, "magic": flip(0), "checksum": flip(21), "payload": flip(len(good) - 1), "length": long, "count": count,
+		"a node's frame":  seal(wire.Header{Kind: wire.KindNode, Seq: 1, Lockspace: r.number}, wire.Msg{Type: wire.Unlock, Name: []byte("precious"), Lock: r.lock}),
+		"a link's":        seal(wire.Header{Kind: wire.KindLink}, wire.Msg{Type: wire.LinkClose}),
+		"mail":            seal(wire.Header{Kind: wire.KindMail}),
+		"a node's answer": seal(wire.Header{Lockspace: r.number}, wire.Msg{Type: wire.Ast, Lock: r.lock, Mode: wire.NoMode, Status: wire.Unlocked}),
+	} {
+		for _, greet := range []bool{false, true} {
+			if what == "a node's answer" && greet {
+				continue // of a lockspace that is not open; the next one has it
+			}
+			err = errors.Join(err, r.refused(t, r.mallory, r.addr, greet, what, b))
+		}
+	}
+	return err
+}
+
+// truncated: a frame that ends in the midst of it is none.
+func truncated(_ context.Context, r *rig, t *tally) error {
+	w, number, err := r.session()
+	t.of(w)
+	if err != nil {
+		return err
+	}
+	frame := seal(wire.Header{Lockspace: number}, wire.Msg{Type: wire.LockReq, Name: []byte("cut"), Mode: 5, Req: 1})
+	for _, n := range []int{1, wire.HeaderSize - 1, wire.HeaderSize, len(frame) - 1} {
+		w, _, err := r.session()
+		if err != nil {
+			t.of(w)
+			return err
+		}
+		err = w.write(frame[:n])
+		t.of(w)
+		if err != nil {
+			return err
+		}
+	}
+	// A message that says that it is longer than its frame ends the connection.
+	short := bytes.Clone(frame[:len(frame)-2])
+	wire.SealFrame(short, &wire.Header{Version: wire.VersionMax, Kind: wire.KindClient, Count: 1, Lockspace: number})
+	return r.refused(t, r.mallory, r.addr, true, "a message longer than its frame", short)
+}
+
+// replayed: what the witness has said before is not his when somebody else says it.
+func replayed(_ context.Context, r *rig, t *tally) error {
+	w, err := dial(r.addr, r.mallory)
+	if err != nil {
+		return err
+	}
+	defer t.of(w)
+	if err := w.hello(); err != nil {
+		return err
+	}
+	for _, m := range []wire.Msg{
+		{Type: wire.LockReq, Name: []byte("precious"), Mode: 3, Req: 2},
+		{Type: wire.ConvertReq, Lock: r.lock, Mode: 5, Req: 3},
+		{Type: wire.UnlockReq, Lock: r.lock, Req: 4},
+	} {
+		if err := w.send(wire.Header{Lockspace: r.number, Instance: r.witness.session}, m); err != nil {
+			return err
+		}
+		if a, err := w.await(wire.Ast); err != nil || a.Status != wire.NoSpace {
+			return unwanted(m.Type.String()+" replayed", a.Status, err)
+		}
+	}
+	// Nor can a session begin twice.
+	if err := w.send(wire.Header{}, wire.Msg{Type: wire.Hello, Num: wire.VersionRange(1, 1)}); err != nil {
+		return err
+	}
+	return w.ended()
+}
+
+// reaching: a lock's id is of no use to others, in whatever lockspace they say it is.
+func reaching(_ context.Context, r *rig, t *tally) error {
+	w, own, err := r.session()
+	defer t.of(w)
+	if err != nil {
+		return err
+	}
+	if _, st, err := w.open("victim"); err != nil || st != wire.NotAllowed {
+		return unwanted("opening the lockspace of others", st, err)
+	}
+	for number, want := range map[uint32][]wire.Status{r.number: {wire.NoSpace}, own: {wire.NoLock, wire.NotOwner}} {
+		for _, m := range []wire.Msg{
+			{Type: wire.ConvertReq, Lock: r.lock, Mode: 0, Req: 3},
+			{Type: wire.UnlockReq, Lock: r.lock, Flags: 0x20000, Req: 4},
+		} {
+			if err := w.send(wire.Header{Lockspace: number}, m, wire.Msg{Type: wire.CancelReq, Lock: r.lock, Req: 3}); err != nil {
+				return err
+			}
+			a, err := w.await(wire.Ast)
+			if err != nil || a.Status != want[0] && a.Status != want[len(want)-1] {
+				return unwanted(m.Type.String()+" of another's lock", a.Status, err)
+			}
+		}
+	}
+	return nil
+}
+
+// stolen: who says the number of another session is not that session.
+func stolen(_ context.Context, r *rig, t *tally) error {
+	w, err := dial(r.addr, r.mallory)
+	if err != nil {
+		return err
+	}
+	defer t.of(w)
+	hello := wire.Msg{Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: wire.FeatureAccess, Text: []byte("the witness")}
+	if err := w.send(wire.Header{Instance: r.witness.session}, hello); err != nil {
+		return err
+	}
+	m, err := w.await(wire.Welcome)
+	if err != nil || m.Instance == r.witness.session {
+		return unwanted(fmt.Sprintf("welcomed as session %d", m.Instance), m.Status, err)
+	}
+	if err := w.send(wire.Header{Instance: r.witness.session, Lockspace: r.number}, wire.Msg{Type: wire.UnlockReq, Lock: r.lock, Req: 1}); err != nil {
+		return err
+	}
+	if a, err := w.await(wire.Ast); err != nil || a.Status != wire.NoSpace {
+		return unwanted("unlocking in another session's name", a.Status, err)
+	}
+	return nil
+}
+
+// posing: nodes are not who says so, but whose certificate does.
+func posing(_ context.Context, r *rig, t *tally) error {
+	hello := func(id uint64) []byte {
+		return seal(wire.Header{Kind: wire.KindLink, Instance: 1<<16 | id}, wire.Msg{
+			Type: wire.LinkHello, Instance: 1<<16 | id, Num: wire.VersionRange(1, 1), Features: wire.Features, Text: []byte("security"),
+		})
+	}
+	mail := seal(wire.Header{Kind: wire.KindMail})
+	return errors.Join(
+		r.refused(t, r.mallory, r.nodes, false, "a client's certificate as node 1", hello(1)),
+		r.refused(t, r.node2, r.nodes, false, "node 2 as node 3", hello(3)),
+		r.refused(t, r.mallory, r.nodes, false, "mail of a client", mail),
+	)
+}
+
+// bomb: what gets much larger when decompressed is not decompressed.
+func bomb(_ context.Context, r *rig, t *tally) error {
+	huge := s2.Encode(nil, make([]byte, 1<<28))
+	if len(huge) > wire.MaxPayload {
+		huge = huge[:wire.MaxPayload]
+	}
+	lying := []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0} // a length of 4 GiB
+	var err error
+	for _, block := range [][]byte{huge, lying} {
+		frame := append(wire.ReserveHeader(nil), block...)
+		wire.SealFrame(frame, &wire.Header{Version: 1, Kind: wire.KindClient, Flags: wire.FlagCompressed, Count: 1})
+		for _, greet := range []bool{false, true} {
+			err = errors.Join(err, r.refused(t, r.mallory, r.addr, greet, fmt.Sprintf("%d bytes that get more", len(block)), frame))
+		}
+	}
+	return err
+}
+
+// slow: who asks and does not read the answers is disconnected before they fill the memory.
+func slow(ctx context.Context, r *rig, t *tally) error {
+	w, number, err := r.session()
+	defer t.of(w)
+	if err != nil {
+		return err
+	}
+	many := make([]wire.Msg, 200)
+	for i := range many {
+		many[i] = wire.Msg{Type: wire.ConvertReq, Lock: 1, Mode: 5, Req: uint64(i)}
+	}
+	frame := seal(wire.Header{Lockspace: number}, many...)
+	pause := time.NewTicker(time.Second * time.Duration(len(many)) / maxRate)
+	defer pause.Stop()
+	for end := time.Now().Add(6 * patience); time.Now().Before(end); {
+		if err := w.write(frame); err != nil {
+			return nil // it is
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return fmt.Errorf("%d frames without reading: %w", w.frames, errOpen)
+}
+
+// flood: who sends far more than the limit of the rate is told, and disconnected.
+func flood(_ context.Context, r *rig, t *tally) error {
+	w, number, err := r.session()
+	defer t.of(w)
+	if err != nil {
+		return err
+	}
+	many := make([]wire.Msg, 1000)
+	for i := range many {
+		many[i] = wire.Msg{Type: wire.LockReq, Name: []byte("flood"), Mode: 0, Flags: 1, Req: uint64(i)}
+	}
+	frame := seal(wire.Header{Lockspace: number}, many...)
+	var sent sync.WaitGroup
+	sent.Go(func() {
+		for w.write(frame) == nil {
+		}
+	})
+	refused := false
+	for err == nil {
+		var a wire.Msg
+		if a, err = w.await(wire.Ast); err == nil {
+			refused = refused || a.Status == wire.Limit && bytes.Contains(a.Text, []byte("max_client_rate"))
+		}
+	}
+	w.c.Close()
+	sent.Wait()
+	if !refused {
+		return fmt.Errorf("nothing is refused: %w", err)
+	}
+	return nil
+}
+
+// halfOpen: connections that say nothing, before TLS, behind it, and for nodes. The oldest
+// go at this end, too, when it has no more descriptors for them.
+func halfOpen(ctx context.Context, r *rig, t *tally) error {
+	open := make([]net.Conn, 0, r.most)
+	defer func() {
+		for _, c := range open {
+			c.Close()
+		}
+	}()
+	for i := range r.most {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if i >= maxOpen {
+			open[i-maxOpen].Close()
+		}
+		c, err := r.silent(i)
+		if err != nil {
+			return fmt.Errorf("connection %d: %w", i, err)
+		}
+		t.connections.Add(1)
+		open = append(open, c)
+		if i%(r.most/4) == r.most/8 {
+			if err := r.newcomer(ctx); err != nil {
+				return fmt.Errorf("%d connections: %w", i, err)
+			}
+		}
+	}
+	return nil
+}
+
+// maxOpen is how many connections this end has open at once.
+const maxOpen = 10000
+
+func (r *rig) silent(i int) (net.Conn, error) {
+	switch {
+	case i%100 == 0: // behind the handshake, which costs this end most
+		w, err := dial(r.addr, r.mallory)
+		if err != nil {
+			return nil, err
+		}
+		return w.c, nil
+	case i%2 == 0:
+		return net.DialTimeout("tcp", r.nodes, patience)
+	}
+	return net.DialTimeout("tcp", r.addr, patience)
+}

@@ -1,0 +1,265 @@
+package security
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/internal/secure"
+	"github.com/lockify-dlm/lockify/perf"
+	"github.com/lockify-dlm/lockify/perf/proc"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// Limits of the daemon, low enough to be met.
+const (
+	maxRate   = 20000   // requests a second
+	maxQueued = 1 << 20 // bytes
+)
+
+const daemonConfig = `
+max_client_rate = %d
+max_client_queued = %d
+
+[[access]]
+lockspaces   = ["victim"]
+certificates = ["victim"]
+may          = "exclusive"
+
+[[access]]
+lockspaces   = ["mallory"]
+certificates = ["mallory"]
+may          = "exclusive"
+`
+
+// rig is a daemon with those who use it, and those who attack it.
+type rig struct {
+	dir     string
+	daemon  *proc.Process
+	unix    string // for clients
+	addr    string // for clients, host:port, by TLS
+	nodes   string // for nodes, host:port
+	mallory *tls.Config
+	node2   *tls.Config // of a node that is no member
+	most    int         // connections of half-open
+
+	victim  *lockify.Client
+	space   *lockify.Lockspace
+	witness *raw
+	lock    uint64 // that the witness holds, in PR
+	number  uint32 // of the lockspace
+}
+
+// start makes certificates and a daemon.
+func start(ctx context.Context, o *Options) (r *rig, err error) {
+	r = &rig{most: o.Connections}
+	if r.dir, err = os.MkdirTemp("", "lockify-security"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if err := r.certificates(); err != nil {
+		return nil, err
+	}
+	addrs, err := proc.FreeAddrs(2)
+	if err != nil {
+		return nil, err
+	}
+	r.addr, r.nodes, r.unix = addrs[0], addrs[1], "unix://"+filepath.Join(r.dir, "s")
+	config := filepath.Join(r.dir, "lockifyd.toml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, daemonConfig, maxRate, maxQueued), 0o600); err != nil {
+		return nil, err
+	}
+	f := r.files("node-1")
+	ready := make(chan struct{})
+	r.daemon, err = proc.Start("lockifyd", func(out io.Reader) { proc.ReadUntil(out, "ready"); close(ready) }, o.Daemon,
+		"--id", "1", "--cluster", "security", "--new-cluster", "--voters", "1", "--data", filepath.Join(r.dir, "data"), "--listen", r.nodes,
+		"--clients", r.unix+",tcp://"+r.addr, "--admin", "off", "--config", config, "--log-level", "error",
+		"--tls-cert", f.Cert, "--tls-key", f.Key, "--tls-ca", f.CA)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ready:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return r, r.people(ctx)
+}
+
+// certificates makes those of the cluster.
+func (r *rig) certificates() error {
+	ca, err := secure.NewCA("security", time.Now(), time.Hour)
+	if err != nil {
+		return err
+	}
+	err = os.WriteFile(filepath.Join(r.dir, "ca.crt"), ca.Cert, 0o600)
+	for name, id := range map[string]secure.Identity{"node-1": {Node: 1}, "node-2": {Node: 2}, "victim": {Client: "victim"}, "mallory": {Client: "mallory"}} {
+		p, e := secure.Issue(ca, id, time.Now(), time.Hour)
+		f := r.files(name)
+		err = errors.Join(err, e, os.WriteFile(f.Cert, p.Cert, 0o600), os.WriteFile(f.Key, p.Key, 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	if r.mallory, err = r.tls("mallory"); err == nil {
+		r.node2, err = r.tls("node-2")
+	}
+	return err
+}
+
+func (r *rig) files(name string) lockify.TLSFiles {
+	return lockify.TLSFiles{Cert: filepath.Join(r.dir, name+".crt"), Key: filepath.Join(r.dir, name+".key"), CA: filepath.Join(r.dir, "ca.crt")}
+}
+
+func (r *rig) tls(name string) (*tls.Config, error) {
+	k, err := secure.Open(r.files(name), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	return k.Client(), nil
+}
+
+// people makes the victim and the witness.
+func (r *rig) people(ctx context.Context) (err error) {
+	if r.victim, err = lockify.Dial(ctx, r.unix, lockify.OneSession()); err != nil {
+		return err
+	}
+	if r.space, err = r.victim.Open(ctx, "victim"); err != nil {
+		return err
+	}
+	cfg, err := r.tls("victim")
+	if err != nil {
+		return err
+	}
+	if r.witness, err = dial(r.addr, cfg); err != nil {
+		return err
+	}
+	if err = r.witness.hello(); err != nil {
+		return err
+	}
+	var st wire.Status
+	if r.number, st, err = r.witness.open("victim"); err == nil && st != wire.OK {
+		err = fmt.Errorf("opening a lockspace: %v", st)
+	}
+	if err != nil {
+		return err
+	}
+	m, err := r.ask(wire.Msg{Type: wire.LockReq, Name: []byte("precious"), Mode: 3, Req: 2})
+	r.lock = m.Lock
+	return err
+}
+
+// ask has the witness ask for something, which must succeed.
+func (r *rig) ask(m wire.Msg) (wire.Msg, error) {
+	if err := r.witness.send(wire.Header{Lockspace: r.number}, m); err != nil {
+		return m, err
+	}
+	a, err := r.witness.await(wire.Ast)
+	if err == nil && a.Status != wire.OK {
+		err = fmt.Errorf("%v: %s", a.Status, a.Text)
+	}
+	return a, err
+}
+
+// check says whether all is as it should be behind an attack.
+func (r *rig) check(ctx context.Context) error {
+	for _, mode := range []uint8{5, 3} { // it has its lock if it can change it
+		if _, err := r.ask(wire.Msg{Type: wire.ConvertReq, Lock: r.lock, Mode: mode, Req: 3}); err != nil {
+			return fmt.Errorf("the witness has lost its lock: %w", err)
+		}
+	}
+	return r.newcomer(ctx)
+}
+
+// newcomer comes by TLS, locks, and goes.
+func (r *rig) newcomer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := lockify.Dial(ctx, "tcp://"+r.addr, lockify.WithTLS(r.files("victim")), lockify.OneSession())
+	if err != nil {
+		return fmt.Errorf("a newcomer: %w", err)
+	}
+	defer c.Close()
+	s, err := c.Open(ctx, "victim")
+	if err == nil {
+		_, err = s.Lock(ctx, "newcomer", lockify.EX)
+	}
+	if err != nil {
+		err = fmt.Errorf("a newcomer: %w", err)
+	}
+	return err
+}
+
+// measure has the victim lock and unlock each millisecond until done is closed.
+func (r *rig) measure(ctx context.Context, done <-chan struct{}) (*perf.Histogram, error) {
+	h := perf.NewHistogram()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-done:
+			return h, nil
+		case <-tick.C:
+		}
+		begin := time.Now()
+		l, err := r.space.Lock(ctx, strconv.Itoa(i%100), lockify.EX)
+		if err != nil {
+			return h, fmt.Errorf("the victim: %w", err)
+		}
+		h.Record(time.Since(begin))
+		if err := l.Unlock(ctx); err != nil {
+			return h, fmt.Errorf("the victim: %w", err)
+		}
+	}
+}
+
+// beside measures the victim while f runs.
+func (r *rig) beside(ctx context.Context, f func()) (h *perf.Histogram, err error) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() { h, err = r.measure(ctx, done) })
+	f()
+	close(done)
+	wg.Wait()
+	return h, err
+}
+
+func (r *rig) close() {
+	if r.victim != nil {
+		r.victim.Close()
+	}
+	if r.witness != nil {
+		r.witness.c.Close()
+	}
+	if r.daemon != nil {
+		_ = r.daemon.Signal(syscall.SIGTERM) // what an attack has done to it was found before
+		r.daemon.Stop(patience)
+	}
+	os.RemoveAll(r.dir)
+}
+
+// tally counts what an attack sends.
+type tally struct{ connections, frames atomic.Int64 }
+
+func (t *tally) of(w *raw) {
+	if w != nil {
+		t.connections.Add(1)
+		t.frames.Add(int64(w.frames))
+		w.c.Close()
+	}
+}

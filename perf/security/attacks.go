@@ -259,6 +259,9 @@ func slow(ctx context.Context, r *rig, t *tally) error {
 	if err != nil {
 		return err
 	}
+	if t, ok := w.c.(*tls.Conn).NetConn().(*net.TCPConn); ok {
+		_ = t.SetReadBuffer(4 << 10) // less for the kernel to keep
+	}
 	many := make([]wire.Msg, 200)
 	for i := range many {
 		many[i] = wire.Msg{Type: wire.ConvertReq, Lock: 1, Mode: 5, Req: uint64(i)}

@@ -227,9 +227,23 @@ func posing(_ context.Context, r *rig, t *tally) error {
 		})
 	}
 	mail := seal(wire.Header{Kind: wire.KindMail})
+	link := func(cfg *tls.Config, what string, b []byte) error {
+		w, err := dial(r.nodes, cfg)
+		if err != nil {
+			return err
+		}
+		defer t.of(w)
+		if err = w.write(b); err == nil {
+			_, err = w.await(wire.LinkRefuse)
+		}
+		if err != nil {
+			err = fmt.Errorf("%s: %w", what, err)
+		}
+		return err
+	}
 	return errors.Join(
-		r.refused(t, r.mallory, r.nodes, false, "a client's certificate as node 1", hello(1)),
-		r.refused(t, r.node2, r.nodes, false, "node 2 as node 3", hello(3)),
+		link(r.mallory, "a client's certificate as node 1", hello(1)),
+		link(r.node2, "node 2 as node 3", hello(3)),
 		r.refused(t, r.mallory, r.nodes, false, "mail of a client", mail),
 	)
 }
@@ -254,7 +268,7 @@ func bomb(_ context.Context, r *rig, t *tally) error {
 
 // slow: who asks and does not read the answers is disconnected before they fill the memory.
 func slow(ctx context.Context, r *rig, t *tally) error {
-	w, number, err := r.session()
+	w, _, err := r.session()
 	defer t.of(w)
 	if err != nil {
 		return err
@@ -264,9 +278,9 @@ func slow(ctx context.Context, r *rig, t *tally) error {
 	}
 	many := make([]wire.Msg, 200)
 	for i := range many {
-		many[i] = wire.Msg{Type: wire.ConvertReq, Lock: 1, Mode: 5, Req: uint64(i)}
+		many[i] = wire.Msg{Type: wire.OpenSpace, Req: uint64(i), Text: []byte("victim")} // the answer is a long one
 	}
-	frame := seal(wire.Header{Lockspace: number}, many...)
+	frame := seal(wire.Header{}, many...)
 	pause := time.NewTicker(time.Second * time.Duration(len(many)) / maxRate)
 	defer pause.Stop()
 	for end := time.Now().Add(6 * patience); time.Now().Before(end); {

@@ -42,6 +42,7 @@ type OwnLock struct {
 	Orphan  bool   // its program is gone
 	Granted Mode
 	Wanted  Mode   // NoMode: nothing is waited for
+	Since   int64  // when the running operation began, else when it was granted; this node's ns
 	Name    []byte // points into the shard
 }
 
@@ -49,7 +50,7 @@ type OwnLock struct {
 func (s *Shard) ownLock(l *Lock) OwnLock {
 	return OwnLock{
 		ID: l.id, Handle: s.handle(l), User: l.user, Owner: l.xid(), Orphan: l.orphan && !l.takenOver(),
-		Granted: l.granted, Wanted: l.wanted, Name: l.res.name(),
+		Granted: l.granted, Wanted: l.wanted, Since: l.since, Name: l.res.name(),
 	}
 }
 

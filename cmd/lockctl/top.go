@@ -27,7 +27,7 @@ is in the way, of the whole cluster: the node that is asked (--admin) asks the o
 ends with Ctrl-C.
 
 REQUESTS/S are requests for new locks in the last 5 to 10 seconds. They are estimated from
-one of about 16 requests, so small figures are rough. Conversions are not counted. WAITING and
+one of about 32 requests, so small figures are rough. Conversions are not counted. WAITING and
 the waits are of clients, not of programs that embed their node.`,
 		Example: `  lockctl top
   lockctl top --every 5s

@@ -21,8 +21,8 @@ and who waits for it. The node that is asked (--admin) asks the others over the 
 between the nodes, so that their admin addresses need not be reached.
 
 SINCE is how long a lock has been as it is: in the mode that it holds, or waiting.
-The client's node counts it; it is "-" for programs that embed their node. BLOCKED BY
-names the locks that exclude the mode wanted, as NODE:LOCK, and how many requests are served first.
+The owner's node counts it; of byte ranges it is not known. BLOCKED BY names the locks
+that exclude the mode wanted, as NODE:LOCK, and how many requests are served first.
 
 Of those in the way, why also shows what else they have in the lockspace, and for what
 they wait: "maybe" means that the lock has no owner of its own (see lockify.Owner), so that

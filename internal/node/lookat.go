@@ -69,7 +69,7 @@ type LockReport struct {
 	Client  string  `json:"client,omitempty"`  // what the session's client calls itself
 	Remote  string  `json:"remote,omitempty"`  // where it connects from
 	Orphan  bool    `json:"orphan,omitempty"`
-	SinceS  float64 `json:"since_s,omitempty"` // how long it has been as it is, in seconds, to 10 ms
+	SinceS  float64 `json:"since_s,omitempty"` // how long it has been as it is, in seconds
 	Dated   bool    `json:"dated,omitempty"`   // SinceS is known
 }
 
@@ -162,7 +162,7 @@ func (s *Space) lookLocks(ctx context.Context, q *Query) (*Report, error) {
 		}
 		s.runners[shard].wait(func(r *runner) {
 			if o, ok := r.shard.FindOwn(id); ok {
-				out.Locks = append(out.Locks, lockReport(&o))
+				out.Locks = append(out.Locks, r.lockReport(&o))
 			}
 		})
 	}
@@ -215,11 +215,11 @@ func (r *runner) lookParties(ctx context.Context, parties map[Party]*PartyReport
 				}
 				if o.Granted != lockspace.NoMode {
 					if p.Held++; len(p.Holds) < most {
-						p.Holds = append(p.Holds, lockReport(&o))
+						p.Holds = append(p.Holds, r.lockReport(&o))
 					}
 				}
 				if o.Wanted != lockspace.NoMode && len(p.Waits) < most {
-					p.Waits = append(p.Waits, lockReport(&o))
+					p.Waits = append(p.Waits, r.lockReport(&o))
 				}
 				return true
 			})
@@ -240,18 +240,17 @@ func partyOf(o *lockspace.OwnLock) Party {
 }
 
 // lockReport describes a lock of this node, inside its shard.
-func lockReport(o *lockspace.OwnLock) LockReport {
-	l := LockReport{ID: o.ID, Name: slices.Clone(o.Name), Granted: o.Granted.String(), Owner: o.Owner, Orphan: o.Orphan}
+func (r *runner) lockReport(o *lockspace.OwnLock) LockReport {
+	l := LockReport{
+		ID: o.ID, Name: slices.Clone(o.Name), Granted: o.Granted.String(), Owner: o.Owner, Orphan: o.Orphan,
+		SinceS: max(0, time.Duration(r.node.now()-o.Since)).Seconds(), Dated: true,
+	}
 	if o.Wanted != lockspace.NoMode {
 		l.Wanted = o.Wanted.String()
 	}
 	if sp, ok := o.User.(*sessionSpace); ok {
 		s := sp.session
 		l.Session, l.Client, l.Remote = s.id, s.name, remoteOf(s.conn)
-		var since time.Duration
-		if since, l.Dated = sp.since(o.Handle); l.Dated {
-			l.SinceS = since.Seconds()
-		}
 	}
 	return l
 }

@@ -59,7 +59,7 @@ type sessionSpace struct {
 // clientLock is what the session remembers of a lock.
 type clientLock struct {
 	req     uint64 // of the operation that waits
-	at      uint32 // Node.ticks when that began, or the last one was granted
+	at      uint32 // Node.ticks when that began
 	waiting bool   // the LOCK request has not been answered
 	changes bool   // a conversion waits
 }
@@ -343,7 +343,7 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 			delete(sp.locks, id)
 			s.locks--
 		} else {
-			sp.granted(id, tag, l, c)
+			sp.granted(id, tag, l)
 		}
 	}
 	m := wire.Msg{

@@ -1,14 +1,9 @@
 package node
 
-import (
-	"time"
+import "time"
 
-	"github.com/lockify-dlm/lockify/lockspace"
-	"github.com/lockify-dlm/lockify/wire"
-)
-
-// Since when a client holds a lock, or waits, is kept by its session, in ticks: shards
-// have no room for it, and nobody reads a clock for it.
+// Which requests of a client wait, and since when in ticks, is kept by its session, so
+// that those that wait for long are found without looking into shards.
 
 // changes notes that conversion req waits. It is called inside the shard.
 func (sp *sessionSpace) changes(id, req uint64) {
@@ -26,22 +21,12 @@ func (sp *sessionSpace) changes(id, req uint64) {
 
 // granted notes that request tag for lock id has ended, and the lock is there. session.mu
 // is held.
-func (sp *sessionSpace) granted(id, tag uint64, l clientLock, c *lockspace.Completion) {
-	now := sp.session.node.ticks.Load()
+func (sp *sessionSpace) granted(id, tag uint64, l clientLock) {
 	switch {
 	case l.changes && l.req != tag: // another one was refused at once
-	case l.waiting, l.changes, c.Status == wire.OK && l.at != now:
-		sp.locks[id] = clientLock{at: now}
+	case l.waiting, l.changes:
+		sp.locks[id] = clientLock{}
 	}
-}
-
-// since gives for how long a lock has been as it is, ok: if that is known.
-func (sp *sessionSpace) since(id uint64) (d time.Duration, ok bool) {
-	s := sp.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	l, ok := sp.locks[id]
-	return s.node.ticksAgo(l.at), ok
 }
 
 // ticksAgo gives the time since a tick.

@@ -10,14 +10,14 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// This file is what lockctl top shows of a node. Which names are asked for most is found by looking at one of about 16 requests for a new
+// This file is what lockctl top shows of a node. Which names are asked for most is found by looking at one of about 32 requests for a new
 // lock, drawn at random, and counting names with the space-saving algorithm (Metwally, Agrawal
 // and El Abbadi, Efficient Computation of Frequent and Top-k Elements in Data Streams, 2005): a
 // name that makes up more than a 32nd of the requests of a shard is surely among its 32.
 
 const (
 	sketchNames  = 32
-	sketchEvery  = 16                     // requests for each that is looked at, on average
+	sketchEvery  = 32                     // requests for each that is looked at, on average
 	sketchWindow = int64(5 * time.Second) // counts go back for one to two of these
 )
 
@@ -43,11 +43,14 @@ type sketchName struct {
 	name  [wire.MaxName]byte
 }
 
-// request notes a request for a name. Most calls only count.
+// request notes a request for a name. Most calls only count, in the caller's place.
 func (h *sketch) request(now int64, hash uint64, name []byte) {
-	if h.left--; h.left > 0 {
-		return
+	if h.left--; h.left <= 0 {
+		h.look(now, hash, name)
 	}
+}
+
+func (h *sketch) look(now int64, hash uint64, name []byte) {
 	if h.cur == nil {
 		h.random, h.cur, h.prev = hash|1, &sketchCounts{from: now}, &sketchCounts{from: now}
 	}

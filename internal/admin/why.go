@@ -104,7 +104,7 @@ const (
 	whyQueue = 100             // locks of a queue that are described
 	whyHolds = 20              // further locks of somebody
 	whyNames = 16              // names of a chain
-	whyTime  = 3 * time.Second // for the answer of a node
+	whyTime  = 5 * time.Second // for the answer of a node
 )
 
 // why puts a Why together.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/lockify-dlm/lockify/blockdev"
 	"github.com/lockify-dlm/lockify/perf/bare"
 )
 
@@ -33,7 +34,7 @@ func measureBare(o *order, say func(line) error) error {
 	before := usage()
 	switch o.Role {
 	case roleReceiver:
-		round = receive(s, o.Job.Bytes)
+		round = receive(s, o.Job.Bytes, o.Job.Depth)
 	case roleSender:
 		stream(s, o)
 	case roleEcho:
@@ -68,23 +69,55 @@ func meet(addr string, say func(line) error) (*bare.Socket, error) {
 	return l.Accept()
 }
 
-// stream writes buffers of one size until the time is over.
+// stream writes buffers of one size until the time is over: one again and again, which
+// stays in the processor's cache, or, as a target that is read from has to, all there are
+// in memory such as the namespace's.
 func stream(s *bare.Socket, o *order) {
-	b := make([]byte, o.Job.Bytes)
+	one := make([]byte, o.Job.Bytes)
+	each := func(send func([]byte)) { send(one) }
+	if o.Job.Op == "read" {
+		mem, err := blockdev.NewMemory(o.Size, blockSize)
+		if err != nil {
+			s.Err = err
+			return
+		}
+		each = through(mem, o.Job.Bytes)
+		for range o.Size / int64(o.Job.Bytes) {
+			each(func(b []byte) { b[0], b[len(b)/2] = 1, 1 }) // now it is there
+		}
+	}
+	send := func(b []byte) {
+		for len(b) > 0 && s.Err == nil {
+			b = b[s.Write(b):]
+		}
+	}
 	for end := time.Now().Add(o.Duration); s.Err == nil && time.Now().Before(end); {
-		for rest := b; len(rest) > 0 && s.Err == nil; {
-			rest = rest[s.Write(rest):]
+		each(send)
+	}
+}
+
+// through gives what calls a function with the next size bytes of mem, round and round.
+func through(mem *blockdev.Memory, size int) func(func([]byte)) {
+	at := int64(0)
+	return func(do func([]byte)) {
+		do(mem.Borrow(at, size, true))
+		mem.Return(at, size, true)
+		if at += int64(size); at+int64(size) > mem.Info().Size {
+			at = 0
 		}
 	}
 }
 
-// receive reads all that comes.
-func receive(s *bare.Socket, size int) *Round {
-	b := make([]byte, size)
-	total := s.Read(b)
+// receive reads all that comes, into so many buffers in turn.
+func receive(s *bare.Socket, size, buffers int) *Round {
+	b := make([]byte, size*buffers)
+	total := s.Read(b[:size])
 	begin := time.Now()
-	for n := total; n > 0; total += n {
-		n = s.Read(b)
+	for n, at := total, 0; n > 0; total += n {
+		if at += n; at+size > len(b) {
+			at = 0
+		}
+		n = s.Read(b[at:][:size])
 	}
 	return &Round{Seconds: time.Since(begin).Seconds(), Requests: int64(total / size)}
 }

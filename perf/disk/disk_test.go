@@ -32,7 +32,7 @@ func TestMeasure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(rep.Cases) != len(jobs) || len(rep.Ratios) != 8 {
+	if len(rep.Cases) != len(jobs) || len(rep.Ratios) != 10 {
 		t.Fatalf("%d cases, %d ratios", len(rep.Cases), len(rep.Ratios))
 	}
 	for _, c := range rep.Cases {

@@ -145,6 +145,10 @@ func ratios(cases []Case) (out []Ratio) {
 		for _, op := range []string{"read", "write"} {
 			add("128 KiB "+op+" / bare stream"+how, find(PathNVMe, op, largeBytes, largeDepth, spin), find(PathStream, "write", largeBytes, 1, false),
 				(*Round).iops, ">= 0.7", func(v float64) bool { return v >= wantStream })
+			if op == "read" { // what the memory of the namespace allows
+				add("128 KiB read / bare stream out of as much memory"+how, find(PathNVMe, op, largeBytes, largeDepth, spin),
+					find(PathStream, op, largeBytes, largeDepth, false), (*Round).iops, ">= 0.7", func(v float64) bool { return v >= wantStream })
+			}
 			add("depth 1 "+op+" p50 / bare ping-pong"+how, find(PathNVMe, op, smallBytes, 1, spin), find(PathPing, op, smallBytes, 1, false),
 				func(r *Round) float64 { return r.P50 }, "<= 1.6", func(v float64) bool { return v <= wantLatency })
 			if c := find(PathNVMe, op, smallBytes, 128, spin); c != nil {

@@ -38,7 +38,7 @@ const (
 
 // Jobs gives all that is worth a measurement, the limits included.
 func Jobs() (jobs []Job) {
-	jobs = append(jobs, Job{PathStream, "write", largeBytes, 1, false},
+	jobs = append(jobs, Job{PathStream, "write", largeBytes, 1, false}, Job{PathStream, "read", largeBytes, largeDepth, false},
 		Job{PathPing, "read", smallBytes, 1, false}, Job{PathPing, "write", smallBytes, 1, false})
 	for _, path := range []string{PathNVMe, PathFile} {
 		for _, spin := range []bool{true, false} {

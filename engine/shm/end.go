@@ -89,13 +89,13 @@ func NewEnd(mem []byte, size int, node bool) (*End, error) {
 // Write puts as much of bufs into the ring as there is room for, and gives the bytes
 // taken. wake says that the other end sleeps and has to be woken. Errors: ErrCorrupt.
 func (e *End) Write(bufs [][]byte) (n int, wake bool, err error) {
-	looked := false
+	looked := false // what this call writes is not told before its end
 	for _, b := range bufs {
 		for len(b) > 0 {
 			room := e.size - (e.end - e.free)
 			if room < uint32(min(len(b), int(e.size))) && !looked {
 				looked = true
-				if err := e.look(); err != nil {
+				if err := e.look(e.end - uint32(n)); err != nil {
 					return 0, false, err
 				}
 				continue
@@ -126,11 +126,11 @@ func (e *End) Write(bufs [][]byte) (n int, wake bool, err error) {
 	return n, wake, nil
 }
 
-// look sees how much the other end has read.
-func (e *End) look() error {
+// look sees how much the other end has read of what there is up to told.
+func (e *End) look(told uint32) error {
 	head := e.theirs.head.Load()
-	if head-e.free > e.end-e.free {
-		return fmt.Errorf("%w: it has read %d bytes of %d", ErrCorrupt, head-e.free, e.end-e.free)
+	if head-e.free > told-e.free {
+		return fmt.Errorf("%w: it has read %d bytes of %d", ErrCorrupt, head-e.free, told-e.free)
 	}
 	e.free = head
 	return nil

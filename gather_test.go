@@ -6,6 +6,22 @@ import (
 	"testing"
 )
 
+// untilHeld waits until name is held, as another client sees it.
+func untilHeld(e *env, s *Lockspace, name string) error {
+	for {
+		l, err := s.TryLock(e.ctx, name, EX)
+		if errors.Is(err, ErrWouldBlock) {
+			return nil
+		}
+		if err == nil {
+			err = l.Unlock(e.ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // TestGathered: what a callback asks for leaves together, and one that waits for others
 // does not keep it for itself.
 func TestGathered(t *testing.T) {
@@ -18,7 +34,7 @@ func TestGathered(t *testing.T) {
 	expect(t, "Open", err, nil)
 
 	const n = 50
-	ended := make(chan error, n+1)
+	ended := make(chan error, n+2)
 	sent := make(chan uint64, 1)
 	begin := c.Session().conn.Stats().FramesIn
 	frames := func() uint64 { return c.Session().conn.Stats().FramesOut }
@@ -27,19 +43,12 @@ func TestGathered(t *testing.T) {
 		for i := range n {
 			s.LockAsync(fmt.Sprint(i), EX, func(_ *Lock, err error) { ended <- err })
 		}
-		for err == nil { // until the last one is held, as the other client sees it
-			l, busy := watch.TryLock(e.ctx, fmt.Sprint(n-1), EX)
-			if errors.Is(busy, ErrWouldBlock) {
-				break
-			}
-			if err = busy; err == nil {
-				err = l.Unlock(e.ctx)
-			}
-		}
+		err = errors.Join(err, untilHeld(e, watch, fmt.Sprint(n-1)))
 		sent <- frames() - before
-		ended <- err
+		s.LockAsync("late", EX, func(_ *Lock, err error) { ended <- err })
+		ended <- errors.Join(err, untilHeld(e, watch, "late"))
 	})
-	for range n + 1 {
+	for range n + 2 {
 		expect(t, "LockAsync", wait(t, e.ctx, "an end", ended), nil)
 	}
 	if got := wait(t, e.ctx, "the count", sent); got > n/10 { // one, if the machine is not busy

@@ -279,10 +279,11 @@ func (s *Session) sendGathered() {
 	s.sendFrame()
 }
 
+// gatheredLong sends what has waited for long enough; what comes next has its own time.
 func (s *Session) gatheredLong() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.bounded = false
+	s.bounded, s.gathered = false, false
 	s.sendFrame()
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/tcp"
 )
 
 // link moves the bytes of a Conn over a TCP connection. Its descriptor is none of Go's
@@ -27,12 +28,15 @@ type link struct {
 // dial makes a TCP connection, and a link of it.
 func dial(ctx context.Context, addr string, cfg ConnConfig) (*link, error) {
 	var d net.Dialer
-	tcp, err := d.DialContext(ctx, "tcp", addr)
+	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	defer tcp.Close()
-	raw, err := tcp.(syscall.Conn).SyscallConn()
+	defer nc.Close()
+	if err := tcp.Prepare(nc); err != nil {
+		return nil, err
+	}
+	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev"
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
+	"github.com/lockify-dlm/lockify/blockdev/nvme/tcp"
 )
 
 // Config says how a server shall be. The zero value is good.
@@ -220,7 +221,11 @@ func (s *Server) add(nc net.Conn, p *core.Port) {
 		_ = nc.Close()
 		return
 	}
-	c, err := newConn(s, nc, p)
+	err := tcp.Prepare(nc)
+	var c *conn
+	if err == nil {
+		c, err = newConn(s, nc, p)
+	}
 	if err != nil {
 		s.cfg.Log.Warn("nvme target: connection", "peer", nc.RemoteAddr(), "error", err)
 		_ = nc.Close()

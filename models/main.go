@@ -12,7 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,15 +59,19 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	checked, wrong, cpu := 0, 0, time.Duration(0)
+	variants = slices.DeleteFunc(variants, func(v variant) bool {
+		return v.full && !*full || !only.MatchString(v.String())
+	})
+	workers := runtime.NumCPU()
+	if *full {
+		workers = 1 // a large one takes much of a machine's memory
+	}
+	results := checkAll(*dir, variants, workers)
+	wrong, cpu := 0, time.Duration(0)
 	fmt.Printf("%-40s %9s %6s  %-8s  %s\n", "variant", "states", "cpu s", "expected", "verdict")
 	for i := range variants {
-		v := &variants[i]
-		if v.full && !*full || !only.MatchString(v.String()) {
-			continue
-		}
-		r := check(*dir, v)
-		checked, cpu = checked+1, cpu+r.cpu
+		v, r := &variants[i], <-results[i]
+		cpu += r.cpu
 		verdict := r.got
 		if r.why != "" {
 			verdict += ": " + r.why
@@ -75,8 +82,8 @@ func main() {
 		}
 		fmt.Printf("%-40s %9s %6.1f  %-8s  %s\n", v, r.states, r.cpu.Seconds(), v.want, verdict)
 	}
-	fmt.Printf("%d variants, %d with a wrong verdict, %.0f s of processor time\n", checked, wrong, cpu.Seconds())
-	if wrong != 0 || checked == 0 {
+	fmt.Printf("%d variants, %d with a wrong verdict, %.0f s of processor time\n", len(variants), wrong, cpu.Seconds())
+	if wrong != 0 || len(variants) == 0 {
 		os.Exit(1)
 	}
 }
@@ -113,6 +120,23 @@ func parse(text string) ([]variant, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// checkAll checks the variants in order, some at a time; each has a channel for its result.
+func checkAll(dir string, variants []variant, workers int) []chan result {
+	results := make([]chan result, len(variants))
+	for i := range results {
+		results[i] = make(chan result, 1)
+	}
+	var next atomic.Int64
+	for range workers {
+		go func() {
+			for i := next.Add(1) - 1; i < int64(len(variants)); i = next.Add(1) - 1 {
+				results[i] <- check(dir, &variants[i])
+			}
+		}()
+	}
+	return results
 }
 
 // check builds the verifier of v in a directory of its own and runs it.

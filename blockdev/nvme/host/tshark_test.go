@@ -3,10 +3,13 @@ package host_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/blockdev"
+	"github.com/lockify-dlm/lockify/blockdev/nvme"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/host"
 )
 
@@ -27,6 +30,55 @@ func TestTshark(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTsharkRare is the same for what is not part of each session: discovery,
+// reservations, and what an end says before it gives a connection up.
+func TestTsharkRare(t *testing.T) {
+	c := newCutter(t, serve(t, 4<<20, 0))
+	addr := c.ln.Addr().String()
+	t.Run("sessions", func(t *testing.T) {
+		entries, err := host.Discover(t.Context(), host.Config{Addr: addr})
+		if err != nil || len(entries) == 0 {
+			t.Errorf("%d entries are discovered, %v", len(entries), err)
+		}
+		r := newReserver(t, addr, 7)
+		r.reserve(nvme.OpReservationAcquire, nvme.Reservation{Action: nvme.Acquire, Type: nvme.WriteExclusive}, nvme.ReservationKeys{Current: 7})
+		var cmd nvme.Command
+		cmd.SetReport(nvme.Report{NSID: 1, Extended: true, Length: 4096})
+		if _, err := r.d.Command(t.Context(), &cmd, make([]byte, 4096)); err != nil {
+			t.Error(err)
+		}
+		r.reserve(nvme.OpReservationRelease, nvme.Reservation{Action: nvme.Release, Type: nvme.WriteExclusive}, nvme.ReservationKeys{Current: 7})
+		breakOff(t, addr)
+	})
+	c.ln.Close()
+	c.wg.Wait()
+	got := c.tape.Check(t, "nvme-tcp.type", "nvme.cmd.opc")
+	if !slices.Contains(got["nvme-tcp.type"], "3") {
+		t.Error("no C2HTermReq is in the capture")
+	}
+	for _, op := range []nvme.Opcode{nvme.OpReservationRegister, nvme.OpReservationReport, nvme.OpReservationAcquire, nvme.OpReservationRelease} {
+		if !slices.Contains(got["nvme.cmd.opc"], fmt.Sprintf("0x%02x", uint8(op))) {
+			t.Errorf("tshark sees no command %#02x: %v", uint8(op), slices.Compact(got["nvme.cmd.opc"]))
+		}
+	}
+}
+
+// breakOff begins a connection as no host does, and reads until the target ends it.
+func breakOff(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write((&nvme.ICReq{PFV: 1}).Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,12 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -137,40 +135,4 @@ func writeJSON(path string, v any) error {
 		return err
 	}
 	return os.WriteFile(path, b, 0o644)
-}
-
-// progress shows on one line how far a run is.
-type progress struct {
-	w     io.Writer
-	quiet bool
-	last  time.Time
-	shown bool
-}
-
-func newProgress(w io.Writer, quiet bool) *progress {
-	f, ok := w.(*os.File)
-	if ok && !quiet {
-		st, err := f.Stat()
-		quiet = err != nil || st.Mode()&os.ModeCharDevice == 0
-	}
-	return &progress{w: w, quiet: quiet}
-}
-
-func (p *progress) show(protocol, phase string, ops, of int) {
-	p.line(fmt.Sprintf("%s: %s %d of %d", protocol, phase, ops, of))
-}
-
-// line replaces the line, if the last one has been there for a while.
-func (p *progress) line(text string) {
-	if p.quiet || time.Since(p.last) < 100*time.Millisecond {
-		return
-	}
-	p.last, p.shown = time.Now(), true
-	fmt.Fprint(p.w, "\r\x1b[K"+text)
-}
-
-func (p *progress) done() {
-	if p.shown {
-		fmt.Fprint(p.w, "\r\x1b[K")
-	}
 }

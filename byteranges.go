@@ -66,7 +66,8 @@ func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (*ByteRange
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	l, o, err := s.newLock(name, NL, nil)
+	var o Option
+	l, err := s.newLock(name, NL, &o)
 	if err != nil {
 		return nil, err
 	}

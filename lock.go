@@ -3,7 +3,6 @@ package lockify
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -95,7 +94,12 @@ func (l *Lock) Valid() bool {
 }
 
 // holds says that the place where the lock was taken has not lost it.
-func (l *Lock) holds() bool { return l.at == nil || l.at.holds() }
+func (l *Lock) holds() bool {
+	if e, ok := l.at.(*embedded); ok {
+		return e.holds()
+	}
+	return l.at == nil || l.at.holds()
+}
 
 // Mode gives the granted mode.
 func (l *Lock) Mode() Mode {
@@ -220,84 +224,6 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	l.later(done)
 }
 
-// Unlock gives the lock up. It does not wait for other nodes, but with Retire,
-// and is not withdrawn when ctx ends: then ctx's error is returned, and the lock
-// goes all the same. Errors: ErrBusy (not with Force), ErrNotHeld, ErrLost,
-// ErrClosed, ErrInvalid; with Retire also ErrInUse and ErrCancelled, after which
-// the lock is gone, and ErrLimit, after which it is not.
-func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
-	o := merge(opts)
-	if o.flags&lockspace.ForceUnlock != 0 {
-		if over, err := l.interrupt(ctx, &o); over || err != nil {
-			return err
-		}
-	}
-	if err := l.settle(ctx); err != nil {
-		l.unlockWhenIdle(o)
-		return err
-	}
-	if err := l.begin(&o, opUnlock, NL); err != nil {
-		return err
-	}
-	return l.await(ctx, false, l.at.unlock(l, o.flags, o.value, false))
-}
-
-// interrupt withdraws what is running and waits until it has ended. over says
-// that the lock has ended with it.
-func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) {
-	if err := o.check(opUnlock, l.name, l.space.props.ValueLen); err != nil {
-		return false, err
-	}
-	for {
-		l.mu.Lock()
-		running := l.grant.Pending && !l.gone
-		over = over && l.gone && !l.isLost
-		var idle chan struct{}
-		if running {
-			x := l.rarely()
-			if x.idle == nil {
-				x.idle = make(chan struct{})
-			}
-			idle = x.idle
-		}
-		l.mu.Unlock()
-		if !running {
-			return over, nil
-		}
-		over = true
-		l.Cancel()
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			l.unlockWhenIdle(*o)
-			return false, ctx.Err()
-		}
-	}
-}
-
-// UnlockAsync begins to unlock; done is called as with LockAsync. It does not
-// wait for other operations, so that Force is refused.
-func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
-	o := merge(opts)
-	if o.flags&lockspace.ForceUnlock != 0 {
-		done(fmt.Errorf("%w: unlock of %q: UnlockAsync takes no option Force", ErrFlags, l.name))
-		return
-	}
-	l.unlockAsync(&o, done)
-}
-
-func (l *Lock) unlockAsync(o *Option, done func(error)) {
-	if err := l.begin(o, opUnlock, NL); err != nil {
-		done(err)
-		return
-	}
-	if l.at.unlock(l, o.flags, o.value, true).over {
-		done(nil)
-		return
-	}
-	l.later(done)
-}
-
 // Cancel withdraws the running operation, if there is one. It then ends with
 // ErrCancelled, unless its outcome came first. (Kernel: dlm_unlock with CANCEL.)
 func (l *Lock) Cancel() {
@@ -309,7 +235,7 @@ func (l *Lock) Cancel() {
 	}
 }
 
-// begin claims the lock for an operation; mode is that of a conversion.
+// begin claims the lock for an operation; mode is that of a conversion, which may add to o.
 func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	holds := l.holds()
 	l.mu.Lock()
@@ -371,21 +297,6 @@ func (l *Lock) settle(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// unlockWhenIdle unlocks when the running operation has ended, if that leaves
-// the lock; at once if none is running.
-func (l *Lock) unlockWhenIdle(o Option) {
-	o.value = slices.Clone(o.value) // the caller may use his again
-	f := func() { l.unlockAsync(&o, func(error) {}) }
-	l.mu.Lock()
-	if l.grant.Pending {
-		l.rarely().after = f
-		l.mu.Unlock()
-		return
-	}
-	l.mu.Unlock()
-	f()
 }
 
 // await waits for an operation that has begun. If ctx ends first, the operation is

@@ -51,6 +51,7 @@ type Lockspace struct {
 	name   string
 	props  node.Props
 	be     backend
+	here   *embedded // be, if it is the node in this process: its calls cost less
 	calls  *calls
 	closed atomic.Bool
 
@@ -110,11 +111,22 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	l, o, err := s.newLock(name, mode, opts)
+	var all Option
+	o := merged(opts, &all)
+	l, err := s.newLock(name, mode, o)
 	if err != nil {
 		return nil, err
 	}
-	if err := l.await(ctx, true, s.be.lock(l, mode, o, false)); err != nil {
+	var b begun
+	if s.here != nil {
+		b.over = s.here.lockHere(l, mode, o)
+	} else {
+		b = s.be.lock(l, mode, *o, false)
+	}
+	if b.over {
+		return l, nil
+	}
+	if err := l.await(ctx, true, b); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -133,7 +145,8 @@ func (s *Lockspace) TryLock(ctx context.Context, name string, mode Mode, opts ..
 // Lock would wait for room, LockAsync fails with ErrLimit: another node does
 // not keep up, or 32768 operations of a connection are under way.
 func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), opts ...Option) *Lock {
-	l, o, err := s.newLock(name, mode, opts)
+	o := merge(opts)
+	l, err := s.newLock(name, mode, &o)
 	if err == nil && s.be.full() {
 		err = fmt.Errorf("lock of %q: %w: too much is under way", name, ErrLimit)
 	}
@@ -206,28 +219,30 @@ func (s *Lockspace) ready(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.here != nil {
+		return s.here.wait(ctx)
+	}
 	return s.be.wait(ctx)
 }
 
-func (s *Lockspace) newLock(name string, mode Mode, opts []Option) (*Lock, Option, error) {
-	o := merge(opts)
+func (s *Lockspace) newLock(name string, mode Mode, o *Option) (*Lock, error) {
 	switch {
 	case s.closed.Load():
-		return nil, o, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
+		return nil, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
 	case len(name) == 0 || len(name) > wire.MaxName:
-		return nil, o, fmt.Errorf("lock in %q: %w of %d bytes, must be 1 to %d", s.name, ErrName, len(name), wire.MaxName)
+		return nil, fmt.Errorf("lock in %q: %w of %d bytes, must be 1 to %d", s.name, ErrName, len(name), wire.MaxName)
 	case !mode.Valid():
-		return nil, o, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrMode, name, mode)
+		return nil, fmt.Errorf("%w: lock of %q: mode %d, must be NL to EX", ErrMode, name, mode)
 	}
 	if err := o.check(opLock, name, s.props.ValueLen); err != nil {
-		return nil, o, err
+		return nil, err
 	}
 	if err := o.checkLock(name, mode); err != nil {
-		return nil, o, err
+		return nil, err
 	}
 	l := &Lock{space: s, name: name, req: 1, grant: lockspace.Grant{Mode: lockspace.NoMode, Pending: true}}
 	if keep := o.flags & lockspace.Persistent; keep != 0 || o.blocking != nil {
 		l.rare = &rare{keep: keep, blocking: o.blocking}
 	}
-	return l, o, nil
+	return l, nil
 }

@@ -250,7 +250,8 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 		return nil, rootError(err)
 	}
 	s := &Lockspace{name: name, props: props, calls: &n.calls}
-	s.be = &embedded{node: n, space: sp, owner: s}
+	s.here = &embedded{node: n, space: sp, owner: s}
+	s.be = s.here
 	if s.conflict = conflictOption(opts); s.conflict != nil {
 		s.deaf = sp.Listen(conflictEar{s})
 	}
@@ -331,12 +332,20 @@ func (e *embedded) left() int64 { return e.node.n.LeaseLeft() }
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
 func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) begun {
+	return begun{over: e.lockHere(l, mode, &o)}
+}
+
+// lockHere is lock; over says that the lock has been granted.
+func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 	l.at = e
 	if e.node.closed.Load() {
 		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
-		return begun{}
+		return false
 	}
-	done := e.space.LockHere((*owner)(l), l.name, mode, o.flags, o.wait, uint64(o.owner), l.req, &l.id, &l.grant)
+	q := lockspace.Request{
+		Mode: mode, Flags: o.flags, Owner: uint64(o.owner), User: (*owner)(l), Tag: l.req, Here: &l.grant,
+	}
+	over = e.space.LockHere(&q, l.name, o.wait, &l.id)
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
 	case e.node.closed.Load():
@@ -344,10 +353,10 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) begun {
 	case e.owner.closed.Load():
 		l.released()
 	default:
-		return begun{over: done}
+		return over
 	}
 	e.space.Unlock((*owner)(l), l.id, lockspace.ForceUnlock, nil, 0)
-	return begun{over: done}
+	return over
 }
 
 func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) begun {
@@ -356,7 +365,11 @@ func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) begun {
 }
 
 func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) begun {
-	return begun{over: e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req)}
+	return begun{over: e.unlockHere(l, flags, value)}
+}
+
+func (e *embedded) unlockHere(l *Lock, flags uint32, value []byte) (over bool) {
+	return e.space.UnlockHere((*owner)(l), l.id, flags, value, l.req)
 }
 
 func (e *embedded) cancel(id, req uint64) { e.space.Cancel(nil, id, req) }

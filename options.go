@@ -162,6 +162,19 @@ func OnBlocking(f func(l *Lock, mode Mode)) Option {
 	return Option{flags: lockspace.WantBast, blocking: f}
 }
 
+// merged is merge without a copy where there is nothing to merge. What it gives is only to
+// be read; room is a zero Option.
+func merged(opts []Option, room *Option) *Option {
+	switch len(opts) {
+	case 0:
+		return room
+	case 1:
+		return &opts[0]
+	}
+	*room = merge(opts)
+	return room
+}
+
 func merge(opts []Option) Option {
 	var o Option
 	for i := range opts {

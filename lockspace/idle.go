@@ -24,7 +24,7 @@ type idleList struct {
 // idleMost is how many names of a shard stay cached where no other node has a part. There
 // the idle test of an adoption, which counts on IdleAfter, has nothing to ask: a node that
 // joins makes its first claim later.
-const idleMost = 1 << 12
+const idleMost = 1 << 10
 
 // first gives the name unused for longest, nil: there is none.
 func (q *idleList) first() *idleName {

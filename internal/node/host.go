@@ -89,6 +89,12 @@ func (r *runner) sendFrame(peer int) {
 // flush lets go of what should leave now, and tells the flusher about what
 // may wait for company.
 func (r *runner) flush() {
+	if r.lazy || r.urgent || len(r.sessions) != 0 {
+		r.flushSome()
+	}
+}
+
+func (r *runner) flushSome() {
 	if r.lazy && r.holding.Load() { // what is held waits for these NOTIFYs
 		r.flushAll()
 		return

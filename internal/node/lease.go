@@ -62,10 +62,10 @@ var errLease = fmt.Errorf("%w: its lease has ended", ErrFenced)
 // if not or no more, math.MaxInt64 if there is no end. That is only so where the
 // membership is fixed: who has not joined yet will get a lease that he may not exceed.
 func (n *Node) LeaseLeft() int64 {
-	lease := n.lease.Load()
-	if lease == math.MaxInt64 && n.fixed != nil {
-		return lease
+	if n.endless() {
+		return math.MaxInt64
 	}
+	lease := n.lease.Load()
 	until, now := n.until.Load(), n.now()
 	if lease == math.MaxInt64 || now >= lease {
 		return 0
@@ -78,4 +78,7 @@ func (n *Node) leaseEnded() bool {
 }
 
 // Holds says that the lease of this node has not ended, so that its locks count.
-func (n *Node) Holds() bool { return n.LeaseLeft() > 0 }
+func (n *Node) Holds() bool { return n.endless() || n.LeaseLeft() > 0 }
+
+// endless says that there is no lease.
+func (n *Node) endless() bool { return n.fixed != nil && n.lease.Load() == math.MaxInt64 }

@@ -1,6 +1,10 @@
 package node
 
-import "github.com/lockify-dlm/lockify/lockspace"
+import (
+	"math"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+)
 
 // This file measures how long what is done at once takes. Two readings of the clock would
 // cost a good part of it, so only some operations are measured, and each stands for those
@@ -17,31 +21,49 @@ type samples struct {
 	times    [2]lockspace.Histogram
 	counted  [2]uint64 // of lockspace.Stats.Quick
 	last     [2]int64  // ns of the last one measured
+	before   [2]uint64 // lockspace.Stats.Quick when that began
 }
 
 // exec runs an operation inside the shard.
 func (r *runner) exec(op *Op) {
+	start := r.begin()
+	r.perform(op)
+	r.end(start)
+}
+
+const notMeasured = math.MinInt64
+
+// begin counts an operation, and says when it has begun if it is to be measured.
+func (r *runner) begin() (start int64) {
 	r.done++
 	if r.skip != 0 {
 		r.skip--
-		r.perform(op)
-		return
+		return notMeasured
 	}
-	r.measure(op)
+	return r.measure()
 }
 
-func (r *runner) measure(op *Op) {
+func (r *runner) measure() (start int64) {
 	if r.quick.measured++; r.quick.measured >= measureAll {
 		r.quick.measured, r.skip = measureAll, measureEvery-1
 	}
-	before := r.shard.Quick()
-	r.catchUp(&before)
-	start := r.now()
-	r.perform(op)
+	r.quick.before = r.shard.Quick()
+	r.catchUp(&r.quick.before)
+	return r.now()
+}
+
+// end is called behind an operation with what begin has given.
+func (r *runner) end(start int64) {
+	if start != notMeasured {
+		r.measured(start)
+	}
+}
+
+func (r *runner) measured(start int64) {
 	took := r.node.now() - start
 	after := r.shard.Quick()
 	for way := range after {
-		if after[way] != before[way] {
+		if after[way] != r.quick.before[way] {
 			r.quick.last[way] = max(took, 1) // 0: none yet
 		}
 	}

@@ -25,7 +25,7 @@ func TestGrantsCounted(t *testing.T) {
 	var id uint64
 	var grant lockspace.Grant
 	lock := func() {
-		sp.LockHere(quiet{}, "a", lockspace.EX, 0, 0, 0, 1, &id, &grant)
+		sp.LockHere(&lockspace.Request{Mode: lockspace.EX, User: Owner(quiet{}), Tag: 1, Here: &grant}, "a", 0, &id)
 		sp.UnlockHere(quiet{}, id, 0, nil, 2) // in the shard's inbox, if a tick is inside just now
 	}
 	for range n {

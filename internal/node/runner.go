@@ -66,10 +66,9 @@ func (r *runner) enter() bool { return r.running.CompareAndSwap(0, 1) }
 // spinEnter is enter for a caller who would like the answer on his own stack:
 // he tries for about a microsecond. One who works through many messages lets
 // such callers in between two of them (yield).
-func (r *runner) spinEnter() bool {
-	if r.enter() {
-		return true
-	}
+func (r *runner) spinEnter() bool { return r.enter() || r.spinLonger() }
+
+func (r *runner) spinLonger() bool {
 	if r.node.spins == 0 {
 		return false
 	}
@@ -121,6 +120,12 @@ func (r *runner) leave(b *batch) {
 // checkFence publishes whether messages are held back that somebody waits for, then
 // looks once more whether they must be: claims closed in another shard from now on wake us.
 func (r *runner) checkFence() {
+	if r.shard.Holding() || r.holding.Load() {
+		r.lookAtFence()
+	}
+}
+
+func (r *runner) lookAtFence() {
 	w := r.shard.Waited()
 	if w != r.holding.Load() {
 		r.holding.Store(w)
@@ -159,6 +164,12 @@ func (r *runner) do(f func(*runner)) {
 }
 
 func (r *runner) drain() {
+	if r.inbox.Load() != nil {
+		r.drainAll()
+	}
+}
+
+func (r *runner) drainAll() {
 	for r.inbox.Load() != nil { // looking costs less than taking
 		t := r.inbox.Swap(nil)
 		var first *task

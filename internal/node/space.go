@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -104,13 +103,6 @@ type Op struct {
 	owner Owner
 	name  []byte
 	value []byte
-
-	// Who waits in his place learns from these that the operation is over, if it is before
-	// submit returns; Owner.Complete says nothing then.
-	here  bool             // he does
-	at    *uint64          // opLock: where the lock's id is left, which is made inside the shard
-	grant *lockspace.Grant // opLock: what it has come to
-	done  bool             // granted, or unlocked
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
@@ -127,20 +119,6 @@ func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32
 		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
 	}, nil)
 	return id
-}
-
-// LockHere is Lock for who waits in his place. The lock's id is in *id before anybody else
-// knows of the lock. done says that it is granted already, as *grant says, and that
-// owner.Complete is not called for that; no method of owner is, before grant is written.
-func (s *Space) LockHere(owner Owner, name string, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64, id *uint64, grant *lockspace.Grant) (done bool) {
-	key := bytesOf(name)
-	hash := lockspace.Hash(key)
-	op := Op{
-		kind: opLock, mode: mode, flags: flags, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: key,
-		here: true, at: id, grant: grant,
-	}
-	s.runnerOf(key, hash).submit(&op, nil)
-	return op.done
 }
 
 // newID gives an id for a lock that is not in the shard yet. The shard's own are below.
@@ -164,15 +142,7 @@ func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint3
 // lockspace.Retire it completes when its name has ended, or has not: see
 // lockspace.Shard.Retire.
 func (s *Space) Unlock(owner Owner, id uint64, flags uint32, value []byte, tag uint64) {
-	s.other(&Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value}, nil)
-}
-
-// UnlockHere is Unlock for who waits in his place. done says that the lock is unlocked
-// already, and that owner.Complete is not called.
-func (s *Space) UnlockHere(owner Owner, id uint64, flags uint32, value []byte, tag uint64) (done bool) {
-	op := Op{kind: opUnlock, flags: flags, id: id, tag: tag, owner: owner, value: value, here: true}
-	s.other(&op, nil)
-	return op.done
+	s.other(unlockOp(owner, id, flags, value, tag), nil)
 }
 
 // Cancel withdraws operation tag of a lock if it is running (0: any), which then completes as
@@ -208,10 +178,11 @@ func (r *runner) submit(op *Op, b *batch) {
 		r.leave(b)
 		return
 	}
-	if op.at != nil {
-		op.id = r.newID()
-		*op.at = op.id
-	}
+	r.post(op, b)
+}
+
+// post leaves op in the inbox.
+func (r *runner) post(op *Op, b *batch) {
 	t := taskPool.Get().(*task)
 	t.keep(op)
 	r.put(t, b)
@@ -220,7 +191,6 @@ func (r *runner) submit(op *Op, b *batch) {
 // keep copies op, with its name and value. An empty value stays one: it is not none.
 func (t *task) keep(op *Op) {
 	t.op = *op
-	t.op.here, t.op.at, t.op.grant = false, nil, nil // whoever does it, he is not the one who waits
 	n := len(op.name)
 	if t.buf == nil {
 		t.buf = make([]byte, 0, n+len(op.value))
@@ -243,15 +213,10 @@ func (r *runner) perform(op *Op) {
 			break
 		}
 		q := lockspace.Request{
-			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag, Here: op.grant,
+			ID: op.id, Name: op.name, Hash: op.hash, Mode: op.mode, Flags: op.flags, Owner: op.xid, User: op.owner, Tag: op.tag,
 		}
 		r.sketch.request(now, op.hash, op.name)
-		var id uint64
-		id, st = r.shard.Lock(now, &q)
-		if op.at != nil {
-			op.id, *op.at = id, id
-		}
-		op.done = q.Granted
+		_, st = r.shard.Lock(now, &q)
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
 		if sp, ok := op.owner.(*sessionSpace); ok && st == wire.OK && r.shard.Waiting(op.id) {
@@ -263,10 +228,6 @@ func (r *runner) perform(op *Op) {
 			break
 		}
 		if st = r.shard.Unlock(now, op.id, op.flags, op.value); st == wire.OK {
-			if op.here {
-				op.done = true
-				return
-			}
 			st = wire.Unlocked
 		}
 	case opDelegate:
@@ -292,11 +253,14 @@ func (r *runner) perform(op *Op) {
 	case opRefuseBytes:
 		r.Bytes(op.owner, op.id, op.tag, refusedBytes(&lockspace.ByteRequest{Lock: op.id}, r.notTheirs(op.id)))
 	}
-	switch {
-	case op.done:
-	case st != wire.OK:
+	r.settle(op, st)
+}
+
+// settle sees to an operation behind its entry point.
+func (r *runner) settle(op *Op, st lockspace.Status) {
+	if st != wire.OK {
 		r.refuse(op, st)
-	default:
+	} else {
 		r.goesOn(op)
 	}
 }
@@ -369,6 +333,3 @@ func (s *Space) giveUp(kind opKind, accept func(Owner) bool) {
 		})
 	}
 }
-
-// bytesOf views a string as bytes that nobody writes to.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }

@@ -1,0 +1,111 @@
+package lockify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/lockify-dlm/lockify/lockspace"
+)
+
+// Unlock gives the lock up. It does not wait for other nodes, but with Retire,
+// and is not withdrawn when ctx ends: then ctx's error is returned, and the lock
+// goes all the same. Errors: ErrBusy (not with Force), ErrNotHeld, ErrLost,
+// ErrClosed, ErrInvalid; with Retire also ErrInUse and ErrCancelled, after which
+// the lock is gone, and ErrLimit, after which it is not.
+func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
+	var all Option
+	o := merged(opts, &all)
+	if o.flags&lockspace.ForceUnlock != 0 {
+		if over, err := l.interrupt(ctx, o); over || err != nil {
+			return err
+		}
+	}
+	if l.abandoned.Load() {
+		if err := l.settle(ctx); err != nil {
+			l.unlockWhenIdle(*o)
+			return err
+		}
+	}
+	if err := l.begin(o, opUnlock, NL); err != nil {
+		return err
+	}
+	var b begun
+	if e, ok := l.at.(*embedded); ok { // whose calls cost less
+		b.over = e.unlockHere(l, o.flags, o.value)
+	} else {
+		b = l.at.unlock(l, o.flags, o.value, false)
+	}
+	return l.await(ctx, false, b)
+}
+
+// interrupt withdraws what is running and waits until it has ended. over says
+// that the lock has ended with it.
+func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) {
+	if err := o.check(opUnlock, l.name, l.space.props.ValueLen); err != nil {
+		return false, err
+	}
+	for {
+		l.mu.Lock()
+		running := l.grant.Pending && !l.gone
+		over = over && l.gone && !l.isLost
+		var idle chan struct{}
+		if running {
+			x := l.rarely()
+			if x.idle == nil {
+				x.idle = make(chan struct{})
+			}
+			idle = x.idle
+		}
+		l.mu.Unlock()
+		if !running {
+			return over, nil
+		}
+		over = true
+		l.Cancel()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			l.unlockWhenIdle(*o)
+			return false, ctx.Err()
+		}
+	}
+}
+
+// UnlockAsync begins to unlock; done is called as with LockAsync. It does not
+// wait for other operations, so that Force is refused.
+func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
+	o := merge(opts)
+	if o.flags&lockspace.ForceUnlock != 0 {
+		done(fmt.Errorf("%w: unlock of %q: UnlockAsync takes no option Force", ErrFlags, l.name))
+		return
+	}
+	l.unlockAsync(&o, done)
+}
+
+func (l *Lock) unlockAsync(o *Option, done func(error)) {
+	if err := l.begin(o, opUnlock, NL); err != nil {
+		done(err)
+		return
+	}
+	if l.at.unlock(l, o.flags, o.value, true).over {
+		done(nil)
+		return
+	}
+	l.later(done)
+}
+
+// unlockWhenIdle unlocks when the running operation has ended, if that leaves
+// the lock; at once if none is running.
+func (l *Lock) unlockWhenIdle(o Option) {
+	o.value = slices.Clone(o.value) // the caller may use his again
+	f := func() { l.unlockAsync(&o, func(error) {}) }
+	l.mu.Lock()
+	if l.grant.Pending {
+		l.rarely().after = f
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	f()
+}

@@ -8,7 +8,7 @@ import "bytes"
 // touches no resource, which may lie in another core's cache. An insert
 // allocates only when the table doubles.
 type resTable struct {
-	slots []resSlot // power of two long, at most 3/4 full
+	slots []resSlot // power of two long, at most 3/4 full, small ones 1/2
 	n     int
 	slab  slab[resource]
 	free  []*resource
@@ -19,7 +19,10 @@ type resSlot struct {
 	at   uint32 // in the slab, plus 1; 0: free
 }
 
-const tableMin = 64
+const (
+	tableMin    = 64
+	tableSparse = 4096
+)
 
 // slotHash makes the hash that chooses a slot. No bits of a name's hash can be taken as they
 // are: some have chosen the shard, and are the same in all its names.
@@ -59,11 +62,20 @@ func (t *resTable) get() *resource {
 
 // insert enters a resource that get has given.
 func (t *resTable) insert(r *resource) {
-	if 4*(t.n+1) > 3*len(t.slots) {
+	if t.full() {
 		t.grow()
 	}
 	t.put(resSlot{slotHash(r.hash), r.at + 1})
 	t.n++
+}
+
+// full says that another name needs a larger table. One that fits the first cache of a
+// processor is kept half empty: names meet less often, which costs more than a miss there.
+func (t *resTable) full() bool {
+	if len(t.slots) <= tableSparse {
+		return 2*(t.n+1) > len(t.slots)
+	}
+	return 4*(t.n+1) > 3*len(t.slots)
 }
 
 func (t *resTable) put(s resSlot) {
@@ -124,7 +136,8 @@ type lockTable struct {
 // chainMax is how long chains are on average, at most.
 const chainMax = 2
 
-func lockHash(owner, id uint64) uint64 { return mix(owner ^ id) }
+// lockHash takes the upper bits, which all of owner and id have a part in: ids are counted.
+func lockHash(owner, id uint64) uint64 { return (owner ^ id) * 0x9e3779b97f4a7c15 >> 32 }
 
 func (t *lockTable) slot(owner, id uint64) **Lock {
 	return &t.slots[lockHash(owner, id)&uint64(len(t.slots)-1)]

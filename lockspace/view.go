@@ -34,6 +34,7 @@ type View struct {
 	Epoch   uint64 // 1 and up, below 1<<24 (it is the upper part of a token)
 	Members []Member
 	slots   [dirSlots]uint16
+	sole    uint16            // the only member, 0: there are several
 	ids     map[uint16]uint64 // node id: instance
 }
 
@@ -54,6 +55,9 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 		}
 		v.ids[m.ID] = m.Instance
 	}
+	if len(members) == 1 {
+		v.sole = members[0].ID
+	}
 	for slot := range v.slots {
 		var best uint64
 		for _, m := range members {
@@ -67,7 +71,12 @@ func NewView(epoch uint64, members []Member) (*View, error) {
 
 // Directory gives the node that is the directory of a name with this routing
 // hash.
-func (v *View) Directory(hash uint64) uint16 { return v.slots[slotOf(hash)] }
+func (v *View) Directory(hash uint64) uint16 {
+	if v.sole != 0 { // slots says the same, and is not in the cache
+		return v.sole
+	}
+	return v.slots[slotOf(hash)]
+}
 
 // HasInstance says whether a node instance is a member. An older start of a member is
 // not. In a view that names no instance for a node each of its starts is.

@@ -13,6 +13,7 @@ import (
 // Keys of Report.Figures.
 const (
 	FigureHeldBytes      = "held_bytes_per_lock"
+	FigureHeldNode       = "held_bytes_per_lock_of_a_shard"
 	FigureHeldP99        = "held_further_p99_us"
 	FigureHeldPause      = "held_gc_pause_max_us"
 	FigureSyscalls       = "server_syscalls_per_pair_64"
@@ -131,6 +132,10 @@ func (m *measurement) creations(ctx context.Context) error {
 	return nil
 }
 
+// heldTimes is how much longer than others the measurement with held locks takes: a
+// collection among so many has to end in it.
+const heldTimes = 10
+
 // held measures a node on which many locks are held.
 func (m *measurement) held(ctx context.Context) error {
 	if m.Held == 0 {
@@ -138,13 +143,23 @@ func (m *measurement) held(ctx context.Context) error {
 	}
 	m.Progress(fmt.Sprintf("%d held locks", m.Held))
 	shape := m.shape(load.New)
+	shape.Duration *= heldTimes
 	r, err := m.launcher(Free).Measure(ctx, rig.Order{System: rig.Embedded, Depth: 1, Hold: m.Held, Prefix: shape.Names.Prefix}, shape)
 	if err != nil {
 		return err
 	}
 	m.report.Figures[FigureHeldBytes] = r.HeldBytes
 	m.report.Figures[FigureHeldP99] = r.Acquire.QuantileUS(0.99)
-	m.report.Figures[FigureHeldPause] = r.GCPause
+	if r.GCPause == 0 {
+		m.report.Skipped["pause of the collector"] = "no collection has ended in the time"
+	} else {
+		m.report.Figures[FigureHeldPause] = r.GCPause
+	}
+	r, err = m.launcher(Free).Measure(ctx, rig.Order{System: rig.Shard, Depth: 1, Hold: m.Held, Prefix: shape.Names.Prefix}, shape)
+	if err != nil {
+		return err
+	}
+	m.report.Figures[FigureHeldNode] = r.HeldBytes
 	return nil
 }
 

@@ -87,6 +87,7 @@ func (t *targets) figures() {
 	t.most("creations, 5 nodes, half load: acquire p50 / single node", Free, over(f[FigureClusterP50], f[FigureSingleP50]), 1.5, "x")
 	t.least("creations, 5 nodes, full load: claims a frame", Free, f[FigureClaimsPerFrame], 32, "")
 	t.most("creations, 5 nodes, full load: CPU of all / single node", Free, over(f[FigureClusterCPU], f[FigureSingleCPU]), 3, "x")
+	t.most("held locks: bytes each of the node", Free, f[FigureHeldNode], 300, "B")
 	t.most("held locks: bytes each, the program's part included", Free, f[FigureHeldBytes], 300, "B")
 	t.most("held locks: p99 of a further one", Free, f[FigureHeldP99], 20, "us")
 	t.most("held locks: longest pause of the collector", Free, f[FigureHeldPause], 1000, "us")

@@ -9,36 +9,66 @@ import (
 	"strings"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf/load"
 )
 
 // hold takes o.Hold locks, of the names that load.Spread would use with o.Prefix, and gives
-// them. They are null locks, which let others lock the names. r gets the memory of the process that each has taken, what the program keeps of
-// a lock included.
-func hold(ctx context.Context, s *system, o *Order, r *Round) ([]*lockify.Lock, error) {
-	var lane *lockLane
-	if len(s.Lanes) > 0 {
-		lane, _ = s.Lanes[0].(*lockLane)
+// what keeps them. r gets the memory of the process that each has taken, with what the
+// program keeps of a lock; of a shard alone there is no such part.
+func hold(ctx context.Context, s *system, o *Order, r *Round) (any, error) {
+	if len(s.Lanes) == 0 {
+		return nil, errCannotHold
 	}
-	if lane == nil {
-		return nil, errors.New("rig: only locks of lockify are held, where there is a lane for each lock under way")
-	}
-	locks := make([]*lockify.Lock, 0, o.Hold)
 	before, err := resident()
 	if err != nil {
 		return nil, err
 	}
-	names := load.Names{Prefix: o.Prefix}
-	for i := range o.Hold {
-		l, err := lane.spaces[0].Lock(ctx, names.Name(i), lockify.NL, lane.opts...)
-		if err != nil {
-			return nil, err
-		}
-		locks = append(locks, l)
+	var held any
+	switch lane := s.Lanes[0].(type) {
+	case *lockLane:
+		held, err = lane.hold(ctx, o)
+	case *shardLane:
+		held, err = lane.hold(o)
+	default:
+		err = errCannotHold
+	}
+	if err != nil {
+		return nil, err
 	}
 	after, err := resident()
 	r.HeldBytes = float64(after-before) / float64(o.Hold)
-	return locks, err
+	return held, err
+}
+
+var errCannotHold = errors.New("rig: only locks of lockify are held, where there is a lane for each lock under way")
+
+// hold takes null locks, which let others lock the names.
+func (l *lockLane) hold(ctx context.Context, o *Order) ([]*lockify.Lock, error) {
+	locks := make([]*lockify.Lock, 0, o.Hold)
+	names := load.Names{Prefix: o.Prefix}
+	for i := range o.Hold {
+		one, err := l.spaces[0].Lock(ctx, names.Name(i), lockify.NL, l.opts...)
+		if err != nil {
+			return nil, err
+		}
+		locks = append(locks, one)
+	}
+	return locks, nil
+}
+
+// hold has the shard hold locks.
+func (l *shardLane) hold(o *Order) (*lockspace.Shard, error) {
+	names := load.Names{Prefix: o.Prefix}
+	l.q.Mode = lockspace.NL
+	defer func() { l.q.Mode = lockspace.EX }()
+	for i := range o.Hold {
+		l.now += shardPair
+		if _, err := l.lock(names.Name(i)); err != nil {
+			return nil, err
+		}
+	}
+	return l.s, nil
 }
 
 // resident gives the bytes of memory of this process, without what only waits to be used

@@ -65,15 +65,23 @@ func (l *shardLane) Acquire(_ context.Context, names []string) error {
 	l.ids = l.ids[:0]
 	for _, name := range names {
 		l.now += shardPair
-		l.name = append(l.name[:0], name...)
-		l.q.Name, l.q.Hash = l.name, lockspace.Hash(l.name)
-		id, st := l.s.Lock(l.now, &l.q)
-		if st != wire.OK {
-			return fmt.Errorf("lock %q: %v", name, st)
+		id, err := l.lock(name)
+		if err != nil {
+			return err
 		}
 		l.ids = append(l.ids, id)
 	}
 	return nil
+}
+
+func (l *shardLane) lock(name string) (uint64, error) {
+	l.name = append(l.name[:0], name...)
+	l.q.Name, l.q.Hash = l.name, lockspace.Hash(l.name)
+	id, st := l.s.Lock(l.now, &l.q)
+	if st != wire.OK {
+		return 0, fmt.Errorf("lock %q: %v", name, st)
+	}
+	return id, nil
 }
 
 func (l *shardLane) Release(context.Context) error {

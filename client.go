@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
@@ -58,6 +60,7 @@ type DialOption struct {
 	tls       TLSFiles
 	via       engine.Transport // of tests, instead of transport
 	clock     func() int64     // of tests
+	traces    trace.TracerProvider
 }
 
 // WithTransport chooses the transport: "plain" (default, best for a few
@@ -152,6 +155,9 @@ func (o *DialOption) add(x *DialOption) {
 	if x.clock != nil {
 		o.clock = x.clock
 	}
+	if x.traces != nil {
+		o.traces = x.traces
+	}
 }
 
 func orString(v, def string) string {
@@ -185,7 +191,7 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 		return nil, err
 	}
 	r := &remote{c: c}
-	s := &Lockspace{name: name, props: props, be: r, calls: &c.calls, conflict: conflictOption(opts)}
+	s := &Lockspace{name: name, props: props, be: r, calls: &c.calls, conflict: conflictOption(opts), tracer: spans(c.opts.traces)}
 	r.ls = s
 	for failures := 0; ; failures++ {
 		session, err := c.await(ctx, nil)

@@ -200,13 +200,19 @@ func (l *Lock) Lost() <-chan struct{} {
 // is decided. Errors: ErrWouldBlock, ErrTimedOut, ErrDeadlock, ErrCancelled, ErrBusy,
 // ErrNotHeld, ErrLost, ErrClosed, ErrInvalid. (Kernel: dlm_lock with CONVERT.)
 func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
+	if l.space.tracer != nil {
+		return l.convertTraced(ctx, mode, opts)
+	}
+	return l.convert(ctx, mode, merge(opts))
+}
+
+func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if err := l.settle(ctx); err != nil {
 		return err
 	}
-	o := merge(opts)
 	if err := l.begin(&o, opConvert, mode); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -52,6 +54,7 @@ func freeAddrs(t testing.TB, n int) []string {
 type clusterOptions struct {
 	nodes     int
 	transport string
+	traces    trace.TracerProvider             // nil: none
 	delay     func(from, to int) time.Duration // by index; nil: none
 }
 
@@ -72,7 +75,7 @@ func startCluster(t testing.TB, o clusterOptions) []*Node {
 	})
 	for i := range o.nodes {
 		cfg := Config{
-			ID: uint16(i + 1), Listen: addrs[i], Transport: o.transport, Logger: slog.New(slog.DiscardHandler),
+			ID: uint16(i + 1), Listen: addrs[i], Transport: o.transport, Logger: slog.New(slog.DiscardHandler), TracerProvider: o.traces,
 			Clients: []string{fmt.Sprintf("unix://%s/%d.sock", dir, i), "tcp://127.0.0.1:0"},
 		}
 		for j := range o.nodes {

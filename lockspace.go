@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -32,7 +34,7 @@ type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
 	left() int64 // for how long that is certain, in ns; 0: no more
 	convert(l *Lock, mode Mode, o Option, later bool) begun
-	unlock(l *Lock, flags uint32, value []byte, later bool) begun
+	unlock(l *Lock, o Option, later bool) begun
 	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet
 	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
 	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
@@ -54,6 +56,7 @@ type Lockspace struct {
 	here   *embedded // be, if it is the node in this process: its calls cost less
 	calls  *calls
 	closed atomic.Bool
+	tracer trace.Tracer // nil: no spans
 
 	conflict func(Conflict) // nil: nobody wants to hear
 	deaf     func()         // ends that it is told
@@ -108,6 +111,9 @@ func (s *Lockspace) ValueSize() int { return s.props.ValueLen }
 // ErrWouldBlock, ErrTimedOut, ErrInvalid, ErrLimit, ErrLost, ErrClosed; with Owner
 // also ErrDeadlock, with AdoptOrphan ErrNoOrphan, ErrOrphanMode and ErrBusy.
 func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Option) (*Lock, error) {
+	if s.tracer != nil {
+		return s.lockTraced(ctx, name, mode, opts)
+	}
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
@@ -42,6 +44,10 @@ type Config struct {
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
 	Compress  bool          // compress frames above 1 KiB between nodes that both can
 	Logger    *slog.Logger  // default slog.Default()
+
+	// TracerProvider makes spans of OpenTelemetry for what this program, clients and other
+	// nodes ask for as part of a trace that is sampled; see WithTracerProvider. nil: none.
+	TracerProvider trace.TracerProvider
 
 	TLS TLSFiles // certificates of this node: TCP with nodes and clients is by TLS; none: without
 
@@ -89,6 +95,7 @@ type Node struct {
 	calls  calls
 	owners owners
 	closed atomic.Bool
+	tracer trace.Tracer // nil: no spans
 }
 
 // StartNode makes a node run. ctx bounds the start only. It does not wait for
@@ -110,7 +117,10 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 		}
 		c.Transport = node.SecureTransport(c.Secure, cmp.Or(cfg.Logger, slog.Default()))
 	}
-	n := &Node{}
+	n := &Node{tracer: spans(cfg.TracerProvider)}
+	if n.tracer != nil {
+		c.Tracing = &node.Tracing{Tracer: n.tracer}
+	}
 	defer func() {
 		if err != nil {
 			n.closeParts()
@@ -249,7 +259,7 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 	if err != nil {
 		return nil, rootError(err)
 	}
-	s := &Lockspace{name: name, props: props, calls: &n.calls}
+	s := &Lockspace{name: name, props: props, calls: &n.calls, tracer: n.tracer}
 	s.here = &embedded{node: n, space: sp, owner: s}
 	s.be = s.here
 	if s.conflict = conflictOption(opts); s.conflict != nil {
@@ -345,7 +355,11 @@ func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 	q := lockspace.Request{
 		Mode: mode, Flags: o.flags, Owner: uint64(o.owner), User: (*owner)(l), Tag: l.req, Here: &l.grant,
 	}
-	over = e.space.LockHere(&q, l.name, o.wait, &l.id)
+	if o.span != nil {
+		e.space.LockTraced(&q, l.name, o.wait, &l.id, o.inTrace())
+	} else {
+		over = e.space.LockHere(&q, l.name, o.wait, &l.id)
+	}
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
 	case e.node.closed.Load():
@@ -360,12 +374,16 @@ func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 }
 
 func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) begun {
-	e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req)
+	e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req, o.inTrace())
 	return begun{}
 }
 
-func (e *embedded) unlock(l *Lock, flags uint32, value []byte, _ bool) begun {
-	return begun{over: e.unlockHere(l, flags, value)}
+func (e *embedded) unlock(l *Lock, o Option, _ bool) begun {
+	if o.span != nil {
+		e.space.UnlockTraced((*owner)(l), l.id, o.flags, o.value, l.req, o.inTrace())
+		return begun{}
+	}
+	return begun{over: e.unlockHere(l, o.flags, o.value)}
 }
 
 func (e *embedded) unlockHere(l *Lock, flags uint32, value []byte) (over bool) {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -29,6 +31,7 @@ type Option struct {
 	owner    OwnerID
 	wait     time.Duration // with timed
 	timed    bool
+	span     *trace.SpanContext // of which the request is part; nil: of none
 }
 
 // New says that the caller has just created what the name stands for, so that

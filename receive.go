@@ -85,6 +85,7 @@ func (s *Session) welcome(m *wire.Msg) {
 		s.greeted, s.version, s.id = true, uint8(m.Num), m.Instance
 		s.lease.told = m.Features&wire.FeatureLease != 0
 		s.unknown = m.Features&wire.FeatureIdentity != 0
+		s.traces = m.Features&wire.FeatureTrace != 0
 		if s.ringless = m.Features&wire.FeatureRing != 0; !s.ringless {
 			s.conn.NoRing()
 		}

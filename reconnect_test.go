@@ -132,7 +132,7 @@ func TestReconnectSameIDs(t *testing.T) {
 	// As an Unlock of the old one that was on its way when the session ended.
 	late := &Lock{space: s, id: id, at: at, op: opUnlock}
 	late.grant.Pending = true
-	at.unlock(late, 0, nil, false)
+	at.unlock(late, Option{}, false)
 	expect(t, "Barrier", s.Barrier(ctx), nil)
 	other, _ := dialMem(t, net, "tcp://a")
 	_, err := openMem(t, other).TryLock(ctx, "name", PR)

@@ -49,9 +49,11 @@ func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) begun {
 		return begun{}
 	}
 	l.at = at
-	return at.s.start(at.space, &wire.Msg{
+	m := wire.Msg{
 		Type: wire.LockReq, Name: []byte(l.name), Mode: uint8(mode), Flags: o.flags, Owner: uint64(o.owner), Wait: uint64(o.wait),
-	}, running{lock: l}, later)
+	}
+	o.putSpan(&m)
+	return at.s.start(at.space, &m, running{lock: l}, later)
 }
 
 func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) begun {
@@ -61,14 +63,16 @@ func (a *seat) convert(l *Lock, mode Mode, o Option, later bool) begun {
 	if o.value != nil {
 		m.Bits = wire.BitValue
 	}
+	o.putSpan(&m)
 	return a.s.start(a.space, &m, running{lock: l}, later)
 }
 
-func (a *seat) unlock(l *Lock, flags uint32, value []byte, later bool) begun {
-	m := wire.Msg{Type: wire.UnlockReq, Lock: l.id, Flags: flags, Value: value}
-	if value != nil {
+func (a *seat) unlock(l *Lock, o Option, later bool) begun {
+	m := wire.Msg{Type: wire.UnlockReq, Lock: l.id, Flags: o.flags, Value: o.value}
+	if o.value != nil {
 		m.Bits = wire.BitValue
 	}
+	o.putSpan(&m)
 	return a.s.start(a.space, &m, running{lock: l}, later)
 }
 

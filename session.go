@@ -31,6 +31,7 @@ type Session struct {
 	greeted  bool
 	unknown  bool   // IDENTITY is to come
 	ringless bool   // RING is to come
+	traces   bool   // the node makes spans
 	node     uint64 // instance of its node; 0: not said
 	nextReq  uint64
 	running  map[uint64]running   // operations by request number
@@ -206,6 +207,9 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 	s.running[m.Req] = r
 	if r.lock != nil {
 		r.lock.setReq(m.Req)
+	}
+	if !m.Other.IsZero() && s.traces { // a span, which does not travel in the message itself
+		s.append(space, &wire.Msg{Type: wire.TraceReq, Other: m.Other, Num: m.Num, Req: m.Req, Seq: m.Seq})
 	}
 	s.append(space, m)
 	s.sendOrWake(later)

@@ -14,8 +14,14 @@ import (
 // ErrClosed, ErrInvalid; with Retire also ErrInUse and ErrCancelled, after which
 // the lock is gone, and ErrLimit, after which it is not.
 func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
+	if l.space.tracer != nil {
+		return l.unlockTraced(ctx, opts)
+	}
 	var all Option
-	o := merged(opts, &all)
+	return l.unlock(ctx, merged(opts, &all))
+}
+
+func (l *Lock) unlock(ctx context.Context, o *Option) error {
 	if o.flags&lockspace.ForceUnlock != 0 {
 		if over, err := l.interrupt(ctx, o); over || err != nil {
 			return err
@@ -31,10 +37,10 @@ func (l *Lock) Unlock(ctx context.Context, opts ...Option) error {
 		return err
 	}
 	var b begun
-	if e, ok := l.at.(*embedded); ok { // whose calls cost less
+	if e, ok := l.at.(*embedded); ok && o.span == nil { // whose calls cost less
 		b.over = e.unlockHere(l, o.flags, o.value)
 	} else {
-		b = l.at.unlock(l, o.flags, o.value, false)
+		b = l.at.unlock(l, *o, false)
 	}
 	return l.await(ctx, false, b)
 }
@@ -88,7 +94,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 		done(err)
 		return
 	}
-	if l.at.unlock(l, o.flags, o.value, true).over {
+	if l.at.unlock(l, *o, true).over {
 		done(nil)
 		return
 	}

@@ -211,6 +211,15 @@ func (s *Shard) User(id uint64) (user any, ok bool) {
 	return l.user, true
 }
 
+// NameOf gives the name that lock id of this node is of, nil if there is no such lock. It is
+// not to be kept.
+func (s *Shard) NameOf(id uint64) []byte {
+	if l := s.called(id); l != nil {
+		return l.res.name()
+	}
+	return nil
+}
+
 // handle gives the id by which its user knows a lock.
 func (s *Shard) handle(l *Lock) uint64 {
 	if l.renamed {

@@ -212,6 +212,7 @@ func (s *Shard) releaseHeld() {
 		s.outbox.n -= len(h.msgs)
 		s.stats.HeldTimes.Observe(s.now-h.since, uint64(len(h.msgs)))
 		for i := range h.msgs {
+			h.msgs[i].Wait = uint64(s.now - h.since) // does not travel: see Host.Send
 			s.host.Send(h.to, &h.msgs[i])
 		}
 		if r.removal == h {

@@ -80,7 +80,7 @@
 //	field     size meaning
 //	name      1+n  u8 n, n bytes; 1 to 64: a resource's name, or a delegated range's key
 //	life        16 u64 instance, u64 counter: the life of the name; LOOKUP: the one proposed
-//	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's
+//	other       16 like life: LOOKUP, NOTIFY: the life that is gone; REJECT: the present master's; ADOPT and its answers: the claimant's; TRACE, TRACE_REQ: the trace ID, its bytes as they are
 //	claim        8 node-wide number of a claim
 //	instance     8 FWD: the requester's; LINK_HELLO, LINK_WELCOME: the sender's; WELCOME: the session; PURGE: the orphans' session, 0: all; NO_RANGE: the owner's; RETIRE: the deleter's; RELAY: the first sender's
 //	lock         8 the requester's lock id; to and from a client: the client's handle of the lock
@@ -94,7 +94,7 @@
 //	num          4 a small number; the message says which
 //	req          8 correlates an answer with its request
 //	token        8 fencing token
-//	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received; DELEGATE, RETURN: generation of the delegation
+//	seq          8 version of the value; LINK_HELLO, LINK_WELCOME: last frame received; DELEGATE, RETURN: generation of the delegation; TRACE, TRACE_REQ: the span ID, its bytes as they are
 //	idle         8 nanoseconds since an incompatible mode was held
 //	wait         8 nanoseconds from now after which the request is withdrawn if it still waits; 0: never; LEASE: how long the lease lasts, 0: it has ended, from 1<<63 - 1: for ever
 //	features     8 feature bits
@@ -240,6 +240,9 @@
 //	 48 RANGE_REG: name life lock ranges
 //	    owner -> new master: byte ranges of an orphaned handle, to rebuild; behind its REG.
 //
+//	 49 TRACE: name other instance lock num seq
+//	    in front of LOOKUP, FWD, RELAY, REQUEST, CONVERT or UNLOCK for the lock of requester instance: its span; num: trace flags. With FeatureTrace.
+//
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
 //	 65 LINK_WELCOME: instance num seq features text
@@ -321,6 +324,8 @@
 //	    node, right behind WELCOME: its instance. With FeatureIdentity.
 //	167 RING: num
 //	    node, then client, then node: num: bytes of a ring, 0: no ring. With FeatureRing; see below.
+//	168 TRACE_REQ: other num req seq
+//	    client, right in front of LOCK_REQ, CONVERT_REQ or UNLOCK_REQ req: its span, as in TRACE. With FeatureTrace.
 //
 // # Versions and features
 //
@@ -348,6 +353,7 @@
 //	bit 4  FeatureRing      of a client and its node: RING
 //	bit 5  FeatureLook      of two nodes: frames of kind 5
 //	bit 6  FeatureAccess    of a client and its node: the status NotAllowed; else Invalid, with the same text
+//	bit 7  FeatureTrace     of two nodes: TRACE; of a client and its node: TRACE_REQ. Offered by nodes that make spans
 //
 // # Rings
 //

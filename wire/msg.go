@@ -22,12 +22,12 @@ type Msg struct {
 	Num      uint32 // a small number: lockspace id, value length, version
 	Claim    uint64 // node-wide number of a claim
 	Life     Life   // life of the name that the message is about; LOOKUP: the one proposed
-	Other    Life   // LOOKUP, NOTIFY: life that is gone; REJECT: the present master's; ADOPT: the claimant's
+	Other    Life   // LOOKUP, NOTIFY: life that is gone; REJECT: the present master's; ADOPT: the claimant's; TRACE: the trace ID
 	Instance uint64 // FWD: the requester; hello: the sender; WELCOME: the session
 	Lock     uint64 // the requester's lock id
 	Req      uint64 // client: correlates an answer with its request
 	Token    uint64 // fencing token
-	Seq      uint64 // version of the value; hello: last frame received
+	Seq      uint64 // version of the value; hello: last frame received; TRACE: the span ID
 	Idle     uint64 // ADOPTED: ns since an incompatible mode was held here
 	Wait     uint64 // client: ns after which a request that still waits is withdrawn; 0: never
 	Features uint64 // feature bits
@@ -128,6 +128,8 @@ var fields = [256]field{
 	RangeDone:   fName | fLife | fInstance | fLock | fStatus | fHops | fReq | fText | fRanges | fPath,
 	RangeReg:    fName | fLife | fLock | fRanges,
 
+	Trace: fName | fOther | fInstance | fLock | fNum | fSeq,
+
 	LinkHello:   fInstance | fNum | fSeq | fFeatures | fText,
 	LinkWelcome: fInstance | fNum | fSeq | fFeatures | fText,
 	LinkRefuse:  fStatus | fNum | fText,
@@ -171,6 +173,7 @@ var fields = [256]field{
 	ReturnReq:   fName | fReq,
 	Identity:    fInstance,
 	Ring:        fNum,
+	TraceReq:    fOther | fNum | fReq | fSeq,
 }
 
 // fixedSizes gives for each type the bytes of its fields of fixed size: all but

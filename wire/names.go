@@ -14,7 +14,7 @@ var typeNames = [256]string{
 
 	Probe: "PROBE", Chase: "CHASE", Verify: "VERIFY",
 
-	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE", RangeReg: "RANGE_REG",
+	RangeOp: "RANGE", RangeCancel: "RANGE_CANCEL", RangeDone: "RANGE_DONE", RangeReg: "RANGE_REG", Trace: "TRACE",
 
 	LinkHello: "LINK_HELLO", LinkWelcome: "LINK_WELCOME", LinkRefuse: "LINK_REFUSE",
 	LinkAck: "LINK_ACK", LinkPing: "LINK_PING", LinkPong: "LINK_PONG",
@@ -30,7 +30,7 @@ var typeNames = [256]string{
 	DeadlockAst: "DEADLOCK_AST",
 
 	RangeReq: "RANGE_REQ", RangeAst: "RANGE_AST", RangeCancelReq: "RANGE_CANCEL_REQ",
-	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ", ConflictAst: "CONFLICT_AST", Identity: "IDENTITY", Ring: "RING",
+	DelegateReq: "DELEGATE_REQ", ReturnReq: "RETURN_REQ", ConflictAst: "CONFLICT_AST", Identity: "IDENTITY", Ring: "RING", TraceReq: "TRACE_REQ",
 }
 
 var statusNames = [...]string{

@@ -47,6 +47,8 @@ const (
 	RangeCancel Type = 46 // owner -> master: withdraw the waiting request Req
 	RangeDone   Type = 47 // master -> owner: outcome of request Req
 	RangeReg    Type = 48 // recovery: the byte ranges of a handle whose lock a REG has brought
+
+	Trace Type = 49 // in front of a message about a lock: the span that has brought it
 )
 
 // Messages of a link between nodes (KindLink).
@@ -96,6 +98,7 @@ const (
 	ConflictAst    Type = 165 // node: it has taken a name for new that was not
 	Identity       Type = 166 // node: which start of it this is
 	Ring           Type = 167 // node: memory for rings; both: all that follows is there
+	TraceReq       Type = 168 // client: the span that the request behind it belongs to
 )
 
 // Status is the outcome of an operation. Numbers are part of the format.

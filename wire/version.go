@@ -24,7 +24,9 @@ const (
 
 	FeatureAccess uint64 = 1 << 6 // of a client and its node: the status NotAllowed
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook | FeatureAccess // all that this build has
+	FeatureTrace uint64 = 1 << 7 // TRACE of two nodes, TRACE_REQ of a client and its node; offered by who makes spans
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook | FeatureAccess | FeatureTrace // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

@@ -116,7 +116,9 @@ func fileValue(k kind, v any) (text string, ok bool) {
 	case string:
 		return v, k == kindString
 	case int64:
-		return strconv.FormatInt(v, 10), k == kindInt
+		return strconv.FormatInt(v, 10), k == kindInt || k == kindNumber
+	case float64:
+		return strconv.FormatFloat(v, 'g', -1, 64), k == kindNumber
 	case bool:
 		return strconv.FormatBool(v), k == kindBool
 	}

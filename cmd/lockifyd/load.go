@@ -157,6 +157,9 @@ func (l *loader) checkTogether() {
 	if len(c.peers) > 0 && c.listen == "" {
 		add("listen", "missing; want the address where the %d peers connect, host:port", len(c.peers))
 	}
+	if c.tracingRatio > 0 && c.tracingEndpoint == "" {
+		add("tracing_ratio", "%g, but nobody takes what is traced; want tracing_endpoint as well", c.tracingRatio)
+	}
 	for _, p := range c.peers {
 		if p.ID == c.id {
 			add("peer", "id %d is this node's own; want the other nodes only", p.ID)

@@ -81,6 +81,8 @@ func configReference() string {
 // form is the type of a setting, with the unit.
 func (s *setting) form() string {
 	switch s.kind {
+	case kindNumber:
+		return "number"
 	case kindInt:
 		if s.unit != "" {
 			return formInt + ", of " + s.unit

@@ -24,6 +24,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
+	"github.com/lockify-dlm/lockify/internal/tracing"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/perf"
 )
@@ -44,9 +45,10 @@ type daemon struct {
 	secure      *secure.Keeper // nil: no TLS
 	part        *member.Part   // in the agreement on membership; nil: that is fixed, or kept in etcd
 	node        atomic.Pointer[node.Node]
-	admin       *admin.Server // nil: off
-	exports     *exporter     // nil: none
-	leaves      chan struct{} // an administrator wants the node to leave
+	admin       *admin.Server     // nil: off
+	tracing     *tracing.Provider // nil: off
+	exports     *exporter         // nil: none
+	leaves      chan struct{}     // an administrator wants the node to leave
 	signals     chan os.Signal
 }
 
@@ -118,6 +120,12 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		return err
 	}
 	d.warnDenied()
+	if cfg.tracingEndpoint != "" {
+		d.tracing, err = tracing.Open(ctx, tracing.Config{Endpoint: cfg.tracingEndpoint, Node: cfg.id, Cluster: cfg.cluster, Logger: d.log})
+		if err != nil {
+			return err
+		}
+	}
 	if err := d.openPart(); err != nil {
 		return err
 	}
@@ -136,6 +144,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		}
 		if d.part != nil {
 			c.Raft, c.Bars = d.part.Raft, d.part.Bars
+		}
+		if d.tracing != nil {
+			c.Spans = func() (sent, dropped uint64) { return d.tracing.Sent(), d.tracing.Dropped() }
 		}
 		d.admin, err = admin.Start(c)
 	}
@@ -176,6 +187,9 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
 		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
 		Access: cfg.policy(), SocketMode: cfg.socketMode, Limits: cfg.limits,
+	}
+	if d.tracing != nil {
+		c.Tracing = &node.Tracing{Tracer: d.tracing.Tracer(node.TracerName), Ratio: cfg.tracingRatio}
 	}
 	var fixed *lockspace.View
 	switch {
@@ -260,6 +274,13 @@ func (d *daemon) stop() {
 		if err := d.part.Close(); err != nil {
 			d.log.Warn("the part in membership has not ended well", "err", err)
 		}
+	}
+	if d.tracing != nil {
+		brief, cancel := context.WithTimeout(ctx, shutdownTime/5)
+		if err := d.tracing.Close(brief); err != nil {
+			d.log.Warn("not all spans were sent", "err", err)
+		}
+		cancel()
 	}
 	if d.exports != nil { // last: until now the others may have needed them
 		if err := d.exports.close(); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
+	"github.com/lockify-dlm/lockify/internal/tracing"
 	"github.com/lockify-dlm/lockify/perf"
 )
 
@@ -25,6 +26,7 @@ type kind uint8
 const (
 	kindString kind = iota
 	kindInt
+	kindNumber // with a fraction, perhaps
 	kindBool
 	kindList // array of strings; comma-separated as a flag
 	kindPeers
@@ -232,6 +234,19 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseTime(v, time.Second, 24*time.Hour, &c.longWait) },
 		get:  func(c *config) string { return c.longWait.String() },
 	}, {
+		key: "tracing_endpoint", arg: "URL", want: "http://host:port or https://host:port, and perhaps a path",
+		help: "collector that takes spans by OTLP over HTTP, at /v1/traces if the URL has no path; with it, this node goes on with the traces of clients and other nodes",
+		set: func(c *config, v string) error {
+			c.tracingEndpoint = v
+			return wantIf(tracing.CheckEndpoint(v) == nil)
+		},
+		get: func(c *config) string { return c.tracingEndpoint },
+	}, {
+		key: "tracing_ratio", kind: kindNumber, arg: "R", def: "0", want: "a number from 0 to 1; above 0 it needs tracing_endpoint",
+		help: "for how many of those requests of clients that are part of no trace this node begins one: 0.01 is one of a hundred",
+		set:  func(c *config, v string) error { return parseRatio(v, &c.tracingRatio) },
+		get:  func(c *config) string { return strconv.FormatFloat(c.tracingRatio, 'g', -1, 64) },
+	}, {
 		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), unit: "shards", auto: "the processors that it may use", want: "a whole number from 1 to 256",
 		help: "shards of a lockspace on this node, best as many as cores",
 		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.shards) },
@@ -314,6 +329,8 @@ type config struct {
 	pollers          int
 	rings            int
 	compress         bool
+	tracingEndpoint  string
+	tracingRatio     float64
 	logLevel         slog.Level
 	logFormat        string
 	profile          string
@@ -342,6 +359,12 @@ func parseInt(v string, least, most int, to *int) error {
 	n, err := strconv.Atoi(v)
 	*to = n
 	return wantIf(err == nil && n >= least && n <= most)
+}
+
+func parseRatio(v string, to *float64) error {
+	n, err := strconv.ParseFloat(v, 64)
+	*to = n
+	return wantIf(err == nil && n >= 0 && n <= 1) // not a number is neither
 }
 
 func parseBool(v string, to *bool) error {

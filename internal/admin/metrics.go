@@ -91,6 +91,8 @@ var (
 	conflicts     = counter("lockify_conflicts_total", "Wrong claims of this node: the name was in use. Programs that say New for names that are not new cause them.", "lockspace")
 	refused       = counter("lockify_operations_refused_total", "Requests and conversions of this node's programs that have begun, and ended without a grant.", "lockspace", "status")
 	messages      = counter("lockify_messages_total", "Messages between nodes.", "lockspace", "direction", "type")
+	spansSent     = counter("lockify_trace_spans_sent_total", "Spans that the collector of traces has taken; absent without tracing_endpoint.")
+	spansDropped  = counter("lockify_trace_spans_dropped_total", "Spans that the collector of traces will never get: it did not answer, or not fast enough; absent without tracing_endpoint.")
 	linkUp        = gauge("lockify_link_up", "1 if there is a connection to the other node.", "peer")
 	linkRTT       = gauge("lockify_link_rtt_seconds", "Round trip to the other node, smoothed.", "peer")
 	linkQueued    = gauge("lockify_link_queued_bytes", "Bytes that the other node has not acknowledged.", "peer")
@@ -104,7 +106,7 @@ var (
 
 var otherMetrics = []metric{
 	nodeInfo, nodeSessions, nodeMembers, nodeMember, epoch, shardLocks, shardDone, conflicts, refused, messages,
-	lockTimes, claimTimes, fenceTimes, recoveryTimes,
+	lockTimes, claimTimes, fenceTimes, recoveryTimes, spansSent, spansDropped,
 	linkUp, linkRTT, linkQueued, linkFrames, linkBytes, linkWrites, linkResent, linkDropped, linkReconnect,
 }
 
@@ -146,6 +148,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	give(nodeMember, takesPart)
+	if c.s.spans != nil {
+		sent, dropped := c.s.spans()
+		give(spansSent, float64(sent))
+		give(spansDropped, float64(dropped))
+	}
 	for i := range st.Spaces {
 		collectSpace(give, &st.Spaces[i])
 		collectTimes(out, &st.Spaces[i])

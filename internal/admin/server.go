@@ -39,8 +39,11 @@ type Config struct {
 	Events *events.Ring // what is logged, for watchers; may be nil
 	// Settings gives the settings in force, without secrets; may be nil.
 	Settings func() Settings
-	Leave    func() // begins the end of the node, for good; may be nil with fixed membership
-	Logger   *slog.Logger
+	// Spans gives the spans that a collector has taken and those that it never will; may
+	// be nil.
+	Spans  func() (sent, dropped uint64)
+	Leave  func() // begins the end of the node, for good; may be nil with fixed membership
+	Logger *slog.Logger
 }
 
 // Server answers on the admin address.
@@ -55,6 +58,7 @@ type Server struct {
 	ln      net.Listener
 	http    http.Server
 	events  *events.Ring
+	spans   func() (sent, dropped uint64)
 
 	settings func() Settings
 	running  chan struct{} // one element for each request being answered
@@ -75,7 +79,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, spans: cfg.Spans, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}

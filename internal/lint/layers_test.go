@@ -14,7 +14,7 @@ const module = "github.com/lockify-dlm/lockify"
 
 // testModules are the modules that any test may import besides those of its
 // package.
-var testModules = []string{"go.uber.org/goleak", "pgregory.net/rapid"}
+var testModules = []string{"go.uber.org/goleak", "pgregory.net/rapid", "go.opentelemetry.io", "google.golang.org/protobuf"}
 
 // layer is a row of the layer table.
 type layer struct {

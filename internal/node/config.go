@@ -63,6 +63,15 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
+// features gives what this node offers, to other nodes and to clients.
+func (c *Config) features() uint64 {
+	f := orDefault(c.Features, wire.Features)
+	if c.Tracing == nil {
+		f &^= wire.FeatureTrace
+	}
+	return f
+}
+
 func orDefault[T comparable](v, def T) T {
 	var zero T
 	if v == zero {

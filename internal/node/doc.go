@@ -23,5 +23,7 @@
 // the old one leaves with its number, links end and begin, and only then do the
 // shards go on in the new one. Between views a lease lets the node act (lease.go).
 //
+// Spans of traced operations are made here as well, of what passes by (trace.go).
+//
 // This is the only package that knows all others.
 package node

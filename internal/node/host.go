@@ -46,6 +46,9 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	if f.buf == nil {
 		f.buf = engine.GetBuf()
 	}
+	if len(r.traces) != 0 {
+		r.traceSend(to, f, m)
+	}
 	f.buf = m.Append(f.buf)
 	f.count++
 	r.sent[m.Type]++
@@ -137,6 +140,9 @@ func (r *runner) flushSessions() {
 func (r *runner) Complete(user any, id, tag uint64, c *lockspace.Completion) {
 	if c.Status == wire.Deadlock {
 		r.deadlock(id, c.Cycle)
+	}
+	if len(r.traces) != 0 {
+		r.traceComplete(id, c)
 	}
 	user.(Owner).Complete(id, tag, c)
 	r.heard(user)

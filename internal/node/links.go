@@ -46,6 +46,7 @@ func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
 	l.peers.of(id).claims.Store(features&wire.FeatureClaims != 0)
 	l.peers.of(id).looks.Store(features&wire.FeatureLook != 0)
+	l.peers.of(id).traces.Store(features&wire.FeatureTrace != 0)
 	l.cfg.Logger.Info("peer connected", "event", eventLinkUp, "peer", id, "instance", instance)
 }
 
@@ -53,6 +54,7 @@ func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 func (l *linkSide) OnPeerDown(id uint16, err error) {
 	l.peers.of(id).claims.Store(false)
 	l.peers.of(id).looks.Store(false)
+	l.peers.of(id).traces.Store(false)
 	l.cfg.Logger.Warn("peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
 }
 
@@ -61,6 +63,7 @@ func (l *linkSide) OnPeerDown(id uint16, err error) {
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
 	l.peers.of(id).claims.Store(false)
 	l.peers.of(id).looks.Store(false)
+	l.peers.of(id).traces.Store(false)
 	if l.fixed == nil {
 		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
 		return
@@ -186,7 +189,7 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
 		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
-		Compress: n.cfg.Compress, Features: n.cfg.Features, Logger: n.cfg.Logger,
+		Compress: n.cfg.Compress, Features: n.cfg.features(), Logger: n.cfg.Logger,
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 	}
 	if network, _ := splitAddr(n.cfg.Listen); n.cfg.Secure != nil && network == "tcp" {

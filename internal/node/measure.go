@@ -27,6 +27,9 @@ type samples struct {
 // exec runs an operation inside the shard.
 func (r *runner) exec(op *Op) {
 	start := r.begin()
+	if op.trace != nil {
+		r.followHere(op)
+	}
 	r.perform(op)
 	r.end(start)
 }

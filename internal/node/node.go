@@ -53,6 +53,7 @@ type Config struct {
 	Limits     Limits                            // of clients
 	Rings      int                               // clients with a ring at the same time; 256, below 0: none
 	LongWait   time.Duration                     // a request that waits for longer is an event; 10 s
+	Tracing    *Tracing                          // spans of requests; nil: none
 	Logger     *slog.Logger
 }
 

@@ -14,6 +14,7 @@ type peer struct {
 	delay  atomic.Int64 // ns, artificial
 	claims atomic.Bool  // connected, and understands claims
 	looks  atomic.Bool  // connected, and answers questions
+	traces atomic.Bool  // connected, and makes spans
 	batch  batch        // of the link's reading goroutine
 }
 

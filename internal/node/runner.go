@@ -46,6 +46,7 @@ type runner struct {
 	received [256]uint64
 	wrong    uint64 // claims
 	quick    samples
+	traces   map[traceKey]*traced // operations that are traced
 	_        [64]byte
 }
 
@@ -226,7 +227,15 @@ func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
 func (r *runner) message(from uint64, h *wire.Header, hash uint64, m *wire.Msg) {
 	r.received[m.Type]++
 	r.done++
-	r.shard.Deliver(r.now(), lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}, hash, m)
+	origin := lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}
+	switch {
+	case m.Type == wire.Trace:
+		r.traceNamed(m)
+	case len(r.traces) != 0:
+		r.deliverTraced(origin, hash, m)
+	default:
+		r.shard.Deliver(r.now(), origin, hash, m)
+	}
 }
 
 // batch collects the runners that a network reader has used, so that what

@@ -32,6 +32,7 @@ type session struct {
 	offered bool                     // and has not answered
 	batch   batch                    // of the connection's reading goroutine
 	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
+	trace   *wire.Msg                // the last TRACE_REQ, until its request comes; likewise
 
 	mu       sync.Mutex // guards what follows; answers come from several shards
 	out      []byte     // open frame, nil if empty
@@ -97,6 +98,9 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 		return nil
 	case wire.Ring:
 		return s.ring(m)
+	case wire.TraceReq:
+		s.traceReq(m)
+		return nil
 	}
 	sp := s.spaceOf(h.Lockspace)
 	if sp == nil {
@@ -151,6 +155,9 @@ func (s *session) hello(m *wire.Msg) error {
 	s.leases, s.rights = m.Features&wire.FeatureLease != 0, m.Features&wire.FeatureAccess != 0
 	s.mu.Unlock()
 	features := m.Features & wire.Features
+	if s.node.cfg.Tracing == nil {
+		features &^= wire.FeatureTrace
+	}
 	if !s.offerRing(features) {
 		features &^= wire.FeatureRing
 	}
@@ -188,12 +195,12 @@ func (sp *sessionSpace) message(m *wire.Msg) error {
 		if sp.owns(m, true) {
 			sp.space.other(&Op{
 				kind: opConvert, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: m.Lock, tag: m.Req,
-				wait: waitOf(m), owner: sp, value: value(m),
+				wait: waitOf(m), owner: sp, value: value(m), trace: s.traceOf(sp, m, "convert"),
 			}, &s.batch)
 		}
 	case wire.UnlockReq:
 		if sp.owns(m, false) {
-			sp.space.other(&Op{kind: opUnlock, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m)}, &s.batch)
+			sp.space.other(&Op{kind: opUnlock, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: value(m), trace: s.traceOf(sp, m, "unlock")}, &s.batch)
 		}
 	case wire.CancelReq:
 		if id := sp.find(m); id != 0 {
@@ -309,7 +316,7 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	req := m.Req
 	r.submit(&Op{
 		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, xid: xid, wait: waitOf(m),
-		hash: hash, owner: sp, name: m.Name,
+		hash: hash, owner: sp, name: m.Name, trace: s.traceOf(sp, m, "lock"),
 	}, &s.batch)
 	s.mu.Lock()
 	if l, ok := sp.locks[id]; ok && l.waiting {

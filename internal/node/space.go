@@ -103,6 +103,7 @@ type Op struct {
 	owner Owner
 	name  []byte
 	value []byte
+	trace *Trace // nil: it is not traced
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
@@ -131,10 +132,10 @@ func (s *Space) runnerOf(name []byte, hash uint64) *runner {
 	return s.runners[lockspace.ShardOf(s.props.Range.Route(name, hash), len(s.runners))]
 }
 
-// Convert changes a granted lock's mode; see lockspace.Shard.Convert.
-func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, wait time.Duration, value []byte, tag uint64) {
+// Convert changes a granted lock's mode; see lockspace.Shard.Convert. t may be nil.
+func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, wait time.Duration, value []byte, tag uint64, t *Trace) {
 	s.other(&Op{
-		kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, wait: int64(wait), owner: owner, value: value,
+		kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, wait: int64(wait), owner: owner, value: value, trace: t,
 	}, nil)
 }
 

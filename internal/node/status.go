@@ -20,6 +20,7 @@ type SpaceStats struct {
 	Grants    [lockspace.Ways]lockspace.Histogram // times from request to grant of this node's locks
 	Done      []uint64                            // by shard: operations of programs and messages that it has taken
 	Conflicts uint64                              // wrong claims
+	Traced    int                                 // traced operations that are not over
 }
 
 // Stats is what the node has done.
@@ -77,6 +78,7 @@ func (s *Space) Stats() SpaceStats {
 			st.Shards = append(st.Shards, sh)
 			st.Done = append(st.Done, r.done)
 			st.Conflicts += r.wrong
+			st.Traced += len(r.traces)
 			for way, times := range r.grants(&sh) {
 				st.Grants[way].Add(&times)
 			}

@@ -144,6 +144,7 @@ func (s *Space) install(v *lockspace.View) {
 			r.unmute(r.node.present)
 			r.mute(v, r.node.present)
 			r.shard.Install(r.now(), v)
+			r.traceView(v)
 			if old != nil {
 				r.beginRecovery()
 			}
@@ -222,7 +223,10 @@ func (n *Node) Fence(why error) {
 	n.lease.Store(math.MinInt64)
 	n.tellFenced(why)
 	for _, r := range n.allRunners() {
-		r.wait(func(r *runner) { r.shard.Fence(r.node.now()) })
+		r.wait(func(r *runner) {
+			r.shard.Fence(r.node.now())
+			r.forgetTraces("this node is fenced", func(traceKey, *traced) bool { return true })
+		})
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

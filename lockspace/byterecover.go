@@ -15,6 +15,9 @@ import (
 // their locks, as the dead master knew them: before anything that is held back
 // here (finding 1e).
 func (s *Shard) reportBytes(r *resource, life wire.Life) {
+	if r.bytes == nil && r.held == nil {
+		return
+	}
 	var t byterange.Table
 	if r.bytes != nil {
 		r.bytes.Each(func(h byterange.Held) bool {
@@ -162,8 +165,8 @@ func (s *Shard) rebuildBytes(r *resource, reports []earlyMsg) {
 	}
 }
 
-// dropReports forgets what the dead, or all, have reported of r's ranges.
-func (s *Shard) dropReports(rec *recovery, dead func(from uint64) bool) {
+// dropByteReports forgets what the dead, or all, have reported of r's ranges.
+func (s *Shard) dropByteReports(rec *recovery, dead func(from uint64) bool) {
 	rec.bytes = slices.DeleteFunc(rec.bytes, func(e earlyMsg) bool {
 		if !dead(e.from) {
 			return false

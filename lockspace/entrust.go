@@ -94,12 +94,12 @@ func (s *Shard) report(r *resource, life wire.Life, before map[uint64]*wire.Msg)
 	if r.valueOK && !writes(before) {
 		m.Bits, m.Value = wire.BitValue, r.value
 	}
-	var list wire.LockList
+	list := s.repLocks[:0]
 	add := func(rec wire.LockRec) {
 		if list = list.Append(rec); list.Len() == wire.MaxLocks {
 			m.Locks = list
 			s.sendBare(life.Node(), &m)
-			list = nil
+			list = list[:0]
 		}
 	}
 	for _, q := range []*queue{&r.granted, &r.convert, &r.waiting} {
@@ -124,10 +124,11 @@ func (s *Shard) report(r *resource, life wire.Life, before map[uint64]*wire.Msg)
 			}
 		}
 	}
-	if list != nil {
+	if len(list) != 0 {
 		m.Locks = list
 		s.sendBare(life.Node(), &m)
 	}
+	s.repLocks = list[:0]
 }
 
 // writes says whether a message of those held writes the value.

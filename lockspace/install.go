@@ -114,11 +114,10 @@ func (s *Shard) dropEarly(r *resource) {
 // It says whether this node itself waits for locks under such an entry.
 func (s *Shard) sweepEntry(r *resource, dir uint16) (untold bool) {
 	if rec := r.rec; rec != nil {
-		s.kept -= len(rec.asked) + len(rec.reports)
+		s.kept -= len(rec.asked)
 		rec.asked = nil
-		rec.reports = slices.DeleteFunc(rec.reports, func(e earlyMsg) bool { return !s.view.HasInstance(e.from) })
-		s.kept += len(rec.reports)
-		s.dropReports(rec, func(from uint64) bool { return !s.view.HasInstance(from) })
+		s.dropReports(rec)
+		s.dropByteReports(rec, func(from uint64) bool { return !s.view.HasInstance(from) })
 	}
 	life := r.dirLife
 	switch {

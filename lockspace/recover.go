@@ -1,7 +1,6 @@
 package lockspace
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -16,9 +15,61 @@ type recovery struct {
 	dead    wire.Life  // the entry was of this master, who is gone
 	asked   []earlyMsg // LOOKUP and NOTIFY, in order of arrival
 	life    wire.Life  // orphans have been entrusted to this node under this life
-	reports []earlyMsg // REG with the locks of other nodes on the dead master
+	reports *report    // locks of other nodes on the dead master, by the nodes' instances
 	bytes   []earlyMsg // RANGE_REG of their byte ranges
 	open    bool       // what was asked is being answered
+}
+
+// report is a REG that brings locks. There is one for most names of a dead master, so it is
+// smaller than a message, and shares its memory with others.
+type report struct {
+	from       uint64 // instance of the node that has the locks
+	token, seq uint64
+	locks      wire.LockList
+	value      []byte // nil: the node knows of none
+	next       *report
+}
+
+// reportRoom is the size in bytes of the memory that reports share.
+const reportRoom = 8 << 10
+
+// copied gives a copy of b, in memory that reports share.
+func (s *Shard) copied(b []byte) []byte {
+	if len(b) > cap(s.repBytes)-len(s.repBytes) {
+		s.repBytes = make([]byte, 0, max(reportRoom, len(b)))
+	}
+	n := len(s.repBytes)
+	s.repBytes = append(s.repBytes, b...)
+	return s.repBytes[n:len(s.repBytes):len(s.repBytes)]
+}
+
+// keepReport keeps m, behind what the same node and those of lower instances have reported.
+func (s *Shard) keepReport(rec *recovery, from uint64, m *wire.Msg) {
+	if !s.keepOne() {
+		return
+	}
+	e := takeFresh(&s.freshReps)
+	e.from, e.token, e.seq, e.locks = from, m.Token, m.Seq, s.copied(m.Locks)
+	if m.Bits&wire.BitValue != 0 {
+		e.value = append([]byte{}, m.Value...)
+	}
+	p := &rec.reports
+	for *p != nil && (*p).from <= from {
+		p = &(*p).next
+	}
+	e.next, *p = *p, e
+}
+
+// dropReports forgets what the dead have reported of a name's locks.
+func (s *Shard) dropReports(rec *recovery) {
+	for p := &rec.reports; *p != nil; {
+		if s.view.HasInstance((*p).from) {
+			p = &(*p).next
+			continue
+		}
+		*p = (*p).next
+		s.kept--
+	}
 }
 
 // keptMax bounds the messages that a shard keeps until a recovery ends. Nodes
@@ -38,7 +89,7 @@ func rebuildLife(instance, epoch uint64) wire.Life {
 // record gives r's recovery, to be written.
 func (s *Shard) record(r *resource) *recovery {
 	if r.rec == nil {
-		s.rarely(r).rec = &recovery{}
+		s.rarely(r).rec = takeFresh(&s.freshRecs)
 		s.recs = append(s.recs, r)
 	}
 	return r.rec
@@ -78,12 +129,20 @@ func (s *Shard) keepAsked(r *resource, from uint64, m *wire.Msg, rule Rules) boo
 }
 
 func (s *Shard) keepMsg(list *[]earlyMsg, r *resource, from uint64, m *wire.Msg) {
-	if s.kept >= keptMax {
-		s.stats.Overrun++
+	if !s.keepOne() {
 		return
 	}
-	s.kept++
 	*list = append(*list, earlyMsg{from, keep(m, r)})
+}
+
+// keepOne counts a message that is to be kept, if there is room for it.
+func (s *Shard) keepOne() bool {
+	if s.kept >= keptMax {
+		s.stats.Overrun++
+		return false
+	}
+	s.kept++
+	return true
 }
 
 // onReg registers a master, or brings the locks of an orphaned name.
@@ -122,7 +181,7 @@ func (s *Shard) onReport(from uint64, hash uint64, m *wire.Msg) {
 	if rec.life.IsZero() {
 		rec.life = m.Life
 	}
-	s.keepMsg(&rec.reports, r, from, m)
+	s.keepReport(rec, from, m)
 }
 
 // rebuild makes the queues of an orphaned name anew from what its holders
@@ -132,12 +191,15 @@ func (s *Shard) rebuild(r *resource) {
 	rec := r.rec
 	life, reports, bytes := rec.life, rec.reports, rec.bytes
 	rec.life, rec.reports = wire.Life{}, nil
-	defer s.dropReports(rec, func(uint64) bool { return true })
-	s.kept -= len(reports)
-	slices.SortStableFunc(reports, func(a, b earlyMsg) int { return cmp.Compare(a.from, b.from) })
+	if bytes != nil {
+		defer s.dropByteReports(rec, func(uint64) bool { return true })
+	}
+	for e := reports; e != nil; e = e.next {
+		s.kept--
+	}
 	own := r.state == rebuilding && r.life == life // perhaps let go of meanwhile; a claim may have met it
 	switch {
-	case len(reports) == 0 && !own: // they have died, too
+	case reports == nil && !own: // they have died, too
 		if r.state == rebuilding && s.dirOf(r) != s.self {
 			s.startOver(r)
 		}
@@ -164,8 +226,8 @@ func (s *Shard) rebuild(r *resource) {
 		pending = append(pending, l)
 	}
 	requests := r.takeWaiting()
-	for i := range reports {
-		s.place(r, &reports[i], &pending, &requests)
+	for e := reports; e != nil; e = e.next {
+		s.place(r, e, &pending, &requests)
 	}
 	s.rebuildBytes(r, bytes)
 	if dir := s.dirOf(r); dir == s.self {
@@ -199,24 +261,23 @@ func (s *Shard) rebuild(r *resource) {
 }
 
 // place puts the locks of one report where they belong.
-func (s *Shard) place(r *resource, e *earlyMsg, pending, requests *[]*Lock) {
-	m := &e.msg
-	r.lastToken = max(r.lastToken, s.heard(m.Token))
-	if m.Seq > r.valueSeq {
-		s.valued(r).valueSeq = m.Seq
+func (s *Shard) place(r *resource, e *report, pending, requests *[]*Lock) {
+	r.lastToken = max(r.lastToken, s.heard(e.token))
+	if e.seq > r.valueSeq {
+		s.valued(r).valueSeq = e.seq
 	}
-	if m.Bits&wire.BitValue != 0 {
+	if e.value != nil {
 		s.valued(r)
-		r.value, r.valueOK = append(r.value[:0], m.Value...), true
+		r.value, r.valueOK = append(r.value[:0], e.value...), true
 	}
-	for i := range m.Locks.Len() {
-		rec := m.Locks.At(i)
+	for i := range e.locks.Len() {
+		rec := e.locks.At(i)
 		if s.lock(e.from, rec.Lock) != nil || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
 			s.stats.Ignored++
 			continue
 		}
 		l := s.copyOf(r, e.from, rec)
-		l.token = m.Token
+		l.token = e.token
 		switch {
 		case l.granted == NoMode:
 			*requests = append(*requests, l)
@@ -278,13 +339,13 @@ func (s *Shard) twoMasters(r *resource, second wire.Life) {
 }
 
 // refuseOrphans refuses orphans of a name that has a master: their holders lose them.
-func (s *Shard) refuseOrphans(r *resource, life wire.Life, reports []earlyMsg) {
+func (s *Shard) refuseOrphans(r *resource, life wire.Life, reports *report) {
 	s.twoMasters(r, life)
 	last := uint64(0)
-	for i := range reports {
-		if from := reports[i].from; from != last {
-			last = from
-			s.sendBare(wire.NodeOf(from), &wire.Msg{Type: wire.Conflict, Name: r.name(), Life: life})
+	for e := reports; e != nil; e = e.next {
+		if e.from != last {
+			last = e.from
+			s.sendBare(wire.NodeOf(e.from), &wire.Msg{Type: wire.Conflict, Name: r.name(), Life: life})
 		}
 	}
 	r.early = nil

@@ -100,10 +100,23 @@ func (s *Shard) rarely(r *resource) *rare {
 			s.freeRare, r.rare = f.nextFree, f
 			f.nextFree = nil
 		} else {
-			r.rare = &rare{}
+			r.rare = takeFresh(&s.freshRare)
 		}
 	}
 	return r.rare
+}
+
+// freshBatch is how many are made in one go of what a recovery needs very many of.
+const freshBatch = 32
+
+// takeFresh gives the next of a batch, or makes another batch.
+func takeFresh[T any](batch *[]T) *T {
+	if len(*batch) == 0 {
+		*batch = make([]T, freshBatch)
+	}
+	x := &(*batch)[0]
+	*batch = (*batch)[1:]
+	return x
 }
 
 // shed takes r's rare state away, if there is nothing in it.

@@ -58,6 +58,7 @@ type Shard struct {
 	names     resTable
 	locks     lockTable
 	freeRare  *rare
+	freshRare []rare // not in use yet
 	freeValue *valueBlock
 	noRare    rare       // of names that have none: always empty
 	noValue   valueBlock // the same
@@ -82,6 +83,10 @@ type Shard struct {
 	rebuilt    uint64   // all orphans of views up to this epoch are rebuilt
 	trusted    [dirSlots / 64]uint64
 	recs       []*resource // those with a recovery
+	freshRecs  []recovery  // not in use yet: many are needed at once, see record
+	freshReps  []report    // the same
+	repBytes   []byte      // room for what reports point to
+	repLocks   wire.LockList
 	futures    []future
 	kept       int  // messages in recs
 	recovering bool // not all have told what they must in this view

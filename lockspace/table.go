@@ -6,9 +6,12 @@ import "bytes"
 // probing. A slot is small, and has no pointer for the garbage collector to follow. A
 // part of the hash stands in it, so that looking for a name that is not there
 // touches no resource, which may lie in another core's cache. An insert
-// allocates only when the table doubles.
+// allocates only when the table doubles; what was in it then moves bit by bit with the
+// next inserts, as nobody is to wait for the move of a million names.
 type resTable struct {
 	slots []resSlot // power of two long, at most 3/4 full, small ones 1/2
+	old   []resSlot // of before it doubled: what has not moved yet; nil: all has
+	moved int       // slots of old that have been looked at
 	n     int
 	slab  slab[resource]
 	free  []*resource
@@ -16,8 +19,15 @@ type resTable struct {
 
 type resSlot struct {
 	hash uint32 // slotHash, of which the table's length takes a part
-	at   uint32 // in the slab, plus 1; 0: free
+	at   uint32 // in the slab, plus 1; 0: free; or leftSlot
 }
+
+// leftSlot marks a slot of an old table of which nothing is left, but which others may
+// have been driven past.
+const leftSlot = ^uint32(0)
+
+// moveSlots is how many slots of an old table an insert moves.
+const moveSlots = 8
 
 const (
 	tableMin    = 64
@@ -32,10 +42,18 @@ func (t *resTable) find(hash uint64, name []byte) *resource {
 	if t.n == 0 {
 		return nil
 	}
-	mask := uint32(len(t.slots) - 1)
+	r := t.findIn(t.slots, hash, name)
+	if r == nil && t.old != nil {
+		r = t.findIn(t.old, hash, name)
+	}
+	return r
+}
+
+func (t *resTable) findIn(slots []resSlot, hash uint64, name []byte) *resource {
+	mask := uint32(len(slots) - 1)
 	part := slotHash(hash)
-	for i := part & mask; t.slots[i].at != 0; i = (i + 1) & mask {
-		if s := t.slots[i]; s.hash == part {
+	for i := part & mask; slots[i].at != 0; i = (i + 1) & mask {
+		if s := slots[i]; s.hash == part && s.at != leftSlot {
 			if r := t.slab.at(s.at - 1); r.hash == hash && bytes.Equal(r.name(), name) {
 				return r
 			}
@@ -63,7 +81,11 @@ func (t *resTable) get() *resource {
 // insert enters a resource that get has given.
 func (t *resTable) insert(r *resource) {
 	if t.full() {
-		t.grow()
+		t.move(len(t.old)) // has moved by now
+		t.old, t.slots, t.moved = t.slots, make([]resSlot, max(tableMin, 2*len(t.slots))), 0
+	}
+	if t.old != nil {
+		t.move(moveSlots)
 	}
 	t.put(resSlot{slotHash(r.hash), r.at + 1})
 	t.n++
@@ -78,6 +100,19 @@ func (t *resTable) full() bool {
 	return 4*(t.n+1) > 3*len(t.slots)
 }
 
+// move moves what is in the next n slots of the old table.
+func (t *resTable) move(n int) {
+	for end := min(len(t.old), t.moved+n); t.moved < end; t.moved++ {
+		if s := &t.old[t.moved]; s.at != 0 && s.at != leftSlot {
+			t.put(*s)
+			s.at = leftSlot
+		}
+	}
+	if t.moved == len(t.old) {
+		t.old = nil
+	}
+}
+
 func (t *resTable) put(s resSlot) {
 	mask := uint32(len(t.slots) - 1)
 	i := s.hash & mask
@@ -87,15 +122,31 @@ func (t *resTable) put(s resSlot) {
 	t.slots[i] = s
 }
 
-// remove frees r's slot and closes the gap: an entry behind it moves up unless
-// that would put it before the slot its hash asks for.
+// remove frees r's slot.
 func (t *resTable) remove(r *resource) {
-	mask := uint32(len(t.slots) - 1)
-	gap := slotHash(r.hash) & mask
-	for t.slots[gap].at != r.at+1 {
-		gap = (gap + 1) & mask
-	}
 	t.n--
+	if i, ok := slotOfResource(t.slots, r); ok {
+		t.closeGap(i)
+		return
+	}
+	i, _ := slotOfResource(t.old, r)
+	t.old[i].at = leftSlot
+}
+
+func slotOfResource(slots []resSlot, r *resource) (i uint32, ok bool) {
+	mask := uint32(len(slots) - 1)
+	for i = slotHash(r.hash) & mask; slots[i].at != 0; i = (i + 1) & mask {
+		if slots[i].at == r.at+1 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// closeGap frees a slot: an entry behind it moves up unless that would put it before the
+// slot its hash asks for.
+func (t *resTable) closeGap(gap uint32) {
+	mask := uint32(len(t.slots) - 1)
 	for i := (gap + 1) & mask; t.slots[i].at != 0; i = (i + 1) & mask {
 		if home := t.slots[i].hash & mask; (i-home)&mask >= (i-gap)&mask {
 			t.slots[gap] = t.slots[i]
@@ -103,16 +154,6 @@ func (t *resTable) remove(r *resource) {
 		}
 	}
 	t.slots[gap] = resSlot{}
-}
-
-func (t *resTable) grow() {
-	old := t.slots
-	t.slots = make([]resSlot, max(tableMin, 2*len(old)))
-	for _, s := range old {
-		if s.at != 0 {
-			t.put(s)
-		}
-	}
 }
 
 // each calls f for all resources until it returns false. f may free them.
@@ -125,9 +166,12 @@ func (t *resTable) each(f func(r *resource) bool) {
 }
 
 // lockTable holds the locks, and finds them by owner and id. Chains run through the
-// locks themselves: a new lock is never looked for first.
+// locks themselves: a new lock is never looked for first. When it doubles, the chains are
+// split bit by bit with the next inserts.
 type lockTable struct {
 	slots []*Lock
+	old   []*Lock // of before it doubled; nil: all have been split
+	split int     // chains of old that have been
 	n     int
 	slab  slab[Lock]
 	free  *Lock // chained by hashNext
@@ -136,18 +180,27 @@ type lockTable struct {
 // chainMax is how long chains are on average, at most.
 const chainMax = 2
 
+// splitChains is how many chains of an old table an insert splits.
+const splitChains = 4
+
 // lockHash takes the upper bits, which all of owner and id have a part in: ids are counted.
 func lockHash(owner, id uint64) uint64 { return (owner ^ id) * 0x9e3779b97f4a7c15 >> 32 }
 
 func (t *lockTable) slot(owner, id uint64) **Lock {
-	return &t.slots[lockHash(owner, id)&uint64(len(t.slots)-1)]
+	h := lockHash(owner, id)
+	if t.old != nil {
+		if i := h & uint64(len(t.old)-1); i >= uint64(t.split) {
+			return &t.old[i]
+		}
+	}
+	return &t.slots[h&uint64(len(t.slots)-1)]
 }
 
 func (t *lockTable) find(owner, id uint64) *Lock {
 	if t.n == 0 {
 		return nil
 	}
-	for l := t.slots[lockHash(owner, id)&uint64(len(t.slots)-1)]; l != nil; l = l.hashNext {
+	for l := *t.slot(owner, id); l != nil; l = l.hashNext {
 		if l.id == id && l.owner == owner {
 			return l
 		}
@@ -172,11 +225,33 @@ func (t *lockTable) put(l *Lock) { l.hashNext, t.free = t.free, l }
 // insert enters a lock that get has given.
 func (t *lockTable) insert(l *Lock) {
 	if t.n >= chainMax*len(t.slots) {
-		t.grow()
+		t.splitSome(len(t.old)) // have been by now
+		t.old, t.slots, t.split = t.slots, make([]*Lock, max(tableMin, 2*len(t.slots))), 0
+	}
+	if t.old != nil {
+		t.splitSome(splitChains)
 	}
 	slot := t.slot(l.owner, l.id)
 	l.hashNext, *slot = *slot, l
 	t.n++
+}
+
+// splitSome splits the next n chains of the old table.
+func (t *lockTable) splitSome(n int) {
+	for ; n > 0 && t.split < len(t.old); n-- {
+		l := t.old[t.split]
+		t.old[t.split] = nil
+		t.split++
+		for l != nil {
+			next := l.hashNext
+			slot := t.slot(l.owner, l.id)
+			l.hashNext, *slot = *slot, l
+			l = next
+		}
+	}
+	if t.split == len(t.old) {
+		t.old = nil
+	}
 }
 
 func (t *lockTable) remove(l *Lock) {
@@ -185,19 +260,6 @@ func (t *lockTable) remove(l *Lock) {
 			*p, l.hashNext = l.hashNext, nil
 			t.n--
 			return
-		}
-	}
-}
-
-func (t *lockTable) grow() {
-	old := t.slots
-	t.slots = make([]*Lock, max(tableMin, 2*len(old)))
-	for _, l := range old {
-		for l != nil {
-			next := l.hashNext
-			slot := t.slot(l.owner, l.id)
-			l.hashNext, *slot = *slot, l
-			l = next
 		}
 	}
 }

@@ -36,3 +36,45 @@ func TestTableSpread(t *testing.T) {
 		}
 	}
 }
+
+// What doubles moves bit by bit: no insert moves a large table at once, and all is found
+// and removed meanwhile.
+func TestTablesGrow(t *testing.T) {
+	const n = 100_000
+	var names resTable
+	var locks lockTable
+	most := 0
+	name := func(i int) []byte { return binary.LittleEndian.AppendUint64(nil, uint64(i)) }
+	for i := range n {
+		r := names.get()
+		r.hash, r.nameLen = Hash(name(i)), uint8(copy(r.nameBuf[:], name(i)))
+		l := locks.get()
+		l.owner, l.id = 1, uint64(i)
+		was, split := names.moved, locks.split
+		names.insert(r)
+		locks.insert(l)
+		if names.old != nil && names.moved > was {
+			most = max(most, names.moved-was)
+		}
+		if locks.old != nil && locks.split > split {
+			most = max(most, locks.split-split)
+		}
+		if i%2 == 1 { // one that has come some time ago
+			at := i / 2
+			gone, lock := names.find(Hash(name(at)), name(at)), locks.find(1, uint64(at))
+			if gone == nil || lock == nil {
+				t.Fatalf("%d of %d: not found", at, i)
+			}
+			names.remove(gone)
+			locks.remove(lock)
+		}
+	}
+	if most == 0 || most > max(moveSlots, splitChains) {
+		t.Errorf("an insert moves %d slots or chains", most)
+	}
+	for i := range n {
+		if there := i >= n/2; (names.find(Hash(name(i)), name(i)) != nil) != there || (locks.find(1, uint64(i)) != nil) != there {
+			t.Fatalf("%d: is there, or is not, but should be %v", i, there)
+		}
+	}
+}

@@ -120,6 +120,7 @@ func (s *Shard) endPhase() {
 		s.begin(opening)
 	case opening:
 		s.recovering = false
+		s.freshReps, s.repBytes = nil, nil // no more reports come
 		s.stats.Recoveries.Observe(s.now-s.viewAt, 1)
 		s.tellAll(wire.Open)
 	}

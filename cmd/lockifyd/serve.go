@@ -105,6 +105,9 @@ func logHandler(cfg *config, level slog.Leveler, w io.Writer) slog.Handler {
 
 func (d *daemon) start(ctx context.Context) (err error) {
 	cfg := d.cfg
+	if err := engine.ShortTurns(); err != nil {
+		d.log.Warn("answers may take longer while this machine is busy", "err", err)
+	}
 	if cfg.data != "" {
 		if d.data, err = member.OpenData(cfg.data); err != nil {
 			return err

@@ -110,7 +110,4 @@ func (r *runner) tick() {
 	if now := r.now(); !r.shard.Quiet() {
 		r.shard.Tick(now)
 	}
-	if r.recovers && !r.shard.Recovering() && !r.shard.Working() {
-		r.endRecovery()
-	}
 }

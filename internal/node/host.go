@@ -14,12 +14,16 @@ type openFrame struct {
 	muted  bool // nothing leaves: this start of the peer is no member any more
 	buf    []byte
 	count  uint16
-	urgent bool // more than NOTIFYs
+	urgent bool // more than NOTIFYs and REGs
 }
 
 // frameTarget is the payload size in bytes at which a frame leaves even
 // though more may come.
 const frameTarget = 32 << 10
+
+// bulkTarget is the same for what a recovery brings: while a node takes it in, it does
+// nothing else.
+const bulkTarget = 8 << 10
 
 // slot gives the open frame to a peer.
 func (r *runner) slot(peer int) *openFrame {
@@ -52,12 +56,12 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	f.buf = m.Append(f.buf)
 	f.count++
 	r.sent[m.Type]++
-	if m.Type == wire.Notify {
+	if m.Type == wire.Notify || m.Type == wire.Reg { // behind many REGs, SENT and DONE follow
 		r.lazy = true
 	} else {
 		f.urgent, r.urgent = true, true
 	}
-	if len(f.buf) >= frameTarget {
+	if n := len(f.buf); n >= frameTarget || n >= bulkTarget && m.Type == wire.Reg {
 		r.sendFrame(peer)
 	}
 }
@@ -119,7 +123,7 @@ func (r *runner) flushAll() {
 	r.flushSessions()
 }
 
-// sendFrames sends the frames that are open; those that hold only NOTIFYs if lazy.
+// sendFrames sends the frames that are open; those that hold only NOTIFYs and REGs if lazy.
 func (r *runner) sendFrames(lazy bool) {
 	for i := range r.open {
 		if f := &r.open[i]; f.urgent || lazy && f.count > 0 {

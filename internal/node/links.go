@@ -82,6 +82,10 @@ type dispatch struct {
 	inside bool // cur is entered; else its messages are copied to its inbox
 }
 
+// serveEvery is how many messages of a long frame are taken before a look at what else the
+// shard is wanted for.
+const serveEvery = 32
+
 func (d *dispatch) run(payload []byte) error {
 	var m wire.Msg
 	off, from, left := 0, 0, int(d.head.Count)
@@ -110,6 +114,9 @@ func (d *dispatch) run(payload []byte) error {
 			r.message(d.head.Instance, d.head, hash, &m)
 			if from = off; r.askers.Load() > 0 {
 				d.inside = r.yield()
+			}
+			if d.inside && left%serveEvery == 0 && r.inbox.Load() != nil {
+				r.serve()
 			}
 		}
 	}

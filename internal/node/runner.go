@@ -106,6 +106,9 @@ func (r *runner) leave(b *batch) {
 			r.working = true
 			go r.work()
 		}
+		if r.recovers && !r.shard.Recovering() && !r.shard.Working() {
+			r.endRecovery()
+		}
 		if b != nil {
 			b.add(r)
 		} else {
@@ -162,6 +165,13 @@ func (r *runner) do(f func(*runner)) {
 	t := taskPool.Get().(*task)
 	t.run = f
 	r.put(t, nil)
+}
+
+// serve does what others want while its caller has still much to do inside.
+func (r *runner) serve() {
+	r.drain()
+	r.checkFence()
+	r.flush()
 }
 
 func (r *runner) drain() {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -138,7 +137,7 @@ func (s *Space) install(v *lockspace.View) {
 	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
-			for r.shard.Work(r.now(), workPiece) { // if something has come meanwhile
+			for r.shard.Work(r.now(), workNames) { // if something has come meanwhile
 			}
 			r.flushAll() // with the old view's number: the new one would make it valid
 			r.unmute(r.node.present)
@@ -155,32 +154,6 @@ func (s *Space) install(v *lockspace.View) {
 	}
 	s.node.cfg.Logger.Info("view installed", "event", eventView, "lockspace", s.name, "epoch", v.Epoch, "members", len(v.Members))
 }
-
-// workPiece is for how many names a shard works on what a view has brought before it
-// lets others in: some 100 us.
-const workPiece = 128
-
-// work does that until nothing is left for now. At least half of the processors, and
-// half of the time, stay with those who want something else: they would find all
-// processors busy, on this node and on those that recover with it.
-func (r *runner) work() {
-	for more := true; more; {
-		r.node.workers <- struct{}{}
-		start := time.Now()
-		r.wait(func(r *runner) {
-			more = r.shard.Work(r.now(), workPiece)
-			r.working = more
-		})
-		if more {
-			time.Sleep(min(time.Since(start), workRest))
-		}
-		<-r.node.workers
-	}
-}
-
-// workRest is the longest rest between two pieces: on a machine that is busy with other
-// things, a piece takes long, and a rest as long would not help anybody.
-const workRest = 300 * time.Microsecond
 
 // mute drops what is for members of v that are not present, until they are unmuted.
 func (r *runner) mute(v *lockspace.View, present map[uint16]uint64) {

@@ -12,7 +12,7 @@ import (
 )
 
 func recoveryCommand() *cobra.Command {
-	o := recovery.Options{Weighed: 500_000}
+	var o recovery.Options
 	var locks int
 	var out string
 	var one, quiet bool
@@ -54,6 +54,7 @@ tenth of the affected ones.`,
 	f := cmd.Flags()
 	f.IntVar(&o.Nodes, "nodes", 5, "nodes of the cluster, one of which is killed; 3 at least")
 	f.IntVar(&locks, "locks", 1_000_000, "locks that are held; 1000 at least")
+	f.IntVar(&o.Weighed, "weighed", 500_000, "locks that are held to see what one takes on its master; 0: that is not asked")
 	f.DurationVar(&o.Lease, "lease", 3*time.Second, "lease of the nodes; too short a one ends on a busy machine")
 	f.BoolVar(&one, "one", false, "only with all locks")
 	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
@@ -76,7 +77,7 @@ func sizesOf(locks int, one bool) []recovery.Size {
 
 func printRecovery(w io.Writer, r *recovery.Report) error {
 	header := []string{
-		"locks", "affected", "detect ms", "recover ms", "cpu ms", "pause p50", "p99", "max", "at rest max", "affected p50", "p99", "messages", "MB", "B/lock", "lost",
+		"locks", "affected", "detect ms", "recover ms", "cpu ms", "pause p50", "p99", "max", "late", "at rest p50", "p99", "max", "late", "affected p50", "p99", "messages", "MB", "B/lock", "lost",
 	}
 	var rows [][]string
 	for i := range r.Runs {
@@ -84,7 +85,7 @@ func printRecovery(w io.Writer, r *recovery.Report) error {
 		f := func(v float64) string { return fmt.Sprintf("%.1f", v) }
 		rows = append(rows, []string{
 			fmt.Sprint(x.Locks), fmt.Sprint(x.Affected), f(x.DetectMS), f(x.RecoverMS), f(x.CPUMS),
-			f(x.Unaffected.P50), f(x.Unaffected.P99), f(x.Unaffected.Max), f(x.Quiet.Max), f(x.AffectedPause.P50), f(x.AffectedPause.P99),
+			f(x.Unaffected.P50), f(x.Unaffected.P99), f(x.Unaffected.Max), f(x.LateMS), f(x.Quiet.P50), f(x.Quiet.P99), f(x.Quiet.Max), f(x.QuietLateMS), f(x.AffectedPause.P50), f(x.AffectedPause.P99),
 			fmt.Sprint(x.Messages), f(float64(x.Bytes) / 1e6), fmt.Sprintf("%.0f", x.MasterBytes), fmt.Sprint(x.Lost),
 		})
 	}

@@ -159,20 +159,6 @@ func (c *cluster) stop() {
 	os.RemoveAll(c.dir)
 }
 
-// state is a lockspace on a node.
-func (nd *node) state(ctx context.Context) (*admin.Lockspace, error) {
-	all, err := nd.admin.Lockspaces(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		if string(all[i].Name) == spaceName {
-			return &all[i], nil
-		}
-	}
-	return nil, fmt.Errorf("recovery: lockspace %q is not there", spaceName)
-}
-
 // counts are what has gone between nodes, and what was lost.
 type counts struct{ messages, bytes, lost uint64 }
 

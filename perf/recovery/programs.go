@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify"
@@ -49,88 +48,149 @@ func each(ctx context.Context, n int, begin func(i int, done func(error))) error
 	return nil
 }
 
-// program locks and unlocks a name again and again.
+// program locks and unlocks a name again and again. It is a session's callbacks, not a
+// goroutine: what is measured is not to wait for this program's own scheduler.
 type program struct {
 	space *lockify.Lockspace
 	name  string
-	worst atomic.Int64 // ns, the longest operation
+
+	mu    sync.Mutex
+	busy  bool
+	begun time.Time // the operation that is under way
+	worst span
+	err   error
+}
+
+// span is a lock and its unlock.
+type span struct{ from, to time.Time }
+
+func (s span) length() time.Duration { return s.to.Sub(s.from) }
+
+// once begins it, unless the last one has not ended: that is part of the same pause.
+func (p *program) once() {
+	p.mu.Lock()
+	if p.busy || p.err != nil {
+		p.mu.Unlock()
+		return
+	}
+	p.busy, p.begun = true, time.Now()
+	p.mu.Unlock()
+	p.space.LockAsync(p.name, lockify.EX, func(l *lockify.Lock, err error) {
+		if err != nil {
+			p.end(fmt.Errorf("%q: %w", p.name, err))
+			return
+		}
+		l.UnlockAsync(func(err error) {
+			if err != nil {
+				err = fmt.Errorf("%q: unlock: %w", p.name, err)
+			}
+			p.end(err)
+		})
+	})
+}
+
+func (p *program) end(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy, p.err = false, err
+	if s := (span{p.begun, time.Now()}); s.length() > p.worst.length() {
+		p.worst = s
+	}
+}
+
+// ended says that nothing of p is under way.
+func (p *program) ended() (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.busy, p.err
 }
 
 // programEvery is how often a program does so: together they are to notice every pause,
 // and not to be what the processors are busy with.
 const programEvery = 20 * time.Millisecond
 
-// once does it. Of the operation only what comes after since counts.
-func (p *program) once(ctx context.Context, since *atomic.Pointer[time.Time]) error {
-	start := time.Now()
-	l, err := p.space.Lock(ctx, p.name, lockify.EX)
-	if err != nil {
-		return fmt.Errorf("%q: %w", p.name, err)
-	}
-	if err := l.Unlock(ctx); err != nil {
-		return fmt.Errorf("%q: unlock: %w", p.name, err)
-	}
-	if t := since.Load(); t != nil && t.After(start) {
-		start = *t
-	}
-	p.worst.Store(max(p.worst.Load(), int64(time.Since(start))))
-	return nil
-}
-
-// programs run until they are stopped.
+// programs run until they are stopped: one goroutine begins what each does, in turn.
 type programs struct {
 	list   []*program
-	since  atomic.Pointer[time.Time] // what comes before does not count
 	cancel chan struct{}
 	wg     sync.WaitGroup
-	failed atomic.Pointer[error]
+
+	mu   sync.Mutex
+	late time.Duration // the longest that the goroutine has slept beyond its time
 }
 
-func start(ctx context.Context, list []*program) *programs {
+func start(list []*program) *programs {
 	ps := &programs{list: list, cancel: make(chan struct{})}
-	for i, p := range list {
-		ps.wg.Go(func() {
-			// Not all at once: they would measure how they wait for each other.
-			turn := time.NewTimer(programEvery * time.Duration(i) / time.Duration(len(list)))
-			select {
-			case <-ps.cancel:
-			case <-turn.C:
-			}
-			tick := time.NewTicker(programEvery)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ps.cancel:
-					return
-				case <-tick.C:
-				}
-				if err := p.once(ctx, &ps.since); err != nil {
-					ps.failed.CompareAndSwap(nil, &err)
-					return
-				}
-			}
-		})
-	}
+	ps.wg.Go(ps.run)
 	return ps
 }
 
-// stop ends them when their operations have ended.
-func (ps *programs) stop() error {
-	close(ps.cancel)
-	ps.wg.Wait()
-	if err := ps.failed.Load(); err != nil {
-		return *err
+func (ps *programs) run() {
+	step := programEvery / time.Duration(len(ps.list))
+	due := time.Now()
+	turn := time.NewTimer(0)
+	defer turn.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ps.cancel:
+			return
+		case <-turn.C:
+		}
+		ps.mu.Lock()
+		ps.late = max(ps.late, time.Since(due))
+		ps.mu.Unlock()
+		ps.list[i%len(ps.list)].once()
+		due = due.Add(step)
+		if now := time.Now(); due.Before(now) { // not all at once: they would wait for each other
+			due = now
+		}
+		turn.Reset(time.Until(due))
 	}
-	return nil
 }
 
-// pause gives the programs' longest operations, and begins anew.
-func (ps *programs) pause() Pause {
+// stop ends them when their operations have ended.
+func (ps *programs) stop(ctx context.Context) error {
+	close(ps.cancel)
+	ps.wg.Wait()
+	return until(ctx, func() (bool, error) {
+		for _, p := range ps.list {
+			if ok, err := p.ended(); !ok || err != nil {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// begin forgets what has been, and gives how late the programs' turns were.
+func (ps *programs) begin() (late float64) {
+	for _, p := range ps.list {
+		p.mu.Lock()
+		p.worst = span{}
+		p.mu.Unlock()
+	}
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	late, ps.late = ms(ps.late), 0
+	return late
+}
+
+// pause gives the programs' longest operations; of each only what comes after since
+// counts.
+func (ps *programs) pause(since time.Time) Pause {
 	var all []float64
 	for _, p := range ps.list {
-		all = append(all, float64(p.worst.Swap(0))/1e6)
+		p.mu.Lock()
+		s := p.worst
+		p.mu.Unlock()
+		if s.from.Before(since) {
+			s.from = since
+		}
+		all = append(all, max(0, ms(s.length())))
 	}
 	slices.Sort(all)
 	at := func(q float64) float64 { return all[min(len(all)-1, int(q*float64(len(all))))] }
 	return Pause{P50: at(0.5), P99: at(0.99), Max: all[len(all)-1]}
 }
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

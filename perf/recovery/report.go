@@ -16,7 +16,12 @@ type Run struct {
 	Unaffected    Pause   `json:"unaffected_pause_ms"`
 	AffectedPause Pause   `json:"affected_pause_ms"` // from the view without the dead node on
 	CPUMS         float64 `json:"cpu_ms"`            // of the processors, used by the nodes that live while they recovered
-	Quiet         Pause   `json:"quiet_pause_ms"`    // of the unaffected, in a second before the kill
+	Quiet         Pause   `json:"quiet_pause_ms"`    // of the unaffected, for as long as a lease before the kill
+
+	// The longest that this program, which does nothing else then, was woken after its time:
+	// what the machine has to do with a pause.
+	LateMS      float64 `json:"late_ms"`
+	QuietLateMS float64 `json:"quiet_late_ms"`
 
 	Messages uint64 `json:"messages"` // between the nodes that live, from the kill to the end
 	Bytes    uint64 `json:"bytes"`    // that they have sent to each other, with those of the programs

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -23,7 +23,7 @@ type Size struct {
 type Options struct {
 	Nodes    int // at least 3
 	Sizes    []Size
-	Weighed  int // locks that are held to see what one takes
+	Weighed  int // locks that are held to see what one takes; 0: that is not asked
 	Lease    time.Duration
 	Daemon   string            // path of lockifyd; empty: beside this program, or in PATH
 	Progress func(what string) // nil: nobody wants to know
@@ -39,6 +39,10 @@ func Measure(ctx context.Context, o Options) (*Report, error) {
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}
+	}
+	// What the daemons have, so that a pause is theirs.
+	if err := engine.ShortTurns(); err != nil {
+		return nil, fmt.Errorf("recovery: %w", err)
 	}
 	bytes, err := weigh(ctx, &o)
 	if err != nil {
@@ -155,6 +159,9 @@ func (s *scene) barrier(ctx context.Context) error {
 // weigh finds out what a lock that a program at another node holds takes on its master,
 // in bytes. It has a cluster of its own: names stay known for a while.
 func weigh(ctx context.Context, o *Options) (float64, error) {
+	if o.Weighed == 0 {
+		return 0, nil
+	}
 	o.Progress(fmt.Sprintf("weighing %d locks", o.Weighed))
 	c, err := startCluster(ctx, o, o.Nodes)
 	if err != nil {
@@ -213,72 +220,87 @@ func (s *scene) kill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	free, waits := start(ctx, unaffected), start(ctx, affected)
-	rest := time.NewTimer(s.o.Lease) // as long as the death goes unnoticed, to compare with
-	select {
-	case <-rest.C:
-	case <-ctx.Done():
+	watch := s.watch(ctx)
+	defer watch.stop()
+	free, waits := start(unaffected), start(affected)
+	if err := s.rest(ctx, free); err != nil {
+		return err
 	}
-	s.run.Quiet = free.pause()
-	waits.pause()
 	before, err := s.counts(ctx, s.live())
 	if err != nil {
 		return err
 	}
-	old, err := s.nodes[0].state(ctx)
-	if err != nil {
-		return err
-	}
 	s.o.Progress(fmt.Sprintf("%d locks: node %d is killed", s.size.Locks, len(s.nodes)))
+	free.begin()
+	waits.begin()
 	killed := time.Now()
 	s.nodes[s.live()].daemon.Kill()
-	detected, recovered, err := s.await(ctx, old.Epoch, waits)
+	detected, recovered, err := s.await(ctx, watch)
 	if err != nil {
 		return err
 	}
-	s.run.DetectMS = float64(detected.Sub(killed)) / 1e6
-	s.run.RecoverMS = float64(recovered.Sub(detected)) / 1e6
-	err = errors.Join(free.stop(), waits.stop())
-	s.run.Unaffected, s.run.AffectedPause = free.pause(), waits.pause()
-	if err != nil {
+	s.run.DetectMS, s.run.RecoverMS = ms(detected.Sub(killed)), ms(recovered.Sub(detected))
+	if err := errors.Join(free.stop(ctx), waits.stop(ctx)); err != nil {
 		return err
 	}
+	s.run.Unaffected, s.run.AffectedPause = free.pause(killed), waits.pause(detected)
+	s.run.LateMS = free.begin()
 	after, err := s.counts(ctx, s.live())
 	s.run.Messages, s.run.Bytes, s.run.Lost = after.messages-before.messages, after.bytes-before.bytes, after.lost-before.lost
 	return err
 }
 
-// await waits until a live node has a view after epoch, and until all have recovered. Each
-// question takes time of a processor that the programs want: no more are asked than must
-// be, first one node, then those that are not ready.
-func (s *scene) await(ctx context.Context, epoch uint64, waits *programs) (detected, recovered time.Time, err error) {
-	var used time.Duration
-	rest := slices.Clone(s.nodes[:s.live()])
-	err = until(ctx, func() (bool, error) {
-		for len(rest) > 0 {
-			st, err := rest[0].state(ctx)
-			if err != nil {
-				return false, err
-			}
-			if st.Epoch > epoch && detected.IsZero() {
-				detected = time.Now()
-				waits.since.Store(&detected)
-				if used, err = s.cpu(s.live()); err != nil {
-					return false, err
-				}
-			}
-			if st.Epoch <= epoch || st.Waiting != 0 {
-				return false, nil
-			}
-			rest = rest[1:]
+// rest measures for as long as a death goes unnoticed, to compare with.
+func (s *scene) rest(ctx context.Context, free *programs) error {
+	pass := func() error {
+		rest := time.NewTimer(s.o.Lease)
+		select {
+		case <-rest.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		recovered = time.Now()
-		return true, nil
-	})
-	if err != nil {
-		return detected, recovered, err
+	}
+	free.begin()
+	from := time.Now()
+	if err := pass(); err != nil {
+		return err
+	}
+	s.run.Quiet = free.pause(from)
+	s.run.QuietLateMS = free.begin()
+	return nil
+}
+
+// await waits until a live node has a view without the dead one, and until all have
+// recovered, as the nodes tell.
+func (s *scene) await(ctx context.Context, w *watch) (detected, recovered time.Time, err error) {
+	var used time.Duration
+	for ended := 0; ended < s.live(); {
+		e, err := w.next(ctx)
+		if err != nil {
+			return detected, recovered, err
+		}
+		switch {
+		case e.Kind == "recovery-end":
+			ended++
+			recovered = later(recovered, e.Time)
+		case detected.IsZero():
+			if used, err = s.cpu(s.live()); err != nil {
+				return detected, recovered, err
+			}
+			detected = e.Time
+		case e.Time.Before(detected):
+			detected = e.Time
+		}
 	}
 	all, err := s.cpu(s.live())
-	s.run.CPUMS = float64(all-used) / 1e6
+	s.run.CPUMS = ms(all - used)
 	return detected, recovered, err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

@@ -52,7 +52,7 @@ func TestCallbacksInOrder(t *testing.T) {
 	var wg sync.WaitGroup
 	wg.Add(n)
 	for i := range n {
-		c.add(func() {
+		c.add(call{f: func(error) {
 			defer wg.Done()
 			if inside.Add(1) != 1 {
 				t.Error("two callbacks at the same time")
@@ -62,7 +62,7 @@ func TestCallbacksInOrder(t *testing.T) {
 			}
 			next++
 			inside.Add(-1)
-		})
+		}})
 	}
 	wg.Wait()
 }

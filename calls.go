@@ -21,9 +21,15 @@ type calls struct {
 	gathering atomic.Bool // a batch runs
 
 	mu       sync.Mutex
-	queue    []func()
+	queue    []call
 	running  bool
 	gathered []*Session // with requests that leave when it has
+}
+
+// call is a callback to run with err. Without f it is none.
+type call struct {
+	f   func(err error)
+	err error
 }
 
 // workers is shared by all clients of the process. It has as many workers as
@@ -42,9 +48,12 @@ var workers = sync.OnceValue(func() *ants.Pool {
 	return p
 })
 
-func (c *calls) add(f func()) {
+func (c *calls) add(all ...call) {
+	if len(all) == 0 {
+		return
+	}
 	c.mu.Lock()
-	c.queue = append(c.queue, f)
+	c.queue = append(c.queue, all...)
 	start := !c.running
 	c.running = true
 	c.mu.Unlock()
@@ -71,8 +80,8 @@ func (c *calls) run() {
 			return
 		}
 		c.gathering.Store(true)
-		for _, f := range batch {
-			f()
+		for _, x := range batch {
+			x.f(x.err)
 		}
 		c.gathering.Store(false)
 		c.sendGathered()

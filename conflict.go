@@ -34,7 +34,7 @@ func conflictOption(opts []SpaceOption) (f func(Conflict)) {
 
 // conflicted calls the program.
 func (s *Lockspace) conflicted(name string, master uint16) {
-	s.calls.add(func() { s.conflict(Conflict{s, name, master}) })
+	s.calls.add(call{f: func(error) { s.conflict(Conflict{s, name, master}) }})
 }
 
 // conflictEar is a Lockspace as the node in this process sees it.

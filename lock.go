@@ -213,7 +213,7 @@ func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 	if err := l.settle(ctx); err != nil {
 		return err
 	}
-	if err := l.begin(&o, opConvert, mode); err != nil {
+	if err := l.begin(&o, opConvert, mode, nil); err != nil {
 		return err
 	}
 	return l.await(ctx, false, l.at.convert(l, mode, o, false))
@@ -222,12 +222,15 @@ func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 // ConvertAsync begins a conversion; done is called as with LockAsync.
 func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	o := merge(opts)
-	if err := l.begin(&o, opConvert, mode); err != nil {
+	early := l.early(done)
+	if err := l.begin(&o, opConvert, mode, early); err != nil {
 		done(err)
 		return
 	}
 	l.at.convert(l, mode, o, true)
-	l.later(done)
+	if early == nil {
+		l.later(done)
+	}
 }
 
 // Cancel withdraws the running operation, if there is one. It then ends with
@@ -241,8 +244,17 @@ func (l *Lock) Cancel() {
 	}
 }
 
+// early gives done if it can be noted before the operation begins: in a session it ends
+// later than that, or says so (running.refuse). nil: to be noted behind it, by later.
+func (l *Lock) early(done func(error)) func(error) {
+	if _, here := l.at.(*embedded); here {
+		return nil
+	}
+	return done
+}
+
 // begin claims the lock for an operation; mode is that of a conversion, which may add to o.
-func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
+func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error)) error {
 	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -278,6 +290,7 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode) error {
 	}
 	l.op = what
 	l.grant.Pending = true
+	l.done = done
 	l.req++
 	if _, here := l.at.(*embedded); here && what == opUnlock && o.flags&lockspace.Retire == 0 {
 		l.end(false) // Pending stays if the node does it at once: mu is not taken again for that
@@ -364,12 +377,13 @@ func (l *Lock) later(done func(error)) {
 	done(err)
 }
 
-// complete is called by the backend with the outcome of an operation.
-func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) {
+// complete is called by the backend with the outcome of an operation. What it gives, if it
+// has f, is to be run by Lockspace.calls.
+func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Completion) (todo call) {
 	l.mu.Lock()
 	if l.gone && !l.grant.Pending { // of an operation that Close has ended before
 		l.mu.Unlock()
-		return
+		return todo
 	}
 	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id
@@ -395,7 +409,8 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	case st == wire.Deadlock, st == wire.Cancelled, st == wire.TimedOut, st == wire.WouldBlock:
 		l.grant.Mode = c.Mode // perhaps demoted
 	}
-	wake, done := l.wake, l.done
+	wake := l.wake
+	todo = call{l.done, err}
 	l.wake, l.done = nil, nil
 	if l.abandoned.Load() {
 		l.abandoned.Store(false)
@@ -418,15 +433,13 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		wake.err = err
 		close(wake.done)
 	}
-	if done != nil {
-		l.space.calls.add(func() { done(err) })
-	}
 	if idle != nil {
 		close(idle)
 	}
 	if after != nil {
 		submit(after)
 	}
+	return todo
 }
 
 // claimOpen says that the cluster has not confirmed the lock's name. mu is held.
@@ -435,12 +448,6 @@ func (l *Lock) claimOpen() bool { return l.grant.Bits&wire.BitOpenClaim != 0 }
 // retired says that an unlock with Retire has ended so. The lock is gone in any
 // case.
 func retired(st wire.Status) bool { return st == wire.InUse || st == wire.Cancelled }
-
-func (l *Lock) setReq(req uint64) {
-	l.mu.Lock()
-	l.req = req
-	l.mu.Unlock()
-}
 
 func (l *Lock) takeValue(c *lockspace.Completion) {
 	if c.Bits&(wire.BitValue|wire.BitNotValid) == 0 {
@@ -479,7 +486,8 @@ func (l *Lock) tellConfirmed() {
 	}
 }
 
-func (l *Lock) blocked(mode Mode) {
+// blocked gives what is to be run as complete does.
+func (l *Lock) blocked(mode Mode) (todo call) {
 	l.mu.Lock()
 	var f func(*Lock, Mode)
 	if l.rare != nil {
@@ -487,7 +495,15 @@ func (l *Lock) blocked(mode Mode) {
 	}
 	l.mu.Unlock()
 	if f != nil {
-		l.space.calls.add(func() { f(l, mode) })
+		todo.f = func(error) { f(l, mode) }
+	}
+	return todo
+}
+
+// run has todo run by the program's callbacks.
+func (l *Lock) run(todo call) {
+	if todo.f != nil {
+		l.space.calls.add(todo)
 	}
 }
 

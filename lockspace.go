@@ -160,14 +160,20 @@ func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), o
 		done(nil, err)
 		return nil
 	}
-	s.be.lock(l, mode, o, true)
-	l.later(func(err error) {
+	told := func(err error) {
 		if err != nil {
 			done(nil, err)
 			return
 		}
 		done(l, nil)
-	})
+	}
+	if s.here == nil {
+		l.done = told
+		s.be.lock(l, mode, o, true)
+		return l
+	}
+	s.be.lock(l, mode, o, true)
+	l.later(told)
 	return l
 }
 

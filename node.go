@@ -329,9 +329,9 @@ func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 			err = noQuorum(text)
 		}
 	}
-	l.complete(id, err, c.Status, c)
+	l.run(l.complete(id, err, c.Status, c))
 }
-func (o *owner) Blocking(_ uint64, mode Mode) { (*Lock)(o).blocked(mode) }
+func (o *owner) Blocking(_ uint64, mode Mode) { l := (*Lock)(o); l.run(l.blocked(mode)) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
 func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
 
@@ -349,7 +349,7 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) begun {
 func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 	l.at = e
 	if e.node.closed.Load() {
-		l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode})
+		l.run(l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode}))
 		return false
 	}
 	q := lockspace.Request{

@@ -31,6 +31,7 @@ func (s *sessionSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byt
 	var it wire.Messages
 	var m wire.Msg
 	it.Reset(h, payload)
+	defer (*Session)(s).runAll()
 	for {
 		ok, err := it.Next(&m)
 		if err != nil || !ok {
@@ -39,6 +40,20 @@ func (s *sessionSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byt
 		if err := (*Session)(s).message(h.Lockspace, &m); err != nil {
 			return err
 		}
+	}
+}
+
+// runAll has the callbacks run that the messages of a frame have called for.
+func (s *Session) runAll() {
+	s.c.calls.add(s.todo...)
+	clear(s.todo)
+	s.todo = s.todo[:0]
+}
+
+// note has todo run when the frame has been read.
+func (s *Session) note(todo call) {
+	if todo.f != nil {
+		s.todo = append(s.todo, todo)
 	}
 }
 
@@ -59,6 +74,7 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
 		s.event(space, m)
 	case wire.ConflictAst:
+		s.runAll() // which came before
 		s.conflict(space, m)
 	case wire.SessionLost:
 		return sessionError(m.Status, string(m.Text))
@@ -130,6 +146,9 @@ func (s *Session) answer(space uint32, m *wire.Msg) error {
 	s.mu.Lock()
 	r, ok := s.running[m.Req]
 	delete(s.running, m.Req)
+	if len(s.running) < maxRunning && s.full.Load() {
+		s.full.Store(false)
+	}
 	key := lockKey{space, m.Lock}
 	if ok && r.lock != nil {
 		switch {
@@ -148,10 +167,10 @@ func (s *Session) answer(space uint32, m *wire.Msg) error {
 		kept.Text = slices.Clone(m.Text)
 		r.done(&kept, nil)
 	default:
-		r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
+		s.note(r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
 			Status: m.Status, Mode: Mode(m.Mode), Bits: m.Bits, Hops: m.Hops, Token: m.Token, Seq: m.Seq, Value: m.Value,
 			Text: string(m.Text),
-		})
+		}))
 	}
 	if unsure {
 		return errLease
@@ -173,7 +192,7 @@ func (s *Session) event(space uint32, m *wire.Msg) {
 	}
 	switch m.Type {
 	case wire.BlockingAst:
-		l.blocked(Mode(m.Mode))
+		s.note(l.blocked(Mode(m.Mode)))
 	case wire.Confirmed:
 		l.claimClosed()
 	case wire.Lost:

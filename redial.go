@@ -172,7 +172,7 @@ func (c *Client) install(s *Session, seats map[*remote]*seat) error {
 	c.live, c.last, c.why, c.began = s, s, nil, time.Now()
 	c.changed()
 	if c.opts.session != nil && !first {
-		c.calls.add(func() { c.opts.session(s) })
+		c.calls.add(call{f: func(error) { c.opts.session(s) }})
 	}
 	return nil
 }

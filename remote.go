@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -45,7 +46,7 @@ func (r *remote) newOwner() OwnerID { return r.c.owners.next() }
 func (r *remote) lock(l *Lock, mode Mode, o Option, later bool) begun {
 	at, err := r.present()
 	if err != nil {
-		running{lock: l}.fail(err)
+		running{lock: l}.refuse(err)
 		return begun{}
 	}
 	l.at = at
@@ -80,6 +81,19 @@ func (a *seat) cancel(id, req uint64) {
 	a.s.post(a.space, &wire.Msg{Type: wire.CancelReq, Lock: id, Req: req})
 }
 
+// number tells l by which number its operation is known in the session, for Cancel. An
+// unlock cannot be withdrawn; a lock that is asked for is known to nobody else yet.
+func (l *Lock) number(m *wire.Msg) {
+	switch {
+	case m.Type == wire.LockReq:
+		l.req = m.Req
+	case m.Type == wire.ConvertReq, m.Flags&lockspace.Retire != 0:
+		l.mu.Lock()
+		l.req = m.Req
+		l.mu.Unlock()
+	}
+}
+
 // maxRunning bounds the operations that may be under way when another one is
 // begun asynchronously, so that requests fit into the connection's queue.
 const maxRunning = 1 << 15
@@ -89,9 +103,7 @@ func (r *remote) full() bool {
 	if err != nil {
 		return false // the request will say so
 	}
-	at.s.mu.Lock()
-	defer at.s.mu.Unlock()
-	return len(at.s.running) >= maxRunning
+	return at.s.full.Load()
 }
 
 // wait waits for a session. For room it need not: the node pushes back by not reading.

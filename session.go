@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
@@ -40,9 +41,12 @@ type Session struct {
 	out      []byte               // open frame; nil: empty
 	space    uint32               // its lockspace
 	count    uint16               // its messages
+	full     atomic.Bool          // maxRunning operations are running
 	gathered bool                 // it leaves when the callbacks that run have ended
 	bounded  bool                 // gatheredLong will be called
 	lease    lease
+
+	todo []call // of the connection's reading goroutine: what the frame that is read has called for
 }
 
 type lockKey struct {
@@ -196,7 +200,7 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 	if s.err != nil {
 		err := s.err
 		s.mu.Unlock()
-		r.fail(err)
+		r.refuse(err)
 		return b
 	}
 	s.nextReq++
@@ -205,8 +209,11 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 		s.wakeLease(space)
 	}
 	s.running[m.Req] = r
+	if len(s.running) >= maxRunning && !s.full.Load() {
+		s.full.Store(true)
+	}
 	if r.lock != nil {
-		r.lock.setReq(m.Req)
+		r.lock.number(m)
 	}
 	if !m.Other.IsZero() && s.traces { // a span, which does not travel in the message itself
 		s.append(space, &wire.Msg{Type: wire.TraceReq, Other: m.Other, Num: m.Num, Req: m.Req, Seq: m.Seq})
@@ -320,5 +327,22 @@ func (r running) fail(err error) {
 		r.done(nil, err)
 		return
 	}
-	r.lock.complete(0, err, wire.LostLock, &lockspace.Completion{Mode: lockspace.NoMode})
+	r.lock.run(r.lock.complete(0, err, wire.LostLock, &lockspace.Completion{Mode: lockspace.NoMode}))
+}
+
+// refuse is fail for what has not begun: an asynchronous operation hears of it at once.
+func (r running) refuse(err error) {
+	l := r.lock
+	if l == nil {
+		r.fail(err)
+		return
+	}
+	l.mu.Lock()
+	done := l.done
+	l.done = nil
+	l.mu.Unlock()
+	r.fail(err)
+	if done != nil {
+		l.later(done)
+	}
 }

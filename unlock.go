@@ -33,7 +33,7 @@ func (l *Lock) unlock(ctx context.Context, o *Option) error {
 			return err
 		}
 	}
-	if err := l.begin(o, opUnlock, NL); err != nil {
+	if err := l.begin(o, opUnlock, NL, nil); err != nil {
 		return err
 	}
 	var b begun
@@ -90,15 +90,17 @@ func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
 }
 
 func (l *Lock) unlockAsync(o *Option, done func(error)) {
-	if err := l.begin(o, opUnlock, NL); err != nil {
+	early := l.early(done)
+	if err := l.begin(o, opUnlock, NL, early); err != nil {
 		done(err)
 		return
 	}
-	if l.at.unlock(l, *o, true).over {
+	switch over := l.at.unlock(l, *o, true).over; {
+	case over:
 		done(nil)
-		return
+	case early == nil:
+		l.later(done)
 	}
-	l.later(done)
 }
 
 // unlockWhenIdle unlocks when the running operation has ended, if that leaves

@@ -21,6 +21,7 @@ type Request struct {
 
 	Here    *Grant // where a grant that comes before Lock returns, without a value, is left; nil: nowhere
 	Granted bool   // set by Lock: it is there, and Host.Complete was not told
+	Waits   bool   // set by Lock: it has neither been granted nor refused
 }
 
 // Lock asks for a new lock and gives its id. Its completion goes to
@@ -70,6 +71,7 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 		s.start(r, l)
 	}
 	s.began(l)
+	q.Waits = l.res != nil && l.wanted != NoMode
 	if q.Owner != 0 {
 		s.startWait(l)
 	}

@@ -30,6 +30,7 @@ type session struct {
 	rights  bool                     // and of rights (wire.FeatureAccess)
 	ringed  bool                     // it has been offered a ring
 	offered bool                     // and has not answered
+	dirty   atomic.Bool              // some runner will flush
 	batch   batch                    // of the connection's reading goroutine
 	spaces  map[uint32]*sessionSpace // opened; reading goroutine only
 	trace   *wire.Msg                // the last TRACE_REQ, until its request comes; likewise
@@ -38,7 +39,6 @@ type session struct {
 	out      []byte     // open frame, nil if empty
 	space    uint32     // lockspace of the open frame
 	count    uint16
-	dirty    bool // some runner will flush
 	gone     bool
 	locks    int
 	waiting  int             // requests that have not been answered
@@ -314,10 +314,13 @@ func (sp *sessionSpace) lock(m *wire.Msg) {
 	sp.locks[id] = clientLock{req: m.Req, at: s.node.ticks.Load(), waiting: true}
 	s.mu.Unlock()
 	req := m.Req
-	r.submit(&Op{
+	op := Op{
 		kind: opLock, mode: lockspace.Mode(m.Mode), flags: m.Flags, id: id, tag: req, xid: xid, wait: waitOf(m),
 		hash: hash, owner: sp, name: m.Name, trace: s.traceOf(sp, m, "lock"),
-	}, &s.batch)
+	}
+	if r.submit(&op, &s.batch) && !op.waits {
+		return
+	}
 	s.mu.Lock()
 	if l, ok := sp.locks[id]; ok && l.waiting {
 		sp.waiting[req] = id
@@ -425,18 +428,14 @@ func (s *session) append(space uint32, m *wire.Msg) {
 
 // markDirty says whether the caller must see to a flush. Inside a shard.
 func (s *session) markDirty() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	was := s.dirty
-	s.dirty = true
-	return !was
+	return !s.dirty.Load() && !s.dirty.Swap(true) // the latter costs more
 }
 
 // flush sends the open frame.
 func (s *session) flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dirty = false
+	s.dirty.Store(false) // under mu: what is appended from here on marks it again
 	if s.out != nil && !s.gone {
 		s.sendFrame()
 	}

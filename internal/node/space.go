@@ -104,6 +104,7 @@ type Op struct {
 	name  []byte
 	value []byte
 	trace *Trace // nil: it is not traced
+	waits bool   // opLock, once it is done: the lock has neither come nor been refused
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
@@ -172,14 +173,15 @@ func (s *Space) other(op *Op, b *batch) {
 }
 
 // submit does op now if the shard is free, else leaves it in the inbox.
-func (r *runner) submit(op *Op, b *batch) {
-	if r.spinEnter() {
-		r.drain() // what came before goes first
-		r.exec(op)
-		r.leave(b)
-		return
+func (r *runner) submit(op *Op, b *batch) (done bool) {
+	if !r.spinEnter() {
+		r.post(op, b)
+		return false
 	}
-	r.post(op, b)
+	r.drain() // what came before goes first
+	r.exec(op)
+	r.leave(b)
+	return true
 }
 
 // post leaves op in the inbox.
@@ -218,6 +220,7 @@ func (r *runner) perform(op *Op) {
 		}
 		r.sketch.request(now, op.hash, op.name)
 		_, st = r.shard.Lock(now, &q)
+		op.waits = q.Waits
 	case opConvert:
 		st = r.shard.Convert(now, op.id, op.mode, op.flags, op.value, op.tag)
 		if sp, ok := op.owner.(*sessionSpace); ok && st == wire.OK && r.shard.Waiting(op.id) {

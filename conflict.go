@@ -32,15 +32,15 @@ func conflictOption(opts []SpaceOption) (f func(Conflict)) {
 	return f
 }
 
-// conflicted calls the program.
-func (s *Lockspace) conflicted(name string, master uint16) {
-	s.calls.add(call{f: func(error) { s.conflict(Conflict{s, name, master}) }})
+// conflicted gives a call of the program.
+func (s *Lockspace) conflicted(name string, master uint16) call {
+	return call{f: func(error) { s.conflict(Conflict{s, name, master}) }}
 }
 
 // conflictEar is a Lockspace as the node in this process sees it.
 type conflictEar struct{ s *Lockspace }
 
-func (e conflictEar) Conflict(name []byte, master uint16) { e.s.conflicted(string(name), master) }
+func (e conflictEar) Conflict(name []byte, master uint16) { e.s.calls.add(e.s.conflicted(string(name), master)) }
 
 // listen has a lockspace hear of conflicts in this session.
 func (s *Session) listen(at *seat) {
@@ -60,11 +60,11 @@ func (s *Session) deaf(at *seat) {
 }
 
 // conflict tells those who listen.
-func (s *Session) conflict(space uint32, m *wire.Msg) {
+func (s *Session) conflict(space uint32, m *wire.Msg, todo *callList) {
 	s.mu.Lock()
 	ears := slices.Clone(s.ears[space])
 	s.mu.Unlock()
 	for _, r := range ears {
-		r.ls.conflicted(string(m.Name), uint16(m.Num))
+		todo.add(r.ls.conflicted(string(m.Name), uint16(m.Num)))
 	}
 }

@@ -77,7 +77,7 @@ func renewAfter(left int64) int64 {
 }
 
 // busy says that the session holds something, or waits. mu is held.
-func (s *Session) busy() bool { return len(s.running)+len(s.locks) > 0 }
+func (s *Session) busy() bool { return s.running.n+len(s.locks) > 0 }
 
 // unsure says that the session holds what a node without a lease has granted. mu is held.
 func (s *Session) unsure() bool { return s.lease.told && !s.lease.sure && len(s.locks) > 0 }

@@ -70,8 +70,9 @@ func (l *Lock) rarely() *rare {
 // waiter is a caller that waits for an operation. The outcome is his even if
 // the next operation begins before he looks.
 type waiter struct {
-	done chan struct{}
-	err  error
+	done  chan struct{} // closed when it has ended; nil: nobody sleeps yet
+	err   error
+	ended bool // guarded by Lock.mu
 }
 
 var closedChan = func() chan struct{} {
@@ -216,7 +217,15 @@ func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 	if err := l.begin(&o, opConvert, mode, nil); err != nil {
 		return err
 	}
-	return l.await(ctx, false, l.at.convert(l, mode, o, false))
+	// Who converts must not lose his outcome to who begins another operation behind his.
+	wake := &waiter{}
+	l.mu.Lock()
+	l.wake = wake
+	l.mu.Unlock()
+	if b := l.at.convert(l, mode, o, false); b.reads != nil {
+		b.reads.Until(func() bool { return l.ended(wake) })
+	}
+	return l.awaitAs(ctx, false, wake)
 }
 
 // ConvertAsync begins a conversion; done is called as with LockAsync.
@@ -332,8 +341,27 @@ func (l *Lock) await(ctx context.Context, giveBack bool, b begun) error {
 		defer l.mu.Unlock()
 		return l.outcome()
 	}
-	wake := &waiter{done: make(chan struct{})}
+	wake := &waiter{}
 	l.wake = wake
+	l.mu.Unlock()
+	return l.awaitAs(ctx, giveBack, wake)
+}
+
+// ended says that the operation that wake waits for has ended.
+func (l *Lock) ended(wake *waiter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return wake.ended
+}
+
+// awaitAs is the rest of await for who has been noted as wake.
+func (l *Lock) awaitAs(ctx context.Context, giveBack bool, wake *waiter) error {
+	l.mu.Lock()
+	if wake.ended {
+		l.mu.Unlock()
+		return wake.err
+	}
+	wake.done = make(chan struct{})
 	l.mu.Unlock()
 	select {
 	case <-wake.done:
@@ -428,11 +456,13 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if err != nil || l.rare != nil {
 		l.rarely().err = err
 	}
-	l.mu.Unlock()
 	if wake != nil {
-		wake.err = err
-		close(wake.done)
+		wake.err, wake.ended = err, true
+		if wake.done != nil {
+			close(wake.done)
+		}
 	}
+	l.mu.Unlock()
 	if idle != nil {
 		close(idle)
 	}

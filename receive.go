@@ -31,33 +31,34 @@ func (s *sessionSide) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byt
 	var it wire.Messages
 	var m wire.Msg
 	it.Reset(h, payload)
-	defer (*Session)(s).runAll()
+	todo := callList(s.todo[:0])
+	defer func() {
+		s.c.calls.add(todo...)
+		clear(todo)
+		s.todo = todo
+	}()
 	for {
 		ok, err := it.Next(&m)
 		if err != nil || !ok {
 			return err
 		}
-		if err := (*Session)(s).message(h.Lockspace, &m); err != nil {
+		if err := (*Session)(s).message(h.Lockspace, &m, &todo); err != nil {
 			return err
 		}
 	}
 }
 
-// runAll has the callbacks run that the messages of a frame have called for.
-func (s *Session) runAll() {
-	s.c.calls.add(s.todo...)
-	clear(s.todo)
-	s.todo = s.todo[:0]
-}
+// callList is what a frame's messages have called for.
+type callList []call
 
-// note has todo run when the frame has been read.
-func (s *Session) note(todo call) {
-	if todo.f != nil {
-		s.todo = append(s.todo, todo)
+func (c *callList) add(x call) {
+	if x.f != nil {
+		*c = append(*c, x)
 	}
 }
 
-func (s *Session) message(space uint32, m *wire.Msg) error {
+// message takes a message, and adds to todo what is to be run for it.
+func (s *Session) message(space uint32, m *wire.Msg, todo *callList) error {
 	switch m.Type {
 	case wire.Welcome:
 		if m.Num < uint32(wire.VersionMin) || m.Num > uint32(wire.VersionMax) {
@@ -70,12 +71,11 @@ func (s *Session) message(space uint32, m *wire.Msg) error {
 		if nodeEnds(m) {
 			return sessionError(m.Status, string(m.Text))
 		}
-		return s.answer(space, m)
+		return s.answer(space, m, todo)
 	case wire.BlockingAst, wire.Confirmed, wire.Lost:
-		s.event(space, m)
+		s.event(space, m, todo)
 	case wire.ConflictAst:
-		s.runAll() // which came before
-		s.conflict(space, m)
+		s.conflict(space, m, todo)
 	case wire.SessionLost:
 		return sessionError(m.Status, string(m.Text))
 	case wire.Lease:
@@ -142,11 +142,10 @@ func sessionError(st wire.Status, text string) error {
 
 // answer ends the request that m answers. A grant of a node that had no lease just
 // before ends the session: for how long it may be believed in is not known.
-func (s *Session) answer(space uint32, m *wire.Msg) error {
+func (s *Session) answer(space uint32, m *wire.Msg, todo *callList) error {
 	s.mu.Lock()
-	r, ok := s.running[m.Req]
-	delete(s.running, m.Req)
-	if len(s.running) < maxRunning && s.full.Load() {
+	r, ok := s.running.take(m.Req)
+	if s.running.n < maxRunning && s.full.Load() {
 		s.full.Store(false)
 	}
 	key := lockKey{space, m.Lock}
@@ -167,7 +166,7 @@ func (s *Session) answer(space uint32, m *wire.Msg) error {
 		kept.Text = slices.Clone(m.Text)
 		r.done(&kept, nil)
 	default:
-		s.note(r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
+		todo.add(r.lock.complete(m.Lock, outcomeError(m.Status, string(m.Text), m.Path), m.Status, &lockspace.Completion{
 			Status: m.Status, Mode: Mode(m.Mode), Bits: m.Bits, Hops: m.Hops, Token: m.Token, Seq: m.Seq, Value: m.Value,
 			Text: string(m.Text),
 		}))
@@ -179,7 +178,7 @@ func (s *Session) answer(space uint32, m *wire.Msg) error {
 }
 
 // event tells a lock what has happened to it.
-func (s *Session) event(space uint32, m *wire.Msg) {
+func (s *Session) event(space uint32, m *wire.Msg, todo *callList) {
 	key := lockKey{space, m.Lock}
 	s.mu.Lock()
 	l := s.locks[key]
@@ -192,7 +191,7 @@ func (s *Session) event(space uint32, m *wire.Msg) {
 	}
 	switch m.Type {
 	case wire.BlockingAst:
-		s.note(l.blocked(Mode(m.Mode)))
+		todo.add(l.blocked(Mode(m.Mode)))
 	case wire.Confirmed:
 		l.claimClosed()
 	case wire.Lost:

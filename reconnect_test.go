@@ -233,9 +233,11 @@ func TestReconnectElsewhere(t *testing.T) {
 	expect(t, "Close", s.Close(ctx), nil)
 	l, err := fits.Lock(ctx, "name", EX)
 	expect(t, "Lock", err, nil)
-	if err := second.message(wire.SpaceID("fits"), &wire.Msg{Type: wire.ConflictAst, Name: []byte("name"), Num: 7}); err != nil {
+	var todo callList
+	if err := second.message(wire.SpaceID("fits"), &wire.Msg{Type: wire.ConflictAst, Name: []byte("name"), Num: 7}, &todo); err != nil {
 		t.Fatal(err)
 	}
+	c.calls.add(todo...)
 	if got := wait(t, ctx, "the conflict", conflicts); got != (Conflict{fits, "name", 7}) {
 		t.Errorf("heard of %v", got)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
-	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -34,8 +33,7 @@ type Session struct {
 	ringless bool   // RING is to come
 	traces   bool   // the node makes spans
 	node     uint64 // instance of its node; 0: not said
-	nextReq  uint64
-	running  map[uint64]running   // operations by request number
+	running  operations
 	locks    map[lockKey]*Lock    // granted locks
 	ears     map[uint32][]*remote // by lockspace: who hears of conflicts
 	out      []byte               // open frame; nil: empty
@@ -46,18 +44,12 @@ type Session struct {
 	bounded  bool                 // gatheredLong will be called
 	lease    lease
 
-	todo []call // of the connection's reading goroutine: what the frame that is read has called for
+	todo []call // of the connection's reading goroutine: memory for OnFrame
 }
 
 type lockKey struct {
 	space uint32
 	id    uint64
-}
-
-// running is an operation that the node has not answered.
-type running struct {
-	lock *Lock
-	done func(*wire.Msg, error) // instead of lock: open, close, barrier
 }
 
 // ID gives the number that the node has given the session: it names the owner of
@@ -100,7 +92,7 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 	s := &Session{
 		c: c, addr: addr, version: wire.HelloVersion,
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), hello: make(chan struct{}),
-		running: map[uint64]running{}, locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{},
+		locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{},
 		lease: lease{first: make(chan struct{}), until: noEnd},
 	}
 	a := &c.addrs[addr]
@@ -150,8 +142,8 @@ func (s *Session) end(cause error) {
 		return
 	}
 	s.cause, s.err = cause, s.c.lostError(cause)
-	err, conn, requests, locks := s.err, s.conn, s.running, s.locks
-	s.running, s.locks, s.ears = nil, nil, nil
+	err, conn, requests, locks := s.err, s.conn, s.running.takeAll(), s.locks
+	s.locks, s.ears = nil, nil
 	if s.out != nil {
 		engine.PutBuf(s.out)
 		s.out = nil
@@ -203,13 +195,11 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 		r.refuse(err)
 		return b
 	}
-	s.nextReq++
-	m.Req = s.nextReq
 	if !s.busy() || !s.lease.sure {
 		s.wakeLease(space)
 	}
-	s.running[m.Req] = r
-	if len(s.running) >= maxRunning && !s.full.Load() {
+	m.Req = s.running.add(r)
+	if s.running.n >= maxRunning && !s.full.Load() {
 		s.full.Store(true)
 	}
 	if r.lock != nil {
@@ -265,7 +255,7 @@ func (s *Session) sendOrWake(later bool) {
 			time.AfterFunc(gatherTime, s.gatheredLong)
 		}
 		return
-	case len(s.running) == 1: // it has no company to wait for
+	case s.running.n == 1: // it has no company to wait for
 		s.sendFrame()
 		return
 	}
@@ -319,30 +309,5 @@ func (s *Session) sender() {
 		case <-s.gone:
 			return
 		}
-	}
-}
-
-func (r running) fail(err error) {
-	if r.done != nil {
-		r.done(nil, err)
-		return
-	}
-	r.lock.run(r.lock.complete(0, err, wire.LostLock, &lockspace.Completion{Mode: lockspace.NoMode}))
-}
-
-// refuse is fail for what has not begun: an asynchronous operation hears of it at once.
-func (r running) refuse(err error) {
-	l := r.lock
-	if l == nil {
-		r.fail(err)
-		return
-	}
-	l.mu.Lock()
-	done := l.done
-	l.done = nil
-	l.mu.Unlock()
-	r.fail(err)
-	if done != nil {
-		l.later(done)
 	}
 }

@@ -40,7 +40,9 @@ func (s *Lockspace) conflicted(name string, master uint16) call {
 // conflictEar is a Lockspace as the node in this process sees it.
 type conflictEar struct{ s *Lockspace }
 
-func (e conflictEar) Conflict(name []byte, master uint16) { e.s.calls.add(e.s.conflicted(string(name), master)) }
+func (e conflictEar) Conflict(name []byte, master uint16) {
+	e.s.calls.add(e.s.conflicted(string(name), master))
+}
 
 // listen has a lockspace hear of conflicts in this session.
 func (s *Session) listen(at *seat) {

@@ -8,8 +8,8 @@ import "github.com/lockify-dlm/lockify/wire"
 
 // idleName is a name in the list of those that nobody uses.
 type idleName struct {
-	r          *resource
 	since      int64
+	name       uint32 // resource.at
 	prev, next uint32 // places, 0: none; of free ones: only next
 }
 
@@ -58,7 +58,7 @@ func (q *idleList) place() uint32 {
 func (q *idleList) push(r *resource, now int64) {
 	at := q.place()
 	n := q.places.at(at)
-	n.r, n.since, n.prev, n.next = r, now, q.tail, 0 // in place, as in resTable.get
+	n.name, n.since, n.prev, n.next = r.at, now, q.tail, 0
 	r.idle = at
 	if q.tail != 0 {
 		q.places.at(q.tail).next = at
@@ -86,9 +86,12 @@ func (q *idleList) remove(r *resource) {
 	} else {
 		q.tail = n.prev
 	}
-	n.r, n.next, q.free = nil, q.free, at
+	n.next, q.free = q.free, at
 	q.n--
 }
+
+// idleAt gives the name of a place in the list.
+func (s *Shard) idleAt(n *idleName) *resource { return s.names.slab.at(n.name) }
 
 // maybeIdle starts the idle time of a resource whose last lock has gone.
 func (s *Shard) maybeIdle(r *resource) {
@@ -108,7 +111,7 @@ func (s *Shard) reused(r *resource) {
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
 	for n := s.idle.first(); n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.first() {
-		r := n.r
+		r := s.idleAt(n)
 		if r.turn != s.turn {
 			s.touch(r) // which may end its being idle
 			continue
@@ -125,7 +128,7 @@ func (s *Shard) expireIdle() {
 // has all its time.
 func (s *Shard) trimIdle() {
 	for s.idle.n > idleMost && len(s.members) == 0 {
-		r := s.idle.first().r
+		r := s.idleAt(s.idle.first())
 		if r.valueOK || r.turn != s.turn || r.state != master {
 			return
 		}
@@ -173,7 +176,10 @@ func (s *Shard) remove(r *resource) {
 }
 
 func (s *Shard) removed(r *resource) {
-	r.state, r.life, r.other, r.removal = unused, wire.Life{}, wire.Life{}, nil
+	r.state, r.life, r.other = unused, wire.Life{}, wire.Life{}
+	if r.removal != nil {
+		r.removal = nil
+	}
 	r.valueOK = false
 	s.release(r)
 }

@@ -29,7 +29,7 @@ func (s *Shard) Leave(now int64) (left int) {
 	s.purge(0)
 	s.returnRanges()
 	for n := s.idle.first(); n != nil; {
-		r, next := n.r, s.idle.after(n)
+		r, next := s.idleAt(n), s.idle.after(n)
 		if !s.registering(r) {
 			s.idle.remove(r)
 			s.remove(r)

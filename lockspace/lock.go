@@ -5,17 +5,24 @@ import "slices"
 // Lock is one lock: at its owner's node, and as a copy at the resource's
 // master where that is another node.
 type Lock struct {
-	id       uint64 // unique within the owner's node instance, never re-used
-	owner    uint64 // node instance of the owner
 	res      *resource
 	prev     *Lock
 	next     *Lock
-	hashNext *Lock
 	user     any    // local locks: the caller's handle
+	more     *more  // what few locks have; nil: none of it
+	hashNext uint32 // in lockTable, as is at
+	at       uint32 // plus 1
+	lockState
+}
+
+// lockState is what a Lock has besides pointers. So it is forgotten without a word to the
+// collector, which costs more.
+type lockState struct {
+	id       uint64 // unique within the owner's node instance, never re-used
+	owner    uint64 // node instance of the owner
 	tag      uint64 // local locks: the caller's number of the running operation
 	token    uint64
 	since    int64  // when the running operation began; if none is running: when it was granted
-	more     *more  // what few locks have; nil: none of it
 	flags    uint32 // of the running or last operation
 	op       uint32 // counts operations; an answer names the one it answers
 	granted  Mode
@@ -137,7 +144,7 @@ func (q *queue) len() (n int) {
 
 // push puts l, which is of q's resource, at the end.
 func (q *queue) push(l *Lock) {
-	l.in, l.next = l.res.which(q), nil
+	l.in = l.res.which(q) // and next is nil
 	first := q.head
 	if first == nil {
 		q.head, l.prev = l, l
@@ -204,7 +211,10 @@ func (l *Lock) takeOut() {
 	default:
 		l.prev.next, l.next.prev = l.next, l.prev
 	}
-	l.in, l.prev, l.next = noQueue, nil, nil
+	l.in, l.prev = noQueue, nil
+	if l.next != nil {
+		l.next = nil
+	}
 }
 
 func (l *Lock) moveTo(q *queue) {

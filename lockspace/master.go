@@ -142,7 +142,7 @@ func (s *Shard) grantNow(r *resource, l *Lock, value []byte) {
 		l.altMode = false
 	}
 	if s.local(l) {
-		if l == s.here {
+		if l.at == s.here {
 			s.grantedHere(l, bits)
 			return
 		}

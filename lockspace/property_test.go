@@ -89,7 +89,7 @@ func modeGen() *rapid.Generator[Mode] {
 func drawQueues(t *rapid.T) (r *resource, all []*Lock) {
 	r = &resource{}
 	for i := range rapid.IntRange(1, 8).Draw(t, "locks") {
-		l := &Lock{id: uint64(i), res: r, granted: NoMode, wanted: NoMode, high: NoMode}
+		l := &Lock{res: r, lockState: lockState{id: uint64(i), granted: NoMode, wanted: NoMode, high: NoMode}}
 		switch rapid.IntRange(0, 2).Draw(t, "queue") {
 		case 0:
 			l.granted = modeGen().Draw(t, "granted")
@@ -186,7 +186,7 @@ func TestResTable(t *testing.T) {
 				n := name.Draw(t, "name")
 				if r := want[n]; r != nil {
 					table.remove(r)
-					table.free = append(table.free, r)
+					table.free = append(table.free, r.at)
 					delete(want, n)
 				}
 			},
@@ -285,11 +285,12 @@ func TestLists(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var claims claimList
 		var idle idleList
+		var names resTable
 		var wantClaims []*claim
 		var wantIdle []*resource
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
-				c, r := &claim{}, &resource{}
+				c, r := &claim{}, names.get()
 				claims.push(c)
 				idle.push(r, 0)
 				wantClaims, wantIdle = append(wantClaims, c), append(wantIdle, r)
@@ -311,7 +312,7 @@ func TestLists(t *testing.T) {
 				}
 				var r []*resource
 				for x := idle.first(); x != nil; x = idle.after(x) {
-					r = append(r, x.r)
+					r = append(r, names.slab.at(x.name))
 				}
 				if !slices.Equal(c, wantClaims) || claims.n != len(c) || !slices.Equal(r, wantIdle) {
 					t.Fatalf("%d of %d claims, %d of %d names, or in another order", len(c), len(wantClaims), len(r), len(wantIdle))

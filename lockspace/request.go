@@ -63,10 +63,10 @@ func (s *Shard) Lock(now int64, q *Request) (uint64, Status) {
 	l.setXID(q.Owner)
 	l.wanted, l.flags, l.wantBast = q.Mode, q.Flags, q.Flags&WantBast != 0
 	if q.Here != nil && q.Flags&ValBlk == 0 {
-		s.here, s.hereGrant = l, q.Here
+		s.here, s.hereGrant = l.at, q.Here
 		s.start(r, l)
-		q.Granted = s.here == nil
-		s.here, s.hereGrant = nil, nil
+		q.Granted = s.here == 0
+		s.here = 0
 	} else {
 		s.start(r, l)
 	}
@@ -465,7 +465,7 @@ func (s *Shard) grantedHere(l *Lock, bits uint8) {
 		bits |= wire.BitOpenClaim
 	}
 	*s.hereGrant = Grant{Token: l.token, Mode: l.granted, Bits: bits, Hops: l.hops}
-	s.here = nil
+	s.here = 0
 }
 
 // complete reports an operation of a local lock that stays; the outcome is what

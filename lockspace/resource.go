@@ -28,17 +28,23 @@ func (s state) String() string { return stateNames[s] }
 // is the name's directory. There are very many of them, so what few have, or most have
 // for a moment only, is elsewhere.
 type resource struct {
-	hash uint64
-
-	life        wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
-	dirLife     wire.Life // directory entry: master and life; zero: absent
-	claim       *claim    // claimed, adopting
+	claim       *claim // claimed, adopting
 	granted     queue
 	convert     queue
 	waiting     queue
-	*rare       // Shard.noRare: none of it; to be written: Shard.rarely
-	*valueBlock // Shard.noValue: never written; to be written: Shard.valued
+	*rare              // Shard.noRare: none of it; to be written: Shard.rarely
+	*valueBlock        // Shard.noValue: never written; to be written: Shard.valued
+	at          uint32 // in its slab
+	idle        uint32 // its place in the list of those that nobody uses, 0: it is in use
+	nameState
+}
 
+// nameState is what a resource has besides pointers, and what must not be forgotten when it is
+// released; see lockState.
+type nameState struct {
+	hash      uint64
+	life      wire.Life // lookup: proposed; remote: the master's; master, claimed, adopting: ours
+	dirLife   wire.Life // directory entry: master and life; zero: absent
 	lastToken uint64
 	busyUntil int64 // when a mode above NL was last given up here, or mastership began
 	valueOK   bool  // remote: it is known here, and no other node can have written since
@@ -48,8 +54,6 @@ type resource struct {
 	nameLen   uint8
 	owners    ownerSet        // of other nodes that have, or had, locks here
 	ack       uint16          // mastered: the directory node that knows it
-	at        uint32          // in its slab
-	idle      uint32          // its place in the list of those that nobody uses, 0: it is in use
 	nameBuf   [shortName]byte // names up to this length; the others are in rare
 }
 

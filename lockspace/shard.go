@@ -123,8 +123,8 @@ type Shard struct {
 	msg   wire.Msg   // handed to Host.Send
 	ast   Completion // handed to Host.Complete
 
-	here      *Lock // the new lock of who runs the shard, until it is granted; nil: none that he takes in his place
-	hereGrant *Grant
+	here      uint32 // Lock.at of the new lock of who runs the shard, until it is granted; 0: none that he takes in his place
+	hereGrant *Grant // of the last such one
 }
 
 // Stats counts what a shard has done since it was made. Gauges are marked.
@@ -209,7 +209,12 @@ func (s *Shard) resource(hash uint64, name []byte) *resource {
 		return r
 	}
 	r := s.names.get()
-	r.rare, r.valueBlock = &s.noRare, &s.noValue
+	if r.rare != &s.noRare {
+		r.rare = &s.noRare
+	}
+	if r.valueBlock != &s.noValue {
+		r.valueBlock = &s.noValue
+	}
 	r.hash, r.turn = hash, s.turn
 	s.setName(r, name)
 	s.names.insert(r)
@@ -224,10 +229,15 @@ func (s *Shard) release(r *resource) {
 	s.idle.remove(r)
 	s.names.remove(r)
 	r.state = freed // a second call must not free it again
-	r.long = nil
+	if r.nameLen > shortName {
+		r.long = nil
+	}
 	s.shed(r)
 	s.forgetValue(r)
-	s.names.free = append(s.names.free, r)
+	if r.claim != nil {
+		r.claim = nil
+	}
+	s.names.free = append(s.names.free, r.at)
 }
 
 // newLock makes a lock of owner on r, in no queue yet.
@@ -262,7 +272,10 @@ func (s *Shard) freeLockOf(l *Lock) {
 		s.dropSideEntries(l)
 	}
 	s.locks.remove(l)
-	l.user, l.res, l.more = nil, nil, nil
+	l.user, l.res = nil, nil
+	if l.more != nil {
+		l.more = nil
+	}
 	s.locks.put(l)
 }
 

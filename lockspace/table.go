@@ -14,7 +14,7 @@ type resTable struct {
 	moved int       // slots of old that have been looked at
 	n     int
 	slab  slab[resource]
-	free  []*resource
+	free  []uint32 // numbers in the slab
 }
 
 type resSlot struct {
@@ -65,11 +65,9 @@ func (t *resTable) findIn(slots []resSlot, hash uint64, name []byte) *resource {
 // get gives an empty resource, in no slot.
 func (t *resTable) get() *resource {
 	if n := len(t.free); n > 0 {
-		r := t.free[n-1]
+		r := t.slab.at(t.free[n-1])
 		t.free = t.free[:n-1]
-		at := r.at
-		*r = resource{} // in place: a literal with fields would be made elsewhere and copied
-		r.at = at
+		r.nameState = nameState{} // release has seen to the rest
 		return r
 	}
 	at := t.slab.n
@@ -168,13 +166,16 @@ func (t *resTable) each(f func(r *resource) bool) {
 // lockTable holds the locks, and finds them by owner and id. Chains run through the
 // locks themselves: a new lock is never looked for first. When it doubles, the chains are
 // split bit by bit with the next inserts.
+//
+// Locks go by their numbers in the slab, plus 1; 0: none. A pointer costs more to write, while
+// the collector runs, and has it look through the slots.
 type lockTable struct {
-	slots []*Lock
-	old   []*Lock // of before it doubled; nil: all have been split
-	split int     // chains of old that have been
+	slots []uint32
+	old   []uint32 // of before it doubled; nil: all have been split
+	split int      // chains of old that have been
 	n     int
 	slab  slab[Lock]
-	free  *Lock // chained by hashNext
+	free  uint32 // chained by hashNext
 }
 
 // chainMax is how long chains are on average, at most.
@@ -186,7 +187,7 @@ const splitChains = 4
 // lockHash takes the upper bits, which all of owner and id have a part in: ids are counted.
 func lockHash(owner, id uint64) uint64 { return (owner ^ id) * 0x9e3779b97f4a7c15 >> 32 }
 
-func (t *lockTable) slot(owner, id uint64) **Lock {
+func (t *lockTable) slot(owner, id uint64) *uint32 {
 	h := lockHash(owner, id)
 	if t.old != nil {
 		if i := h & uint64(len(t.old)-1); i >= uint64(t.split) {
@@ -200,53 +201,57 @@ func (t *lockTable) find(owner, id uint64) *Lock {
 	if t.n == 0 {
 		return nil
 	}
-	for l := *t.slot(owner, id); l != nil; l = l.hashNext {
+	for at := *t.slot(owner, id); at != 0; {
+		l := t.slab.at(at - 1)
 		if l.id == id && l.owner == owner {
 			return l
 		}
+		at = l.hashNext
 	}
 	return nil
 }
 
 // get gives an empty lock, in no chain.
 func (t *lockTable) get() *Lock {
-	l := t.free
-	if l == nil {
-		return t.slab.add()
+	if t.free == 0 {
+		l := t.slab.add()
+		l.at = t.slab.n
+		return l
 	}
+	l := t.slab.at(t.free - 1)
 	t.free = l.hashNext
-	*l = Lock{}
+	l.lockState = lockState{}
 	return l
 }
 
-// put takes a lock back that get has given.
-func (t *lockTable) put(l *Lock) { l.hashNext, t.free = t.free, l }
+// put takes a lock back that get has given. No pointer is in it.
+func (t *lockTable) put(l *Lock) { l.hashNext, t.free = t.free, l.at }
 
 // insert enters a lock that get has given.
 func (t *lockTable) insert(l *Lock) {
 	if t.n >= chainMax*len(t.slots) {
 		t.splitSome(len(t.old)) // have been by now
-		t.old, t.slots, t.split = t.slots, make([]*Lock, max(tableMin, 2*len(t.slots))), 0
+		t.old, t.slots, t.split = t.slots, make([]uint32, max(tableMin, 2*len(t.slots))), 0
 	}
 	if t.old != nil {
 		t.splitSome(splitChains)
 	}
 	slot := t.slot(l.owner, l.id)
-	l.hashNext, *slot = *slot, l
+	l.hashNext, *slot = *slot, l.at
 	t.n++
 }
 
 // splitSome splits the next n chains of the old table.
 func (t *lockTable) splitSome(n int) {
 	for ; n > 0 && t.split < len(t.old); n-- {
-		l := t.old[t.split]
-		t.old[t.split] = nil
+		at := t.old[t.split]
 		t.split++
-		for l != nil {
+		for at != 0 {
+			l := t.slab.at(at - 1)
 			next := l.hashNext
 			slot := t.slot(l.owner, l.id)
-			l.hashNext, *slot = *slot, l
-			l = next
+			l.hashNext, *slot = *slot, at
+			at = next
 		}
 	}
 	if t.split == len(t.old) {
@@ -255,9 +260,9 @@ func (t *lockTable) splitSome(n int) {
 }
 
 func (t *lockTable) remove(l *Lock) {
-	for p := t.slot(l.owner, l.id); *p != nil; p = &(*p).hashNext {
-		if *p == l {
-			*p, l.hashNext = l.hashNext, nil
+	for p := t.slot(l.owner, l.id); *p != 0; p = &t.slab.at(*p - 1).hashNext {
+		if *p == l.at {
+			*p = l.hashNext
 			t.n--
 			return
 		}

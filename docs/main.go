@@ -53,7 +53,7 @@ func runPages(names []string, show bool) error {
 
 // build builds what pages call.
 func build(root, bin string) error {
-	cmd := exec.Command("go", "build", "-o", bin, "./cmd/lockifyd", "./cmd/lockctl")
+	cmd := exec.Command("go", "build", "-o", bin, "./cmd/lockifyd", "./cmd/lockctl", "./cmd/lockbench")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)

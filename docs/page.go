@@ -21,12 +21,21 @@ type part struct {
 	file  string   // its name in the repository
 	text  string   // and what is in it
 	test  string   // that runs the commands of this block
+	check []string // commands that are not run: that what they name is there
+	piece string   // Go that is a piece of a program
 }
 
 var (
 	fileNote = regexp.MustCompile(`^<!-- file: (\S+) -->$`)
 	testNote = regexp.MustCompile(`^<!-- run by: (\S+) -->$`)
+	skipNote = regexp.MustCompile(`^<!-- not run: \S.* -->$`)
+
+	// command is what an indented block must not begin its lines with: nobody would run it.
+	command = regexp.MustCompile(`^ {4}(\$ )?((bin/)?(lockctl|lockifyd|lockbench)|make|go|promtool|curl|cd|kill|ssh|dpkg) `)
 )
+
+// pieceNote is before a block of Go that is a piece of a program.
+const pieceNote = "<!-- a piece of a program -->"
 
 // pageParser goes through the lines of a page.
 type pageParser struct {
@@ -51,6 +60,8 @@ func parsePage(name, text string) (*page, error) {
 			p.note = ""
 		case strings.HasPrefix(line, "<!--"):
 			p.note = line
+		case command.MatchString(line):
+			return nil, fmt.Errorf("%s:%d: a command in an indented block; want a block of console, or of sh", name, p.at)
 		default:
 			p.prose(line)
 			if line != "" {
@@ -85,15 +96,23 @@ func (p *pageParser) block(lang string) error {
 	case "console":
 		return p.console(body, first+1)
 	case "go":
+		if p.note == pieceNote {
+			p.page.parts = append(p.page.parts, part{line: first + 1, piece: strings.Join(body, "\n")})
+			return nil
+		}
 		m := fileNote.FindStringSubmatch(p.note)
 		if m == nil {
-			return fmt.Errorf("no <!-- file: NAME --> before a block of Go")
+			return fmt.Errorf("no <!-- file: NAME --> before a block of Go, nor %s", pieceNote)
 		}
 		p.page.parts = append(p.page.parts, part{line: first + 1, file: m[1], text: strings.Join(body, "\n") + "\n"})
 	case "sh":
+		if skipNote.MatchString(p.note) {
+			p.page.parts = append(p.page.parts, part{line: first + 1, check: body})
+			return nil
+		}
 		m := testNote.FindStringSubmatch(p.note)
 		if m == nil {
-			return fmt.Errorf("no <!-- run by: TEST --> before a block of sh; one whose commands are run here is of console")
+			return fmt.Errorf("no <!-- run by: TEST --> before a block of sh, nor <!-- not run: WHY -->; one whose commands are run here is of console")
 		}
 		p.page.parts = append(p.page.parts, part{line: first + 1, test: m[1]})
 	case "text", "toml", "yaml":

@@ -36,6 +36,9 @@ func startSession(ctx context.Context, root, bin, dir string) (*session, error) 
 	if err := os.Symlink(root, filepath.Join(dir, "lockify")); err != nil {
 		return nil, err
 	}
+	if err := os.Symlink(bin, filepath.Join(dir, "bin")); err != nil {
+		return nil, err
+	}
 	s := &session{dir: dir, cmd: exec.CommandContext(ctx, "bash", "--noprofile", "--norc")}
 	s.cmd.Dir = dir
 	s.cmd.Env = environment(bin, dir)
@@ -91,7 +94,7 @@ func startAlone(cmd *exec.Cmd) error {
 }
 
 // background is a daemon that is started as a reader would, with its log in a file.
-var background = regexp.MustCompile(`(?s)^lockifyd .*>(\S+) 2>&1 &$`)
+var background = regexp.MustCompile(`(?s)^(?:bin/)?lockifyd .*>(\S+) 2>&1 &$`)
 
 // run runs a command, and gives what it has said.
 func (s *session) run(ctx context.Context, cmd string) (said []string, err error) {
@@ -138,7 +141,7 @@ func (s *session) path(name string) string {
 
 // looks are the commands that only look at something, which a reader repeats until what he
 // waits for is there.
-var looks = regexp.MustCompile(`^(lockctl (members|status|locks|lockspaces|ranges|why|top) |lockctl (members|status|lockspaces)$|curl )`)
+var looks = regexp.MustCompile(`^((bin/)?lockctl (members|status|locks|lockspaces|ranges|why|top) |lockctl (members|status|lockspaces)$|curl )`)
 
 // patience is for how long a look is repeated.
 const patience = 30 * time.Second

@@ -50,6 +50,7 @@ type daemon struct {
 	exports     *exporter         // nil: none
 	leaves      chan struct{}     // an administrator wants the node to leave
 	signals     chan os.Signal
+	postpones   *postponer
 }
 
 // serve runs the node until a signal comes. again gives the configuration as it is by then.
@@ -64,7 +65,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	ring := events.NewRing(keptEvents)
 	d := &daemon{
 		cfg: cfg, log: slog.New(events.NewHandler(ring, logHandler(cfg, level, stderr))), level: level, events: ring, again: again,
-		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals,
+		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals, postpones: newPostponer(),
 	}
 	beside, stopBeside := context.WithCancel(ctx)
 	defer stopBeside()
@@ -189,7 +190,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
 		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
-		Access: cfg.policy(), SocketMode: cfg.socketMode, Limits: cfg.limits,
+		Access: cfg.policy(), SocketMode: cfg.socketMode, Limits: cfg.limits, Recovers: d.postpones.recovers,
 	}
 	if d.tracing != nil {
 		c.Tracing = &node.Tracing{Tracer: d.tracing.Tracer(node.TracerName), Ratio: cfg.tracingRatio}

@@ -79,6 +79,7 @@ func (r *runner) beginRecovery() {
 	r.recovers = true
 	if r.space.recovering.Add(1) == 1 {
 		r.space.recoversFrom.Store(r.node.now())
+		r.node.recovers(1)
 	}
 }
 
@@ -88,6 +89,23 @@ func (r *runner) endRecovery() {
 	if r.space.recovering.Add(-1) == 0 {
 		took := r.node.now() - r.space.recoversFrom.Load()
 		go r.space.recovered(time.Duration(took))
+		r.node.recovers(-1)
+	}
+}
+
+// recovers counts the lockspaces that recover, and tells who wants to know whether any does.
+func (n *Node) recovers(change int32) {
+	if now := n.recovering.Add(change); n.cfg.Recovers != nil && (now == 0 || now == 1 && change > 0) {
+		go n.tellRecovers()
+	}
+}
+
+func (n *Node) tellRecovers() {
+	n.telling.Lock()
+	defer n.telling.Unlock()
+	if now := n.recovering.Load() > 0; now != n.told {
+		n.told = now
+		n.cfg.Recovers(now)
 	}
 }
 

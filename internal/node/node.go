@@ -55,6 +55,9 @@ type Config struct {
 	LongWait   time.Duration                     // a request that waits for longer is an event; 10 s
 	Tracing    *Tracing                          // spans of requests; nil: none
 	Logger     *slog.Logger
+	// Recovers hears when any lockspace has work to do for a view, and when none has
+	// any more; one call at a time. nil: nobody wants to know.
+	Recovers func(bool)
 }
 
 // Node is a member of the cluster: its shards, its links, its clients.
@@ -77,6 +80,10 @@ type Node struct {
 	listeners []engine.Listener
 	spins     int           // tries to enter a busy shard before the work goes to its inbox
 	workers   chan struct{} // full while that many work on what views have brought
+
+	recovering atomic.Int32 // lockspaces that have something to do for a view
+	telling    sync.Mutex   // held while Config.Recovers runs; guards told
+	told       bool
 
 	watching  sync.Mutex // held while watch runs; guards longWaits
 	longWaits map[longWait]time.Duration

@@ -71,3 +71,24 @@ func TestRegsInCompany(t *testing.T) {
 		}
 	})
 }
+
+// Who wants to know hears that a node recovers, and that it does not any more.
+func TestRecovers(t *testing.T) {
+	w := newWorld(t, 1, 2, 3)
+	one := w.open(1)
+	heard := make(chan bool, 10)
+	w.nodes[1].cfg.Recovers = func(on bool) { heard <- on }
+	for i := range 100 {
+		hold(t, one, fmt.Sprint("name ", i), lockspace.EX, lockspace.NewName)
+	}
+	w.crash(3)
+	w.view()
+	await(t, func() bool { return !w.recovering() })
+	// One that is over before that is told is not told; shards may recover one after the other.
+	await(t, func() bool { return len(heard)%2 == 0 && w.nodes[1].recovering.Load() == 0 })
+	for on := true; len(heard) > 0; on = !on {
+		if got := <-heard; got != on {
+			t.Errorf("heard %v, want %v", got, on)
+		}
+	}
+}

@@ -240,7 +240,7 @@ func (r *runner) message(from uint64, h *wire.Header, hash uint64, m *wire.Msg) 
 	origin := lockspace.Origin{Instance: from, Epoch: h.Epoch, Clock: h.Clock}
 	switch {
 	case m.Type == wire.Trace:
-		r.traceNamed(m)
+		r.traceNamed(h.Epoch, m)
 	case len(r.traces) != 0:
 		r.deliverTraced(origin, hash, m)
 	default:

@@ -97,6 +97,7 @@ type traced struct {
 	span  trace.Span        // nil: none of this node
 	what  string            // lock, convert, unlock
 	began time.Time
+	epoch uint64 // not of stageHere: of the view in which its TRACE was sent
 }
 
 // maxTraced bounds the traced operations that a shard knows of.
@@ -212,9 +213,10 @@ func (r *runner) forgetTraces(outcome string, which func(traceKey, *traced) bool
 }
 
 // traceView ends the spans of what is begun anew with the next view, and of who has gone.
+// What was sent in that view has perhaps come before it.
 func (r *runner) traceView(v *lockspace.View) {
 	r.forgetTraces("the members of the cluster have changed", func(key traceKey, e *traced) bool {
-		return e.stage != stageHere && (e.stage != stageMaster || !v.Has(key.node))
+		return e.stage != stageHere && e.epoch < v.Epoch && (e.stage != stageMaster || !v.Has(key.node))
 	})
 }
 
@@ -262,13 +264,13 @@ func (r *runner) traceComplete(id uint64, c *lockspace.Completion) {
 }
 
 // traceNamed is a TRACE.
-func (r *runner) traceNamed(m *wire.Msg) {
+func (r *runner) traceNamed(epoch uint64, m *wire.Msg) {
 	key := traceKey{wire.NodeOf(m.Instance), m.Lock}
 	at := spanOf(m)
 	if r.node.cfg.Tracing == nil || key.node == r.node.cfg.ID || !at.IsValid() || !at.IsSampled() {
 		return
 	}
-	r.follow(key, &traced{stage: stageNamed, at: at})
+	r.follow(key, &traced{stage: stageNamed, at: at, epoch: epoch})
 }
 
 // deliverTraced is message while there are traced operations.

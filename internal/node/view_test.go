@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -38,21 +40,26 @@ func (l listener) Bytes(id, tag uint64, o *lockspace.ByteOutcome) {}
 
 // world is a cluster in one process whose views the test decides.
 type world struct {
-	t     testing.TB
-	net   engine.Transport
-	epoch uint64
-	nodes map[uint16]*Node
-	props Props
-	olds  map[uint16]bool // nodes that start as an older version, which has no claims
+	t      testing.TB
+	net    engine.Transport
+	epoch  uint64
+	nodes  map[uint16]*Node
+	props  Props
+	tracer trace.Tracer    // nil: no spans
+	olds   map[uint16]bool // nodes that start as an older version, which has no claims
 }
 
 func newWorld(t testing.TB, ids ...uint16) *world {
-	w := &world{t: t, net: engine.NewPlain(), nodes: map[uint16]*Node{}, props: Props{ValueLen: 16}}
+	w := unstarted(t)
 	for _, id := range ids {
 		w.start(id)
 	}
 	w.view()
 	return w
+}
+
+func unstarted(t testing.TB) *world {
+	return &world{t: t, net: engine.NewPlain(), nodes: map[uint16]*Node{}, props: Props{ValueLen: 16}}
 }
 
 func (w *world) start(id uint16) *Node {
@@ -61,8 +68,12 @@ func (w *world) start(id uint16) *Node {
 	if w.olds[id] {
 		features = wire.FeatureCompress
 	}
+	var tracing *Tracing
+	if w.tracer != nil {
+		tracing = &Tracing{Tracer: w.tracer}
+	}
 	n, err := Start(w.t.Context(), Config{
-		ID: id, Listen: "127.0.0.1:0", Transport: w.net, Shards: 1 + int(id)%2, Features: features, Logger: slog.New(slog.DiscardHandler),
+		ID: id, Tracing: tracing, Listen: "127.0.0.1:0", Transport: w.net, Shards: 1 + int(id)%2, Features: features, Logger: slog.New(slog.DiscardHandler),
 	}, nil)
 	if err != nil {
 		w.t.Fatal(err)

@@ -7,8 +7,16 @@ import "github.com/lockify-dlm/lockify/wire"
 // theirs.
 
 // conflicts says whether any lock but l in q holds a mode that excludes the
-// one l wants (queue_conflict).
+// one l wants (queue_conflict). The locks held on a name exclude none of each other, so
+// one that excludes all that l would speaks for them all: many readers of a name are not
+// looked at one by one for each further one.
 func conflicts(q *queue, l *Lock) bool {
+	if q.head == nil {
+		return false
+	}
+	if last := q.head.prev; (last == l || Compatible(last.granted, l.wanted)) && last.granted.covers(l.wanted) {
+		return false
+	}
 	for o := q.head; o != nil; o = o.next {
 		if o != l && !Compatible(o.granted, l.wanted) {
 			return true

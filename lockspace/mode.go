@@ -55,6 +55,11 @@ func Compatible(a, b Mode) bool {
 	return a == NoMode || b == NoMode || compatible[a]>>b&1 == 1
 }
 
+// covers says that what excludes b excludes m, too: what may be beside m may be beside b.
+func (m Mode) covers(b Mode) bool {
+	return m != NoMode && b != NoMode && compatible[m]&^compatible[b] == 0
+}
+
 // quecvtAllowed[from] is the set of modes to which a conversion may ask for
 // QUECVT. Source: __quecvt_compat_matrix, Linux fs/dlm/lock.c.
 var quecvtAllowed = [6]uint8{

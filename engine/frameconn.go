@@ -124,6 +124,13 @@ func (s frameSide) OnClose(c Conn, err error) {
 	s.h.OnClose(fc, err)
 }
 
+// MayWait says whether the handler may wait, and so keep the other end waiting: the goroutine
+// that calls it is the connection's own.
+func (fc *FrameConn) MayWait() bool {
+	_, own := fc.c.(ownConn)
+	return own
+}
+
 // ListenFrames accepts frame connections; see Transport.Listen. Closing the
 // listener closes them.
 func ListenFrames(t Transport, network, addr string, h FrameHandler) (Listener, error) {

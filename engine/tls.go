@@ -13,7 +13,7 @@ import (
 // server and client say what is shown to the other end, and what is asked of it. refused is
 // told of accepted connections that did not get that far; it may be nil.
 func NewTLS(server, client *tls.Config, refused func(remote string, err error)) Transport {
-	return plain{tls: &tlsEnds{server: server, client: client, refused: refused}}
+	return plain{tls: &tlsEnds{server: server, client: client, refused: refused, turn: newTurnstile()}}
 }
 
 // tlsEnds is what NewTLS was given.
@@ -21,6 +21,7 @@ type tlsEnds struct {
 	server, client *tls.Config
 	refused        func(remote string, err error)
 	lobby          Lobby
+	turn           turnstile
 }
 
 // tlsTimeout bounds the handshake of an accepted connection. For one that is dialled the
@@ -50,8 +51,11 @@ func (e *tlsEnds) accept(c ownConn, conns *connSet) ownConn {
 	defer cancel()
 	ticket := e.lobby.Enter(func() { p.nc.Close() })
 	defer e.lobby.Leave(ticket)
-	t := tls.Server(p.nc, e.server)
-	if err := t.HandshakeContext(ctx); err != nil {
+	turn := &turnConn{Conn: p.nc, turn: e.turn}
+	t := tls.Server(turn, e.server)
+	err := t.HandshakeContext(ctx)
+	turn.over()
+	if err != nil {
 		if e.refused != nil {
 			e.refused(p.remote, err)
 		}

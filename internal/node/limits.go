@@ -44,15 +44,38 @@ const floodFactor = 10
 var errFlood = errors.New("node: the client sends too much")
 
 // pace is how fast a session may make requests; nil: as it likes.
-type pace struct{ requests, messages *rate.Limiter }
+type pace struct {
+	requests, messages *rate.Limiter
+	text               string // what is said beyond it: a refusal must cost less than a request
+	refused            int    // since the client was kept waiting
+}
 
-func newPace(perSecond int) *pace {
+// maxRest is how long a client over its rate is kept waiting at once.
+const maxRest = 100 * time.Millisecond
+
+func (n *Node) newPace() *pace {
+	perSecond := n.cfg.Limits.Rate
 	if perSecond == 0 {
 		return nil
 	}
 	return &pace{
-		rate.NewLimiter(rate.Limit(perSecond), perSecond),
-		rate.NewLimiter(rate.Limit(floodFactor*perSecond), floodFactor*perSecond),
+		requests: rate.NewLimiter(rate.Limit(perSecond), perSecond),
+		messages: rate.NewLimiter(rate.Limit(floodFactor*perSecond), floodFactor*perSecond),
+		text:     n.overText(perSecond, "requests a second", "max_client_rate"),
+	}
+}
+
+// rest is called when all that has come is answered. Who is over his rate is then not
+// listened to for as long as what was refused would have taken: else refusing him would
+// take the time of the others.
+func (s *session) rest() {
+	if s.pace == nil || s.pace.refused == 0 {
+		return
+	}
+	d := time.Second * time.Duration(min(s.pace.refused, s.node.cfg.Limits.Rate)) / time.Duration(s.node.cfg.Limits.Rate)
+	s.pace.refused = 0
+	if s.conn.MayWait() {
+		time.Sleep(min(d, maxRest))
 	}
 }
 
@@ -80,7 +103,8 @@ func (s *session) tooFast(space uint32, m *wire.Msg) (refused bool, err error) {
 	if s.pace.requests.AllowN(now, 1) {
 		return false, nil
 	}
-	text := n.overText(n.cfg.Limits.Rate, "requests a second", "max_client_rate")
+	s.pace.refused++
+	text := s.pace.text
 	switch m.Type {
 	case wire.OpenSpace:
 		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: m.Req, Status: wire.Limit, Text: []byte(text)})

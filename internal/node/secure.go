@@ -3,15 +3,25 @@ package node
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
 
-// SecureTransport gives the transport of those who have certificates.
+// SecureTransport gives the transport of those who have certificates. Of strangers who are
+// refused the log has a line a second: they come as often as they like.
 func SecureTransport(k *secure.Keeper, log *slog.Logger) engine.Transport {
+	lines := rate.NewLimiter(1, 20)
+	var unsaid atomic.Uint64
 	return engine.NewTLS(k.Server(), k.Client(), func(remote string, err error) {
-		log.Warn("connection refused", "remote", remote, "reason", err)
+		if !lines.Allow() {
+			unsaid.Add(1)
+			return
+		}
+		log.Warn("connection refused", "remote", remote, "reason", err, "unsaid", unsaid.Swap(0))
 	})
 }
 

@@ -70,6 +70,7 @@ func (c *clientSide) OnIdle(fc *engine.FrameConn) {
 	s := fc.User().(*session)
 	s.batch.flush()
 	s.flush()
+	s.rest()
 }
 
 // OnClose ends the session.

@@ -148,7 +148,7 @@ func (s *session) hello(m *wire.Msg) error {
 		s.conn.CloseSent()
 		return nil
 	}
-	s.pace = newPace(s.node.cfg.Limits.Rate)
+	s.pace = s.node.newPace()
 	s.name = string(m.Text)
 	s.mu.Lock()
 	s.greeted, s.version = true, version

@@ -20,7 +20,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(), securityCommand(),
+	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(), securityCommand(), securityWorkerCommand(),
 		clientWorkerCommand(), peersCommand(), localCommand(), clientCommand(), clusterCommand(), contendCommand(), growthCommand(), flameCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {

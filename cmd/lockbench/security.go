@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,6 +37,11 @@ latencies are only shown. docs/security.md has figures.`,
 			if o.Daemon, err = proc.DaemonPath(o.Daemon); err != nil {
 				return err
 			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			o.Worker = []string{self, "security-worker"}
 			p := newProgress(cmd.ErrOrStderr(), quiet)
 			o.Progress = p.line
 			all, err := security.Run(cmd.Context(), o)
@@ -53,22 +59,37 @@ latencies are only shown. docs/security.md has figures.`,
 	f.StringVar(&o.Daemon, "lockifyd", "", "the daemon (default: beside lockbench, or in PATH)")
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "of each measurement, before an attack and during it")
 	f.IntVar(&o.Connections, "connections", 100000, "half-open connections, of which 10000 are open at once")
+	f.StringVar(&o.Only, "only", "", "do only attacks with this in their names; ( is in those that are none")
 	f.StringVar(&out, "json", "", "write the results to this file, - for standard output")
 	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	return cmd
 }
 
+func securityWorkerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "security-worker ORDER", Short: "A process of lockbench security", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return security.Work(cmd.Context(), args[0], cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+}
+
 func printAttacks(w io.Writer, all []security.Result) error {
 	const mib = 1 << 20
-	_, err := fmt.Fprintf(w, "%-31s %7s %12s %8s %16s %20s %6s  %s\n", "attack", "rounds", "connections", "frames", "daemon's MiB", "victim's p99 us", "times", "verdict")
+	_, err := fmt.Fprintf(w, "%-31s %6s %11s %7s %14s %10s %14s %16s %5s %8s  %s\n%-31s %6s %11s %7s %14s %10s %14s %16s %5s %8s\n",
+		"", "", "", "", "MiB of the", "processors", "victims' p50", "victims' p99", "", "newcomer", "",
+		"attack", "rounds", "connections", "frames", "daemon", "it,  them", "us", "us", "times", "ms")
 	for i := range all {
 		r := &all[i]
 		verdict := "held"
-		if r.Failed != "" {
+		switch {
+		case r.Failed != "":
 			verdict = "FAILED"
+		case r.Control:
+			verdict = ""
 		}
-		_, e := fmt.Fprintf(w, "%-31s %7d %12d %8d %7.1f, %7.1f %9.1f, %9.1f %6.2f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
-			float64(r.Before)/mib, float64(r.After)/mib, r.Calm, r.During, r.Ratio(), verdict)
+		_, e := fmt.Fprintf(w, "%-31s %6d %11d %7d %6.1f, %6.1f %4.2f, %4.2f %6.0f, %6.0f %7.0f, %7.0f %5.2f %8.1f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
+			float64(r.Before)/mib, float64(r.After)/mib, r.Daemon, r.Foe, r.CalmP50, r.DuringP50, r.Calm, r.During, r.Ratio(), r.NewcomerMS, verdict)
 		err = errors.Join(err, e)
 	}
 	return err

@@ -6,9 +6,13 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"os"
+	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/klauspost/compress/s2"
@@ -20,25 +24,65 @@ import (
 // possible, or have happened.
 type attack struct {
 	name string
-	run  func(ctx context.Context, r *rig, t *tally) error
+	run  func(ctx context.Context, r *mallory, t *tally) error
+	// What is no attack shows what the machine does to victims when others use it: by
+	// whom, 0: mallory.
+	control bool
+	by      int
 }
 
+// Who does an attack, or what looks like one.
+const (
+	byMallory   = iota // takes only what others leave of the processors
+	byNeighbour        // takes what everybody does
+)
+
 var attacks = []attack{
-	{"forged frames", forged},
-	{"truncated frames", truncated},
-	{"replayed frames", replayed},
-	{"lock of another lockspace", reaching},
-	{"stolen session id", stolen},
-	{"node by a client's certificate", posing},
-	{"decompression bomb", bomb},
-	{"slow reader", slow},
-	{"flood over the rate limit", flood},
-	{"half-open connections", halfOpen},
+	{name: "(nothing)", run: nothing, control: true},
+	{name: "(processors used, idle class)", run: spin, control: true},
+	{name: "(one processor used, as others)", run: spin, control: true, by: byNeighbour},
+	{name: "forged frames", run: forged},
+	{name: "truncated frames", run: truncated},
+	{name: "replayed frames", run: replayed},
+	{name: "lock of another lockspace", run: reaching},
+	{name: "stolen session id", run: stolen},
+	{name: "node by a client's certificate", run: posing},
+	{name: "decompression bomb", run: bomb},
+	{name: "slow reader", run: slow},
+	{name: "flood over the rate limit", run: flood},
+	{name: halfOpenName, run: halfOpen},
+}
+
+const (
+	halfOpenName = "half-open connections"
+	roundTime    = 10 * time.Millisecond // of what is no attack
+)
+
+func nothing(ctx context.Context, _ *mallory, _ *tally) error {
+	select {
+	case <-ctx.Done():
+	case <-time.After(roundTime):
+	}
+	return ctx.Err()
+}
+
+// spin uses as many processors as the process may.
+func spin(ctx context.Context, _ *mallory, _ *tally) error {
+	end := time.Now().Add(roundTime)
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for time.Now().Before(end) {
+			}
+		})
+	}
+	all.Wait()
+	return ctx.Err()
 }
 
 // session makes one of mallory's, with his own lockspace open.
-func (r *rig) session() (*raw, uint32, error) {
-	w, err := dial(r.addr, r.mallory)
+func (r *mallory) session() (*raw, uint32, error) {
+	w, err := dial(r.Addr, r.cert)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -61,7 +105,7 @@ func unwanted(what string, st wire.Status, err error) error {
 }
 
 // refused sends bytes, and wants the connection closed for them.
-func (r *rig) refused(t *tally, cfg *tls.Config, addr string, greet bool, what string, b []byte) error {
+func (r *mallory) refused(t *tally, cfg *tls.Config, addr string, greet bool, what string, b []byte) error {
 	w, err := dial(addr, cfg)
 	if err != nil {
 		return err
@@ -80,8 +124,8 @@ func (r *rig) refused(t *tally, cfg *tls.Config, addr string, greet bool, what s
 }
 
 // forged: what is no frame of a client ends the connection.
-func forged(_ context.Context, r *rig, t *tally) error {
-	good := seal(wire.Header{Lockspace: r.number}, wire.Msg{Type: wire.LockReq, Name: []byte("x"), Mode: 5, Req: 1})
+func forged(_ context.Context, r *mallory, t *tally) error {
+	good := seal(wire.Header{Lockspace: r.Number}, wire.Msg{Type: wire.LockReq, Name: []byte("x"), Mode: 5, Req: 1})
 	flip := func(at int) []byte {
 		b := bytes.Clone(good)
 		b[at] ^= 1 << rand.N(8)
@@ -98,23 +142,23 @@ func forged(_ context.Context, r *rig, t *tally) error {
 	var err error
 	for what, b := range map[string][]byte{
 		"noise": noise, "magic": flip(0), "checksum": flip(21), "payload": flip(len(good) - 1), "length": long, "count": count,
-		"a node's frame":  seal(wire.Header{Kind: wire.KindNode, Seq: 1, Lockspace: r.number}, wire.Msg{Type: wire.Unlock, Name: []byte("precious"), Lock: r.lock}),
+		"a node's frame":  seal(wire.Header{Kind: wire.KindNode, Seq: 1, Lockspace: r.Number}, wire.Msg{Type: wire.Unlock, Name: []byte("precious"), Lock: r.Lock}),
 		"a link's":        seal(wire.Header{Kind: wire.KindLink}, wire.Msg{Type: wire.LinkClose}),
 		"mail":            seal(wire.Header{Kind: wire.KindMail}),
-		"a node's answer": seal(wire.Header{Lockspace: r.number}, wire.Msg{Type: wire.Ast, Lock: r.lock, Mode: wire.NoMode, Status: wire.Unlocked}),
+		"a node's answer": seal(wire.Header{Lockspace: r.Number}, wire.Msg{Type: wire.Ast, Lock: r.Lock, Mode: wire.NoMode, Status: wire.Unlocked}),
 	} {
 		for _, greet := range []bool{false, true} {
 			if what == "a node's answer" && greet {
 				continue // of a lockspace that is not open; the next one has it
 			}
-			err = errors.Join(err, r.refused(t, r.mallory, r.addr, greet, what, b))
+			err = errors.Join(err, r.refused(t, r.cert, r.Addr, greet, what, b))
 		}
 	}
 	return err
 }
 
 // truncated: a frame that ends in the midst of it is none.
-func truncated(_ context.Context, r *rig, t *tally) error {
+func truncated(_ context.Context, r *mallory, t *tally) error {
 	w, number, err := r.session()
 	t.of(w)
 	if err != nil {
@@ -136,12 +180,12 @@ func truncated(_ context.Context, r *rig, t *tally) error {
 	// A message that says that it is longer than its frame ends the connection.
 	short := bytes.Clone(frame[:len(frame)-2])
 	wire.SealFrame(short, &wire.Header{Version: wire.VersionMax, Kind: wire.KindClient, Count: 1, Lockspace: number})
-	return r.refused(t, r.mallory, r.addr, true, "a message longer than its frame", short)
+	return r.refused(t, r.cert, r.Addr, true, "a message longer than its frame", short)
 }
 
 // replayed: what the witness has said before is not his when somebody else says it.
-func replayed(_ context.Context, r *rig, t *tally) error {
-	w, err := dial(r.addr, r.mallory)
+func replayed(_ context.Context, r *mallory, t *tally) error {
+	w, err := dial(r.Addr, r.cert)
 	if err != nil {
 		return err
 	}
@@ -151,10 +195,10 @@ func replayed(_ context.Context, r *rig, t *tally) error {
 	}
 	for _, m := range []wire.Msg{
 		{Type: wire.LockReq, Name: []byte("precious"), Mode: 3, Req: 2},
-		{Type: wire.ConvertReq, Lock: r.lock, Mode: 5, Req: 3},
-		{Type: wire.UnlockReq, Lock: r.lock, Req: 4},
+		{Type: wire.ConvertReq, Lock: r.Lock, Mode: 5, Req: 3},
+		{Type: wire.UnlockReq, Lock: r.Lock, Req: 4},
 	} {
-		if err := w.send(wire.Header{Lockspace: r.number, Instance: r.witness.session}, m); err != nil {
+		if err := w.send(wire.Header{Lockspace: r.Number, Instance: r.Session}, m); err != nil {
 			return err
 		}
 		if a, err := w.await(wire.Ast); err != nil || a.Status != wire.NoSpace {
@@ -169,7 +213,7 @@ func replayed(_ context.Context, r *rig, t *tally) error {
 }
 
 // reaching: a lock's id is of no use to others, in whatever lockspace they say it is.
-func reaching(_ context.Context, r *rig, t *tally) error {
+func reaching(_ context.Context, r *mallory, t *tally) error {
 	w, own, err := r.session()
 	defer t.of(w)
 	if err != nil {
@@ -178,12 +222,12 @@ func reaching(_ context.Context, r *rig, t *tally) error {
 	if _, st, err := w.open("victim"); err != nil || st != wire.NotAllowed {
 		return unwanted("opening the lockspace of others", st, err)
 	}
-	for number, want := range map[uint32][]wire.Status{r.number: {wire.NoSpace}, own: {wire.NoLock, wire.NotOwner}} {
+	for number, want := range map[uint32][]wire.Status{r.Number: {wire.NoSpace}, own: {wire.NoLock, wire.NotOwner}} {
 		for _, m := range []wire.Msg{
-			{Type: wire.ConvertReq, Lock: r.lock, Mode: 0, Req: 3},
-			{Type: wire.UnlockReq, Lock: r.lock, Flags: 0x20000, Req: 4},
+			{Type: wire.ConvertReq, Lock: r.Lock, Mode: 0, Req: 3},
+			{Type: wire.UnlockReq, Lock: r.Lock, Flags: 0x20000, Req: 4},
 		} {
-			if err := w.send(wire.Header{Lockspace: number}, m, wire.Msg{Type: wire.CancelReq, Lock: r.lock, Req: 3}); err != nil {
+			if err := w.send(wire.Header{Lockspace: number}, m, wire.Msg{Type: wire.CancelReq, Lock: r.Lock, Req: 3}); err != nil {
 				return err
 			}
 			a, err := w.await(wire.Ast)
@@ -196,21 +240,21 @@ func reaching(_ context.Context, r *rig, t *tally) error {
 }
 
 // stolen: who says the number of another session is not that session.
-func stolen(_ context.Context, r *rig, t *tally) error {
-	w, err := dial(r.addr, r.mallory)
+func stolen(_ context.Context, r *mallory, t *tally) error {
+	w, err := dial(r.Addr, r.cert)
 	if err != nil {
 		return err
 	}
 	defer t.of(w)
 	hello := wire.Msg{Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: wire.FeatureAccess, Text: []byte("the witness")}
-	if err := w.send(wire.Header{Instance: r.witness.session}, hello); err != nil {
+	if err := w.send(wire.Header{Instance: r.Session}, hello); err != nil {
 		return err
 	}
 	m, err := w.await(wire.Welcome)
-	if err != nil || m.Instance == r.witness.session {
+	if err != nil || m.Instance == r.Session {
 		return unwanted(fmt.Sprintf("welcomed as session %d", m.Instance), m.Status, err)
 	}
-	if err := w.send(wire.Header{Instance: r.witness.session, Lockspace: r.number}, wire.Msg{Type: wire.UnlockReq, Lock: r.lock, Req: 1}); err != nil {
+	if err := w.send(wire.Header{Instance: r.Session, Lockspace: r.Number}, wire.Msg{Type: wire.UnlockReq, Lock: r.Lock, Req: 1}); err != nil {
 		return err
 	}
 	if a, err := w.await(wire.Ast); err != nil || a.Status != wire.NoSpace {
@@ -220,7 +264,7 @@ func stolen(_ context.Context, r *rig, t *tally) error {
 }
 
 // posing: nodes are not who says so, but whose certificate does.
-func posing(_ context.Context, r *rig, t *tally) error {
+func posing(_ context.Context, r *mallory, t *tally) error {
 	hello := func(id uint64) []byte {
 		return seal(wire.Header{Kind: wire.KindLink, Instance: 1<<16 | id}, wire.Msg{
 			Type: wire.LinkHello, Instance: 1<<16 | id, Num: wire.VersionRange(1, 1), Features: wire.Features, Text: []byte("security"),
@@ -228,7 +272,7 @@ func posing(_ context.Context, r *rig, t *tally) error {
 	}
 	mail := seal(wire.Header{Kind: wire.KindMail})
 	link := func(cfg *tls.Config, what string, b []byte) error {
-		w, err := dial(r.nodes, cfg)
+		w, err := dial(r.Nodes, cfg)
 		if err != nil {
 			return err
 		}
@@ -242,14 +286,14 @@ func posing(_ context.Context, r *rig, t *tally) error {
 		return err
 	}
 	return errors.Join(
-		link(r.mallory, "a client's certificate as node 1", hello(1)),
+		link(r.cert, "a client's certificate as node 1", hello(1)),
 		link(r.node2, "node 2 as node 3", hello(3)),
-		r.refused(t, r.mallory, r.nodes, false, "mail of a client", mail),
+		r.refused(t, r.cert, r.Nodes, false, "mail of a client", mail),
 	)
 }
 
 // bomb: what gets much larger when decompressed is not decompressed.
-func bomb(_ context.Context, r *rig, t *tally) error {
+func bomb(_ context.Context, r *mallory, t *tally) error {
 	huge := s2.Encode(nil, make([]byte, 1<<28))
 	if len(huge) > wire.MaxPayload {
 		huge = huge[:wire.MaxPayload]
@@ -260,14 +304,14 @@ func bomb(_ context.Context, r *rig, t *tally) error {
 		frame := append(wire.ReserveHeader(nil), block...)
 		wire.SealFrame(frame, &wire.Header{Version: 1, Kind: wire.KindClient, Flags: wire.FlagCompressed, Count: 1})
 		for _, greet := range []bool{false, true} {
-			err = errors.Join(err, r.refused(t, r.mallory, r.addr, greet, fmt.Sprintf("%d bytes that get more", len(block)), frame))
+			err = errors.Join(err, r.refused(t, r.cert, r.Addr, greet, fmt.Sprintf("%d bytes that get more", len(block)), frame))
 		}
 	}
 	return err
 }
 
 // slow: who asks and does not read the answers is disconnected before they fill the memory.
-func slow(ctx context.Context, r *rig, t *tally) error {
+func slow(ctx context.Context, r *mallory, t *tally) error {
 	w, _, err := r.session()
 	defer t.of(w)
 	if err != nil {
@@ -296,8 +340,30 @@ func slow(ctx context.Context, r *rig, t *tally) error {
 	return fmt.Errorf("%d frames without reading: %w", w.frames, errOpen)
 }
 
-// flood: who sends far more than the limit of the rate is told, and disconnected.
-func flood(_ context.Context, r *rig, t *tally) error {
+// flood: who sends far more than the limit of the rate is told so, and not listened to for a
+// while. With what cannot be refused he is disconnected, if he is fast enough for that.
+func flood(_ context.Context, r *mallory, t *tally) error {
+	refused := false
+	err := r.flood(t, wire.Msg{Type: wire.LockReq, Name: []byte("flood"), Mode: 0, Flags: 1}, func(a wire.Msg) bool {
+		refused = refused || a.Status == wire.Limit && bytes.Contains(a.Text, []byte("max_client_rate"))
+		return refused
+	})
+	// Who is slow to read is disconnected before the refusals come.
+	if !refused && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("nothing is refused: %w", err)
+	}
+	err = r.flood(t, wire.Msg{Type: wire.UnlockReq, Lock: 1}, func(wire.Msg) bool { return true })
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// floodTime is how long somebody sends, at least.
+const floodTime = 100 * time.Millisecond
+
+// flood sends a message again and again, until an answer is what is looked for.
+func (r *mallory) flood(t *tally, m wire.Msg, found func(answer wire.Msg) bool) error {
 	w, number, err := r.session()
 	defer t.of(w)
 	if err != nil {
@@ -305,7 +371,8 @@ func flood(_ context.Context, r *rig, t *tally) error {
 	}
 	many := make([]wire.Msg, 1000)
 	for i := range many {
-		many[i] = wire.Msg{Type: wire.LockReq, Name: []byte("flood"), Mode: 0, Flags: 1, Req: uint64(i)}
+		many[i] = m
+		many[i].Req = uint64(i)
 	}
 	frame := seal(wire.Header{Lockspace: number}, many...)
 	var sent sync.WaitGroup
@@ -313,31 +380,28 @@ func flood(_ context.Context, r *rig, t *tally) error {
 		for w.write(frame) == nil {
 		}
 	})
-	refused := false
+	enough := time.Now().Add(floodTime)
 	for err == nil {
 		var a wire.Msg
-		if a, err = w.await(wire.Ast); err == nil {
-			refused = refused || a.Status == wire.Limit && bytes.Contains(a.Text, []byte("max_client_rate"))
+		if a, err = w.await(wire.Ast); err == nil && found(a) && time.Now().After(enough) {
+			break
 		}
 	}
 	w.c.Close()
 	sent.Wait()
-	if !refused {
-		return fmt.Errorf("nothing is refused: %w", err)
-	}
-	return nil
+	return err
 }
 
 // halfOpen: connections that say nothing, before TLS, behind it, and for nodes. The oldest
 // go at this end, too, when it has no more descriptors for them.
-func halfOpen(ctx context.Context, r *rig, t *tally) error {
-	open := make([]net.Conn, 0, r.most)
+func halfOpen(ctx context.Context, r *mallory, t *tally) error {
+	open := make([]net.Conn, 0, r.Connections)
 	defer func() {
 		for _, c := range open {
 			c.Close()
 		}
 	}()
-	for i := range r.most {
+	for i := range r.Connections {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -350,11 +414,6 @@ func halfOpen(ctx context.Context, r *rig, t *tally) error {
 		}
 		t.connections.Add(1)
 		open = append(open, c)
-		if i%(r.most/4) == r.most/8 {
-			if err := r.newcomer(ctx); err != nil {
-				return fmt.Errorf("%d connections: %w", i, err)
-			}
-		}
 	}
 	return nil
 }
@@ -362,16 +421,16 @@ func halfOpen(ctx context.Context, r *rig, t *tally) error {
 // maxOpen is how many connections this end has open at once.
 const maxOpen = 10000
 
-func (r *rig) silent(i int) (net.Conn, error) {
+func (r *mallory) silent(i int) (net.Conn, error) {
 	switch {
 	case i%100 == 0: // behind the handshake, which costs this end most
-		w, err := dial(r.addr, r.mallory)
+		w, err := dial(r.Addr, r.cert)
 		if err != nil {
 			return nil, err
 		}
 		return w.c, nil
 	case i%2 == 0:
-		return net.DialTimeout("tcp", r.nodes, patience)
+		return net.DialTimeout("tcp", r.Nodes, patience)
 	}
-	return net.DialTimeout("tcp", r.addr, patience)
+	return net.DialTimeout("tcp", r.Addr, patience)
 }

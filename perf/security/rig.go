@@ -9,15 +9,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/internal/secure"
-	"github.com/lockify-dlm/lockify/perf"
 	"github.com/lockify-dlm/lockify/perf/proc"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -45,25 +41,23 @@ may          = "exclusive"
 
 // rig is a daemon with those who use it, and those who attack it.
 type rig struct {
-	dir     string
-	daemon  *proc.Process
-	unix    string // for clients
-	addr    string // for clients, host:port, by TLS
-	nodes   string // for nodes, host:port
-	mallory *tls.Config
-	node2   *tls.Config // of a node that is no member
-	most    int         // connections of half-open
+	dir    string
+	daemon *proc.Process
+	unix   string // for clients
+	addr   string // for clients, host:port, by TLS
+	nodes  string // for nodes, host:port
 
-	victim  *lockify.Client
-	space   *lockify.Lockspace
 	witness *raw
 	lock    uint64 // that the witness holds, in PR
 	number  uint32 // of the lockspace
+
+	victims *worker
+	foes    [2]*worker // by who does an attack
 }
 
 // start makes certificates and a daemon.
 func start(ctx context.Context, o *Options) (r *rig, err error) {
-	r = &rig{most: o.Connections}
+	r = &rig{}
 	if r.dir, err = os.MkdirTemp("", "lockify-security"); err != nil {
 		return nil, err
 	}
@@ -88,7 +82,7 @@ func start(ctx context.Context, o *Options) (r *rig, err error) {
 	ready := make(chan struct{})
 	r.daemon, err = proc.Start("lockifyd", func(out io.Reader) { proc.ReadUntil(out, "ready"); close(ready) }, o.Daemon,
 		"--id", "1", "--cluster", "security", "--new-cluster", "--voters", "1", "--data", filepath.Join(r.dir, "data"), "--listen", r.nodes,
-		"--clients", r.unix+",tcp://"+r.addr, "--admin", "off", "--config", config, "--log-level", "error",
+		"--clients", r.unix+",tcp://"+r.addr, "--admin", "off", "--config", config,
 		"--tls-cert", f.Cert, "--tls-key", f.Key, "--tls-ca", f.CA)
 	if err != nil {
 		return nil, err
@@ -98,7 +92,10 @@ func start(ctx context.Context, o *Options) (r *rig, err error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	return r, r.people(ctx)
+	if err := r.people(); err != nil {
+		return nil, err
+	}
+	return r, r.workers(o)
 }
 
 // certificates makes those of the cluster.
@@ -113,36 +110,27 @@ func (r *rig) certificates() error {
 		f := r.files(name)
 		err = errors.Join(err, e, os.WriteFile(f.Cert, p.Cert, 0o600), os.WriteFile(f.Key, p.Key, 0o600))
 	}
-	if err != nil {
-		return err
-	}
-	if r.mallory, err = r.tls("mallory"); err == nil {
-		r.node2, err = r.tls("node-2")
-	}
 	return err
 }
 
-func (r *rig) files(name string) lockify.TLSFiles {
-	return lockify.TLSFiles{Cert: filepath.Join(r.dir, name+".crt"), Key: filepath.Join(r.dir, name+".key"), CA: filepath.Join(r.dir, "ca.crt")}
+func (r *rig) files(name string) lockify.TLSFiles { return tlsFiles(r.dir, name) }
+
+func tlsFiles(dir, name string) lockify.TLSFiles {
+	return lockify.TLSFiles{Cert: filepath.Join(dir, name+".crt"), Key: filepath.Join(dir, name+".key"), CA: filepath.Join(dir, "ca.crt")}
 }
 
-func (r *rig) tls(name string) (*tls.Config, error) {
-	k, err := secure.Open(r.files(name), slog.New(slog.DiscardHandler))
+// certificate opens one.
+func certificate(dir, name string) (*tls.Config, error) {
+	k, err := secure.Open(tlsFiles(dir, name), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
 	return k.Client(), nil
 }
 
-// people makes the victim and the witness.
-func (r *rig) people(ctx context.Context) (err error) {
-	if r.victim, err = lockify.Dial(ctx, r.unix, lockify.OneSession()); err != nil {
-		return err
-	}
-	if r.space, err = r.victim.Open(ctx, "victim"); err != nil {
-		return err
-	}
-	cfg, err := r.tls("victim")
+// people makes the witness.
+func (r *rig) people() error {
+	cfg, err := certificate(r.dir, "victim")
 	if err != nil {
 		return err
 	}
@@ -177,17 +165,19 @@ func (r *rig) ask(m wire.Msg) (wire.Msg, error) {
 }
 
 // check says whether all is as it should be behind an attack.
-func (r *rig) check(ctx context.Context) error {
+func (r *rig) check(ctx context.Context, res *Result) error {
 	for _, mode := range []uint8{5, 3} { // it has its lock if it can change it
 		if _, err := r.ask(wire.Msg{Type: wire.ConvertReq, Lock: r.lock, Mode: mode, Req: 3}); err != nil {
 			return fmt.Errorf("the witness has lost its lock: %w", err)
 		}
 	}
-	return r.newcomer(ctx)
+	return r.newcomer(ctx, res)
 }
 
 // newcomer comes by TLS, locks, and goes.
-func (r *rig) newcomer(ctx context.Context) error {
+func (r *rig) newcomer(ctx context.Context, res *Result) error {
+	begin := time.Now()
+	defer func() { res.NewcomerMS = max(res.NewcomerMS, float64(time.Since(begin))/float64(time.Millisecond)) }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c, err := lockify.Dial(ctx, "tcp://"+r.addr, lockify.WithTLS(r.files("victim")), lockify.OneSession())
@@ -205,43 +195,29 @@ func (r *rig) newcomer(ctx context.Context) error {
 	return err
 }
 
-// measure has the victim lock and unlock each millisecond until done is closed.
-func (r *rig) measure(ctx context.Context, done <-chan struct{}) (*perf.Histogram, error) {
-	h := perf.NewHistogram()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-done:
-			return h, nil
-		case <-tick.C:
-		}
-		begin := time.Now()
-		l, err := r.space.Lock(ctx, strconv.Itoa(i%100), lockify.EX)
-		if err != nil {
-			return h, fmt.Errorf("the victim: %w", err)
-		}
-		h.Record(time.Since(begin))
-		if err := l.Unlock(ctx); err != nil {
-			return h, fmt.Errorf("the victim: %w", err)
-		}
+// workers starts the other processes.
+func (r *rig) workers(o *Options) (err error) {
+	order := order{
+		Unix: r.unix, Addr: r.addr, Nodes: r.nodes, Dir: r.dir, Session: r.witness.session, Lock: r.lock, Number: r.number,
+		Connections: max(1, o.Connections/slices(o.Duration)),
 	}
-}
-
-// beside measures the victim while f runs.
-func (r *rig) beside(ctx context.Context, f func()) (h *perf.Histogram, err error) {
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() { h, err = r.measure(ctx, done) })
-	f()
-	close(done)
-	wg.Wait()
-	return h, err
+	if r.victims, err = startWorker("victims", o.Worker, order); err != nil {
+		return err
+	}
+	order.Role = roleNeighbour
+	if r.foes[byNeighbour], err = startWorker("neighbour", o.Worker, order); err != nil {
+		return err
+	}
+	order.Role = roleMallory
+	r.foes[byMallory], err = startWorker("mallory", o.Worker, order)
+	return err
 }
 
 func (r *rig) close() {
-	if r.victim != nil {
-		r.victim.Close()
+	for _, w := range []*worker{r.foes[0], r.foes[1], r.victims} {
+		if w != nil {
+			w.Stop(patience)
+		}
 	}
 	if r.witness != nil {
 		r.witness.c.Close()
@@ -251,15 +227,4 @@ func (r *rig) close() {
 		r.daemon.Stop(patience)
 	}
 	os.RemoveAll(r.dir)
-}
-
-// tally counts what an attack sends.
-type tally struct{ connections, frames atomic.Int64 }
-
-func (t *tally) of(w *raw) {
-	if w != nil {
-		t.connections.Add(1)
-		t.frames.Add(int64(w.frames))
-		w.c.Close()
-	}
 }

@@ -4,32 +4,44 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/lockify-dlm/lockify/perf"
+	"github.com/lockify-dlm/lockify/perf/proc"
 )
 
 // Options say how much is done.
 type Options struct {
 	Daemon      string        // path of lockifyd
-	Duration    time.Duration // of each measurement, before an attack and while it goes on, at least
+	Worker      []string      // program and arguments that call Work, the order comes behind them
+	Duration    time.Duration // of each measurement, without an attack and while it goes on, at least
 	Connections int           // half-open ones, from 8
+	Only        string        // attacks whose names have this in them
 	Progress    func(attack string)
 }
 
 // Result is what an attack came to.
 type Result struct {
 	Attack      string  `json:"attack"`
+	Control     bool    `json:"control,omitempty"` // it is none, the daemon is left alone
 	Rounds      int     `json:"rounds"`
 	Connections int64   `json:"connections"`
 	Frames      int64   `json:"frames"`
 	Before      int64   `json:"rss_before"` // of the daemon, in bytes
 	After       int64   `json:"rss_after"`
-	Calm        float64 `json:"p99_before_us"` // of the victim's locks
+	CalmP50     float64 `json:"p50_before_us"` // of the victims' locks
+	DuringP50   float64 `json:"p50_during_us"`
+	Calm        float64 `json:"p99_before_us"`
 	During      float64 `json:"p99_during_us"`
 	Locks       int64   `json:"victim_locks"` // during
+	Daemon      float64 `json:"daemon_cpus"`  // processors that the daemon has used during
+	Foe         float64 `json:"attacker_cpus"`
+	NewcomerMS  float64 `json:"newcomer_ms"` // the longest that a newcomer took for handshake and lock
 	Failed      string  `json:"failed,omitempty"`
 }
 
-// Ratio is by how much the attack slows the victim.
+// Ratio is by how much the attack slows the victims.
 func (r *Result) Ratio() float64 {
 	if r.Calm == 0 {
 		return 0
@@ -47,6 +59,9 @@ func Run(ctx context.Context, o Options) (all []Result, err error) {
 	for _, a := range attacks {
 		if ctx.Err() != nil {
 			return all, errors.Join(err, ctx.Err())
+		}
+		if !strings.Contains(a.name, o.Only) {
+			continue
 		}
 		if o.Progress != nil {
 			o.Progress(a.name)
@@ -67,40 +82,117 @@ func Run(ctx context.Context, o Options) (all []Result, err error) {
 	return all, err
 }
 
-// pauseTime is from one round of an attack to the next, at least: all run on one machine, and
-// mallory's handshakes alone would fill it.
-const pauseTime = 100 * time.Millisecond
+// A machine is not the same from one second to the next, so slices of the measurements
+// without and with an attack come in turn. Behind an attack there is a pause: what is left of
+// it is none of what comes next.
+const (
+	sliceTime = 100 * time.Millisecond
+	maxSlices = 10
+	pauseTime = 100 * time.Millisecond
+)
+
+func slices(d time.Duration) int { return int(min(max(1, d/sliceTime), maxSlices)) }
 
 // one does one attack, again and again.
-func (r *rig) one(ctx context.Context, a attack, d time.Duration) (Result, error) {
-	res := Result{Attack: a.name}
-	calm, err := r.beside(ctx, func() {
-		select {
-		case <-time.After(d):
-		case <-ctx.Done():
-		}
-	})
-	if err != nil {
-		return res, err
-	}
+func (r *rig) one(ctx context.Context, a attack, d time.Duration) (res Result, err error) {
+	res = Result{Attack: a.name, Control: a.control}
+	calm, during := perf.NewHistogram(), perf.NewHistogram()
 	if res.Before, err = r.daemon.Memory(); err != nil {
 		return res, err
 	}
-	var t tally
-	var failed error
-	pause := time.NewTicker(pauseTime)
-	defer pause.Stop()
-	during, err := r.beside(ctx, func() {
-		for end := time.Now().Add(d); failed == nil && (res.Rounds == 0 || time.Now().Before(end)); res.Rounds++ {
-			failed = a.run(ctx, r, &t)
-			<-pause.C
+	n := slices(d)
+	var spent meter
+	for range n {
+		if err = sleep(ctx, pauseTime); err == nil {
+			err = r.beside(ctx, calm, func() error { return sleep(ctx, d/time.Duration(n)) })
 		}
-	})
-	res.Connections, res.Frames, res.Locks = t.connections.Load(), t.frames.Load(), during.Count()
-	res.Calm, res.During = calm.QuantileUS(0.99), during.QuantileUS(0.99)
-	if failed = errors.Join(failed, err); failed == nil {
-		failed = r.check(ctx)
+		if err == nil {
+			err = r.beside(ctx, during, func() error {
+				return spent.of(r.daemon, r.foes[a.by].Process, func() error {
+					return r.slice(ctx, &res, a, d/time.Duration(n))
+				})
+			})
+		}
+		if err != nil {
+			break
+		}
 	}
-	res.After, err = r.daemon.Memory()
-	return res, errors.Join(failed, err)
+	spent.into(&res)
+	res.Locks = during.Count()
+	res.CalmP50, res.DuringP50 = calm.QuantileUS(0.5), during.QuantileUS(0.5)
+	res.Calm, res.During = calm.QuantileUS(0.99), during.QuantileUS(0.99)
+	if err == nil {
+		err = r.check(ctx, &res)
+	}
+	var e error
+	res.After, e = r.daemon.Memory()
+	return res, errors.Join(err, e)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// slice has somebody attack for a while. Where connections crowd, a newcomer comes, too.
+func (r *rig) slice(ctx context.Context, res *Result, a attack, d time.Duration) error {
+	foe := r.foes[a.by]
+	if err := foe.tell(turn{Attack: a.name, For: d}); err != nil {
+		return err
+	}
+	var failed error
+	if a.name == halfOpenName {
+		if failed = sleep(ctx, d/2); failed == nil {
+			failed = r.newcomer(ctx, res)
+		}
+	}
+	out, err := foe.await(ctx)
+	res.Rounds += out.Rounds
+	res.Connections += out.Connections
+	res.Frames += out.Frames
+	return errors.Join(failed, err)
+}
+
+// beside measures the victims while f runs.
+func (r *rig) beside(ctx context.Context, h *perf.Histogram, f func() error) error {
+	if err := r.victims.tell(turn{}); err != nil {
+		return err
+	}
+	failed := f()
+	if err := r.victims.tell(turn{}); err != nil {
+		return errors.Join(failed, err)
+	}
+	out, err := r.victims.await(ctx)
+	if err == nil {
+		h.Merge(out.Latencies)
+	}
+	return errors.Join(failed, err)
+}
+
+// meter adds up the times that processes have used of the processors.
+type meter struct{ daemon, foe, wall time.Duration }
+
+func (m *meter) of(daemon, foe *proc.Process, f func() error) error {
+	begin := time.Now()
+	d0, err0 := daemon.CPU()
+	f0, err1 := foe.CPU()
+	failed := f()
+	d1, err2 := daemon.CPU()
+	f1, err3 := foe.CPU()
+	m.wall += time.Since(begin)
+	m.daemon += d1 - d0
+	m.foe += f1 - f0
+	return errors.Join(failed, err0, err1, err2, err3)
+}
+
+func (m *meter) into(res *Result) {
+	if m.wall > 0 {
+		res.Daemon, res.Foe = m.daemon.Seconds()/m.wall.Seconds(), m.foe.Seconds()/m.wall.Seconds()
+	}
 }

@@ -1,0 +1,113 @@
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/perf"
+)
+
+const (
+	victims  = 4                    // with a session each
+	pace     = 4 * time.Millisecond // from one lock of a victim to the next, whatever the last one does
+	maxAtOne = 500                  // locks of a victim under way
+)
+
+// crowd is all victims.
+type crowd struct {
+	clients []*lockify.Client
+	spaces  []*lockify.Lockspace
+}
+
+func newCrowd(ctx context.Context, o order) (*crowd, error) {
+	c := &crowd{}
+	for range victims {
+		client, err := lockify.Dial(ctx, o.Unix, lockify.OneSession())
+		if err != nil {
+			return c, err
+		}
+		c.clients = append(c.clients, client)
+		space, err := client.Open(ctx, "victim")
+		if err != nil {
+			return c, err
+		}
+		c.spaces = append(c.spaces, space)
+	}
+	return c, nil
+}
+
+func (c *crowd) close() {
+	for _, client := range c.clients {
+		client.Close()
+	}
+}
+
+// measure has each victim lock and unlock at its pace until done is closed.
+func (c *crowd) measure(ctx context.Context, done <-chan struct{}) outcome {
+	var all sync.WaitGroup
+	hists := make([]*perf.Histogram, len(c.spaces))
+	errs := make([]error, len(c.spaces))
+	for i := range c.spaces {
+		all.Go(func() {
+			select { // they do not come all at the same time
+			case <-time.After(pace * time.Duration(i) / victims):
+			case <-done:
+			}
+			hists[i], errs[i] = victim(ctx, c.spaces[i], i, done)
+		})
+	}
+	all.Wait()
+	out := outcome{Latencies: perf.NewHistogram()}
+	for _, h := range hists {
+		out.Latencies.Merge(h)
+	}
+	if err := errors.Join(errs...); err != nil {
+		out.Failed = err.Error()
+	}
+	return out
+}
+
+// victim locks and unlocks at its pace. How long a lock takes has no say in when the next one
+// begins: else a wait would be measured once, and spare the others that fall into it.
+func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan struct{}) (h *perf.Histogram, failed error) {
+	h = perf.NewHistogram()
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	defer all.Wait()
+	room := make(chan struct{}, maxAtOne)
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-done:
+			return h, failed
+		case <-tick.C:
+		}
+		select {
+		case room <- struct{}{}:
+		default:
+			return h, fmt.Errorf("the victim: %d locks are not answered", maxAtOne)
+		}
+		all.Go(func() {
+			begin := time.Now()
+			l, err := space.Lock(ctx, strconv.Itoa(who)+" "+strconv.Itoa(i%maxAtOne), lockify.EX)
+			took := time.Since(begin)
+			if err == nil {
+				err = l.Unlock(ctx)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				failed = fmt.Errorf("the victim: %w", err)
+				return
+			}
+			h.Record(took)
+			<-room
+		})
+	}
+}

@@ -272,7 +272,10 @@ func (s *Shard) place(r *resource, e *report, pending, requests *[]*Lock) {
 	}
 	for i := range e.locks.Len() {
 		rec := e.locks.At(i)
-		if s.lock(e.from, rec.Lock) != nil || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
+		// The first one on a name is not looked for in all the table: who reports a lock on two
+		// names harms himself alone.
+		twice := (!r.unqueued() || len(*requests) > 0) && s.lock(e.from, rec.Lock) != nil
+		if twice || rec.Granted == wire.NoMode && rec.Wanted == wire.NoMode {
 			s.stats.Ignored++
 			continue
 		}

@@ -42,18 +42,27 @@ func (t *resTable) find(hash uint64, name []byte) *resource {
 	if t.n == 0 {
 		return nil
 	}
-	r := t.findIn(t.slots, hash, name)
-	if r == nil && t.old != nil {
-		r = t.findIn(t.old, hash, name)
+	mask := uint32(len(t.slots) - 1)
+	part := slotHash(hash)
+	for i := part & mask; t.slots[i].at != 0; i = (i + 1) & mask {
+		if s := t.slots[i]; s.hash == part {
+			if r := t.slab.at(s.at - 1); r.hash == hash && bytes.Equal(r.name(), name) {
+				return r
+			}
+		}
 	}
-	return r
+	if t.old != nil {
+		return t.findOld(hash, name)
+	}
+	return nil
 }
 
-func (t *resTable) findIn(slots []resSlot, hash uint64, name []byte) *resource {
-	mask := uint32(len(slots) - 1)
+// findOld finds what has not moved yet.
+func (t *resTable) findOld(hash uint64, name []byte) *resource {
+	mask := uint32(len(t.old) - 1)
 	part := slotHash(hash)
-	for i := part & mask; slots[i].at != 0; i = (i + 1) & mask {
-		if s := slots[i]; s.hash == part && s.at != leftSlot {
+	for i := part & mask; t.old[i].at != 0; i = (i + 1) & mask {
+		if s := t.old[i]; s.hash == part && s.at != leftSlot {
 			if r := t.slab.at(s.at - 1); r.hash == hash && bytes.Equal(r.name(), name) {
 				return r
 			}

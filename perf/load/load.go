@@ -95,8 +95,8 @@ func Run(ctx context.Context, v Service, s Shape, begun func()) (*Result, error)
 	}
 	after := usage()
 	r.CPU, r.Allocs = (after.cpu - before.cpu).Seconds(), after.allocs-before.allocs
-	if s.Names.Kind == New { // one for each
-		r.Allocs -= min(r.Allocs, uint64(r.Pairs))
+	if s.Names.Kind == New {
+		r.Allocs -= min(r.Allocs, uint64(r.Pairs/namesAtOnce))
 	}
 	r.GCPause = after.longestPause(before.gcs)
 	return r, nil

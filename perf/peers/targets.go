@@ -65,8 +65,10 @@ func (t *targets) embedded() {
 	}
 	t.most("embedded, cached name: time of a pair / sharded map", Pinned,
 		over(t.pairs(MapCached, Pinned, 1), t.pairs(EmbeddedCached, Pinned, 1)), 2, "x")
-	t.least("embedded, 2 cores / 1 core, other names: pairs a second", Free,
+	t.least("embedded, 2 cores / 1 core, new names: pairs a second", Free,
 		over(t.pairs(EmbeddedNew, Free, 2), t.pairs(EmbeddedNew, Pinned, 1)), 1.8, "x")
+	t.least("embedded, 2 cores / 1 core, a name each: pairs a second", Free,
+		over(t.pairs(EmbeddedCached, Free, 2), t.pairs(EmbeddedCached, Pinned, 1)), 1.8, "x")
 }
 
 // client is what is wanted where there are sockets.

@@ -16,7 +16,7 @@ BINARIES := lockifyd lockctl lockbench
 TOOL     := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := help
-.PHONY: help build package test-package tour demo test race test-kernel sim chaos soak security bench-disk model model-full upgrade fuzz bench bench-compare peers lint vulncheck etcd tidy-check clean
+.PHONY: help build package test-package test-systemd tour demo test race test-kernel sim chaos soak security bench-disk model model-full upgrade fuzz bench bench-compare peers lint vulncheck etcd tidy-check clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ package: ## a Debian package in out/: binaries, unit, configuration, manual page
 test-package: ## it is installed, started, upgraded and removed on a copy of this Debian (as root)
 	@deb=$$(GO=$(GO) tools/package.sh $(VERSION) out) && \
 	LOCKIFY_DEB=$$PWD/$$deb $(GO) test -count=1 -timeout 3m -v ./deploy
+
+test-systemd: ## a real systemd boots in namespaces, and runs, watches, upgrades and removes the package (on Debian with systemd, as root)
+	@deb=$$(GO=$(GO) tools/package.sh $(VERSION) out) && \
+	LOCKIFY_DEB=$$PWD/$$deb LOCKIFY_SYSTEMD=1 $(GO) test -count=1 -timeout 3m -run TestSystemd -v ./deploy
 
 tour: OUT = tour-out
 tour: ## from an empty directory to a cluster with TLS and rights, a failure, an upgrade: shown and checked (as root, needs curl)

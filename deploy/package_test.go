@@ -20,11 +20,7 @@ func TestPackage(t *testing.T) {
 		t.Skipf("needs a package in $%s: make test-package", debEnv)
 	}
 	dir := t.TempDir()
-	newer := filepath.Join(dir, "newer.deb")
-	run(t, "sh", "-ec", `dpkg-deb -R "$1" "$2/tree"
-sed -i 's/^Version: .*/&+1/' "$2/tree/DEBIAN/control"
-dpkg-deb --build --root-owner-group -Zgzip "$2/tree" "$3"
-rm -r "$2/tree"`, "sh", deb, dir, newer)
+	newer := newerThan(t, deb, dir)
 
 	name := filepath.Join(dir, "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
@@ -50,6 +46,33 @@ rm -r "$2/tree"`, "sh", deb, dir, newer)
 		for line := range strings.SplitSeq(string(b[:n]), "\n") {
 			told[line] = true
 		}
+	}
+}
+
+// newerThan makes a package of a later version with the same in it.
+func newerThan(t *testing.T, deb, dir string) string {
+	t.Helper()
+	newer := filepath.Join(dir, "newer.deb")
+	run(t, "sh", "-ec", `dpkg-deb -R "$1" "$2/tree"
+sed -i 's/^Version: .*/&+1/' "$2/tree/DEBIAN/control"
+dpkg-deb --build --root-owner-group -Zgzip "$2/tree" "$3"
+rm -r "$2/tree"`, "sh", deb, dir, newer)
+	return newer
+}
+
+// systemdEnv says that a systemd may be booted for it, which takes a while.
+const systemdEnv = "LOCKIFY_SYSTEMD"
+
+// Under a real systemd the unit starts, is watched, upgraded, stopped and removed.
+func TestSystemd(t *testing.T) {
+	deb := os.Getenv(debEnv)
+	if deb == "" || os.Getenv(systemdEnv) == "" {
+		t.Skipf("needs a package in $%s, and $%s: make test-systemd", debEnv, systemdEnv)
+	}
+	out := run(t, "systemd/test.sh", deb, newerThan(t, deb, t.TempDir()))
+	t.Log(out)
+	if !strings.HasSuffix(out, "== all is well\n") {
+		t.Error("the script has not come to its end")
 	}
 }
 

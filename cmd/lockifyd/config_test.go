@@ -47,7 +47,7 @@ func with(old, new string) string {
 	return strings.Replace(good, old, new, 1)
 }
 
-// Every wrong configuration is refused with status 2 and a message that says
+// Every wrong configuration is refused with status 78 and a message that says
 // where, what is wrong, and what is expected. FILE stands for the file's name.
 func TestWrongConfiguration(t *testing.T) {
 	for _, tc := range []struct {

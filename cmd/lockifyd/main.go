@@ -15,8 +15,8 @@ import (
 
 // Exit statuses; 128 + signal beside them.
 const (
-	exitFailed = 1 // could not start, or did not end in order
-	exitConfig = 2 // wrong configuration
+	exitFailed = 1  // could not start, or did not end in order
+	exitConfig = 78 // wrong configuration; sysexits.h and systemd call it so. Not 2, which is how Go ends a program that panics
 )
 
 // version is what make package calls this build.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -199,4 +200,22 @@ func (s *session) close() {
 	s.in.Close()
 	_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // they may be gone
 	_ = s.cmd.Wait()                                      // killed
+	s.killRest()
+}
+
+// killRest ends what has left the shell's process group, such as what lockctl lock runs: it
+// is known by its working directory.
+func (s *session) killRest() {
+	found, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		panic(err) // a pattern of ours
+	}
+	for _, link := range found {
+		if dir, err := os.Readlink(link); err != nil || dir != s.dir {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // it may be gone
+		}
+	}
 }

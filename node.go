@@ -109,7 +109,8 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
 		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
-	c.Access = &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
+	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
+	c.Access = func() *access.Policy { return policy }
 	if cfg.TLS.Given() {
 		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, "lockify"), Node: cfg.ID}
 		if c.Secure, err = secure.OpenNode(cfg.TLS, self, cmp.Or(cfg.Logger, slog.Default())); err != nil {

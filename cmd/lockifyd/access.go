@@ -16,7 +16,7 @@ import (
 // wantRight are the rights of a rule.
 const wantRight = "read, shared, exclusive or administer"
 
-// policy gives the rules to the node.
+// policy gives the rules to the node, as they are at first.
 func (c *config) policy() *access.Policy {
 	return &access.Policy{Rules: c.access, Self: uint32(os.Geteuid()), Plaintext: c.plaintext}
 }

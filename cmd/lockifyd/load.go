@@ -46,7 +46,7 @@ type loader struct {
 // load puts the configuration together: defaults, file, environment (as os.Environ gives
 // it), flags, in this order. Errors: problems, all that there are.
 func load(file string, environ []string, flags given) (*config, error) {
-	l := &loader{cfg: config{where: map[string]string{}}, file: file}
+	l := &loader{cfg: config{file: file, where: map[string]string{}}, file: file}
 	for i := range settings {
 		if s := &settings[i]; s.def != "" {
 			if err := s.take(&l.cfg, s.def); err != nil {

@@ -6,22 +6,72 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	sd "github.com/coreos/go-systemd/v22/daemon"
 )
 
-// reloads reads the configuration anew for each SIGHUP, until ctx ends.
+// lookEvery is how often it is looked whether the configuration file is another one. It is
+// read when it has not changed since the last look: who writes it may not have come to the end.
+const lookEvery = time.Second
+
+// reloads reads the configuration anew for each SIGHUP, and its rules of access when the
+// file has changed, until ctx ends.
 func (d *daemon) reloads(ctx context.Context, hups <-chan os.Signal) {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	read := stampOf(d.cfg.file)
+	seen := read
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-look.C:
+			now := stampOf(d.cfg.file)
+			if now != read && now == seen {
+				read = now
+				d.reloadAccess()
+			}
+			seen = now
 		case <-hups:
+			read = stampOf(d.cfg.file)
 			d.tell(sd.SdNotifyReloading, sd.SdNotifyMonotonicUsec())
 			d.reload()
 			d.tell(sd.SdNotifyReady)
 		}
 	}
+}
+
+// stamp is what differs when a file has been written anew.
+type stamp struct {
+	size int64
+	at   time.Time
+}
+
+func stampOf(file string) (s stamp) {
+	if i, err := os.Stat(file); err == nil { // else it is another stamp, and reading it says why
+		s = stamp{i.Size(), i.ModTime()}
+	}
+	return s
+}
+
+// reloadAccess takes what rules say by now. If the file is wrong those before hold on.
+func (d *daemon) reloadAccess() {
+	cfg, err := d.again()
+	if err != nil {
+		d.log.Error("rules of access are not reloaded, those before hold on", "err", err)
+		return
+	}
+	d.setAccess(cfg)
+}
+
+func (d *daemon) setAccess(cfg *config) {
+	if reflect.DeepEqual(d.cfg.access, cfg.access) {
+		return
+	}
+	d.cfg.access = cfg.access
+	d.policy.Store(cfg.policy())
+	d.log.Info("rules of access are reloaded", "rules", len(cfg.access))
 }
 
 // reload takes what can change while the node runs, and says what can not. Certificates
@@ -33,6 +83,7 @@ func (d *daemon) reload() {
 		return
 	}
 	d.level.Set(cfg.logLevel)
+	d.setAccess(cfg)
 	if keys := d.cfg.restarts(cfg); len(keys) > 0 {
 		d.log.Warn("reloaded; what has changed of these waits for a restart", "settings", strings.Join(keys, ","))
 		return
@@ -49,12 +100,6 @@ func (c *config) restarts(o *config) (keys []string) {
 	}
 	if !reflect.DeepEqual(c.exports, o.exports) {
 		keys = append(keys, "export")
-	}
-	if !reflect.DeepEqual(c.access, o.access) {
-		keys = append(keys, "access")
-	}
-	if !reflect.DeepEqual(c.access, o.access) {
-		keys = append(keys, "access")
 	}
 	if !slices.Equal(c.fenceDisks, o.fenceDisks) {
 		keys = append(keys, "fence_disk")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/member"
@@ -36,10 +37,11 @@ const shutdownTime = 5 * time.Second
 type daemon struct {
 	cfg         *config
 	log         *slog.Logger
-	level       *slog.LevelVar          // of log
-	events      *events.Ring            // what is logged, for lockctl watch
-	again       func() (*config, error) // reads the configuration anew
-	data        *member.Data            // nil without one
+	level       *slog.LevelVar                // of log
+	policy      atomic.Pointer[access.Policy] // what clients may do
+	events      *events.Ring                  // what is logged, for lockctl watch
+	again       func() (*config, error)       // reads the configuration anew
+	data        *member.Data                  // nil without one
 	stopProfile func()
 	transport   engine.Transport
 	secure      *secure.Keeper // nil: no TLS
@@ -67,6 +69,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 		cfg: cfg, log: slog.New(events.NewHandler(ring, logHandler(cfg, level, stderr))), level: level, events: ring, again: again,
 		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals, postpones: newPostponer(),
 	}
+	d.policy.Store(cfg.policy())
 	beside, stopBeside := context.WithCancel(ctx)
 	defer stopBeside()
 	err := d.start(ctx)
@@ -190,7 +193,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
 		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
-		Access: cfg.policy(), SocketMode: cfg.socketMode, Limits: cfg.limits, Recovers: d.postpones.recovers,
+		Access: d.policy.Load, SocketMode: cfg.socketMode, Limits: cfg.limits, Recovers: d.postpones.recovers,
 	}
 	if d.tracing != nil {
 		c.Tracing = &node.Tracing{Tracer: d.tracing.Tracer(node.TracerName), Ratio: cfg.tracingRatio}

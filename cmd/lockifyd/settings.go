@@ -337,8 +337,9 @@ type config struct {
 	profileDir       string
 	exports          []export         // by file only
 	fenceDisks       []sharedisk.Disk // by file only
-	access           []access.Rule    // by file only
+	access           []access.Rule    // by file only; reloads alone reads and writes it when the node runs
 
+	file  string            // "": none
 	where map[string]string // by key
 }
 

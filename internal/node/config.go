@@ -52,7 +52,8 @@ func (c *Config) setDefaults() error {
 	c.LongWait = orDefault(c.LongWait, 10*time.Second)
 	c.Rings = orDefault(c.Rings, DefaultRings)
 	if c.Access == nil {
-		c.Access = &access.Policy{Self: uint32(os.Geteuid())}
+		policy := &access.Policy{Self: uint32(os.Geteuid())}
+		c.Access = func() *access.Policy { return policy }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

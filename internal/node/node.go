@@ -49,7 +49,7 @@ type Config struct {
 	Mail       func(from uint16, payload []byte) // from: as its certificate says; 0: it has none
 	Features   uint64                            // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
 	SocketMode fs.FileMode                       // of the Unix sockets among Clients; 0: as the umask says
-	Access     *access.Policy                    // what clients may do; nil: all who are on this machine, everything
+	Access     func() *access.Policy             // what clients may do, as of now; nil: all who are on this machine, everything
 	Limits     Limits                            // of clients
 	Rings      int                               // clients with a ring at the same time; 256, below 0: none
 	LongWait   time.Duration                     // a request that waits for longer is an event; 10 s

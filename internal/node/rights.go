@@ -54,6 +54,9 @@ func needs(m *wire.Msg) access.Right {
 		if m.Flags&lockspace.Retire != 0 {
 			return access.Administer
 		}
+		return access.None
+	case wire.CancelReq, wire.RangeCancelReq, wire.CloseSpace:
+		return access.None
 	case wire.RangeReq:
 		if m.Flags&lockspace.TestRange == 0 && m.Ranges.Len() > 0 {
 			switch byterange.Type(m.Ranges.At(0).Type) {
@@ -62,6 +65,7 @@ func needs(m *wire.Msg) access.Right {
 			case byterange.Write:
 				return access.Exclusive
 			}
+			return access.None
 		}
 	case wire.DelegateReq, wire.ReturnReq:
 		return access.Exclusive
@@ -69,6 +73,14 @@ func needs(m *wire.Msg) access.Right {
 		return access.Administer
 	}
 	return access.Read
+}
+
+// mayNow gives what the client may do here by the rules that hold now.
+func (sp *sessionSpace) mayNow() access.Right {
+	if policy := sp.session.node.cfg.Access(); policy != sp.policy {
+		sp.policy, sp.may = policy, policy.Right(&sp.session.client, sp.space.name)
+	}
+	return sp.may
 }
 
 // deny answers a request for which the client lacks the right.

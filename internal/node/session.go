@@ -51,6 +51,7 @@ type sessionSpace struct {
 	session    *session
 	space      *Space
 	may        access.Right
+	policy     *access.Policy        // by which that was found; nil: anew with the next request
 	locks      map[uint64]clientLock // by id; guarded by session.mu, as is waiting
 	unanswered int                   // of session.waiting
 	deaf       func()                // ends that it hears of conflicts
@@ -184,7 +185,7 @@ func (s *session) fail(space uint32, m *wire.Msg, st wire.Status, text string) {
 // CANCEL names it by Lock 0 and the number of its LOCK request.
 func (sp *sessionSpace) message(m *wire.Msg) error {
 	s := sp.session
-	if need := needs(m); need > sp.may {
+	if need := needs(m); need > sp.mayNow() {
 		s.deny(sp, m, need)
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 // goroutine, since the session goes on.
 func (s *session) openSpace(m *wire.Msg) {
 	name, props, req := string(m.Text), propsOf(m), m.Req
-	may := s.node.cfg.Access.Right(&s.client, name)
+	may := s.node.cfg.Access().Right(&s.client, name)
 	if may < access.Read {
 		st, text := s.denied(may, access.Read, name)
 		s.send(0, &wire.Msg{Type: wire.SpaceOpened, Req: req, Status: st, Text: text})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"net/http"
 	"regexp"
 	"strings"
 	"syscall"
@@ -94,5 +95,35 @@ func TestWhyNothing(t *testing.T) {
 	out, errs, status := nodes[0].Ctl(t, "why", "files", "nobody's")
 	if want := "nobody's of lockspace files: no node says that it is the master, so nobody holds it\n"; status != 0 || out != want {
 		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+}
+
+// What the page shows is the same, whichever node it is asked of: names mastered elsewhere,
+// and who is in whose way there.
+func TestTopOfALockspace(t *testing.T) {
+	for _, d := range whyScene(t) {
+		answer, err := http.Get("http://" + d.Admin + "/v1/top?lockspace=files")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var top admin.Top
+		err = json.NewDecoder(answer.Body).Decode(&top)
+		answer.Body.Close()
+		if err != nil || top.Waited == nil || top.Waited.All != 2 || len(top.Waited.Names) != 2 || len(top.Unreached) != 0 {
+			t.Fatalf("node %d: %v, %+v", d.ID, err, top.Waited)
+		}
+		of := map[string]admin.WaitedName{}
+		for _, n := range top.Waited.Names {
+			of[string(n.Name)] = n
+		}
+		alpha, beta := of["alpha"], of["beta"]
+		if alpha.Master != 1 || alpha.Waits != 1 || alpha.Holds != 2 || beta.Master != 3 || beta.Waits != 1 || beta.Holds != 1 {
+			t.Fatalf("node %d: %+v", d.ID, top.Waited)
+		}
+		// Who holds alpha is who waits for beta: the graph joins them.
+		holder, waiter := alpha.Holders[1], beta.Waiters[0]
+		if holder.Node != 2 || holder.Owner != 7 || waiter.Node != 2 || waiter.Owner != 7 || waiter.Session != holder.Session || waiter.Wanted != "PW" || alpha.Waiters[0].Node != 3 {
+			t.Errorf("node %d: holds alpha %+v, waits for beta %+v", d.ID, holder, waiter)
+		}
 	}
 }

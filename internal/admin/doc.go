@@ -13,7 +13,7 @@
 //	/                                 the page for people, see web.go
 //	/v1/counters                      Counters
 //	/v1/times                         Times
-//	/v1/hot?lockspace=NAME            Hot
+//	/v1/top?lockspace=NAME            Top, with what is waited for there; also without a lockspace
 //	/v1/ranges?lockspace=NAME         []Range
 //	/v1/locks?lockspace=NAME&limit=N  one Resource a line, then one Trailer
 //	/metrics                          for Prometheus, see docs/metrics.md

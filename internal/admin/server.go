@@ -128,7 +128,6 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /v1/members", s.administrator("changing the members", s.change))
 	mux.HandleFunc("/v1/locks", s.get(s.locks))
 	mux.HandleFunc("/v1/ranges", s.get(s.ranges))
-	mux.HandleFunc("/v1/hot", s.get(s.hot))
 	for path, file := range pages {
 		mux.HandleFunc(path, s.get(page(file)))
 	}
@@ -144,7 +143,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/symbol", s.administrator("profiling", pprof.Symbol))
 	mux.HandleFunc("/debug/pprof/trace", s.administrator("profiling", pprof.Trace))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/hot, /v1/why, /v1/dump, /v1/top, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
+		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/top, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
 	})
 	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
 }

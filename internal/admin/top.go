@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -18,6 +19,7 @@ type Top struct {
 	Hot       []TopName   `json:"hot"`   // the names that are asked for most
 	Waits     []TopWait   `json:"waits"` // the longest first, of clients
 	Unreached []Unreached `json:"unreached"`
+	Waited    *Waited     `json:"waited,omitempty"` // if a lockspace was asked about
 }
 
 // TopNode is a node.
@@ -68,15 +70,25 @@ const (
 
 // top answers /v1/top.
 func (s *Server) top(w http.ResponseWriter, r *http.Request) {
-	writeJSON(w, http.StatusOK, s.topOf(r.Context(), s.node()))
+	q := r.URL.Query()
+	for key := range q {
+		if key != "lockspace" {
+			fail(w, http.StatusBadRequest, fmt.Sprintf("parameter %q; there is lockspace", key))
+			return
+		}
+	}
+	writeJSON(w, http.StatusOK, s.topOf(r.Context(), s.node(), q.Get("lockspace")))
 }
 
 // Top asks for /v1/top.
 func (c *Client) Top(ctx context.Context) (*Top, error) { return document[Top](ctx, c, "/v1/top") }
 
-func (s *Server) topOf(ctx context.Context, n *node.Node) *Top {
+func (s *Server) topOf(ctx context.Context, n *node.Node, space string) *Top {
 	out := &Top{Cluster: s.cluster, Node: n.ID(), Nodes: []TopNode{}, Hot: []TopName{}, Waits: []TopWait{}}
-	w := newWhy(n, "")
+	if space != "" {
+		out.Waited = &Waited{Lockspace: Name(space), Names: []WaitedName{}}
+	}
+	w := newWhy(n, space)
 	each(append(n.Others(), n.ID()), func(id uint16) {
 		r := w.ask(ctx, id, &node.Query{Kind: node.LookTop, Most: topRows})
 		if r == nil || r.Top == nil {
@@ -85,6 +97,9 @@ func (s *Server) topOf(ctx context.Context, n *node.Node) *Top {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		out.add(id, r.Top)
+		if out.Waited != nil {
+			out.Waited.add(r.Top)
+		}
 	})
 	slices.SortFunc(out.Nodes, func(a, b TopNode) int { return cmp.Compare(a.Node, b.Node) })
 	slices.SortFunc(out.Hot, func(a, b TopName) int {
@@ -96,6 +111,9 @@ func (s *Server) topOf(ctx context.Context, n *node.Node) *Top {
 	out.Hot, out.Waits = out.Hot[:min(topRows, len(out.Hot))], out.Waits[:min(topRows, len(out.Waits))]
 	for i := range out.Waits[:min(topBlockers, len(out.Waits))] {
 		w.blocker(ctx, &out.Waits[i])
+	}
+	if out.Waited != nil {
+		out.Waited.explain(ctx, w)
 	}
 	out.Unreached = w.doc.Unreached
 	slices.SortFunc(out.Unreached, func(a, b Unreached) int { return cmp.Compare(a.Node, b.Node) })

@@ -119,22 +119,23 @@ func busy(t *testing.T) (*Server, *node.Space) {
 	return s, sp
 }
 
-// /v1/hot and /v1/times say what there is.
-func TestHotAndTimes(t *testing.T) {
+// /v1/top of a lockspace and /v1/times say what there is.
+func TestWaitedAndTimes(t *testing.T) {
 	s, _ := busy(t)
 	base := "http://" + s.Addr()
-	var hot Hot
-	if err := json.Unmarshal([]byte(fetch(t, base+"/v1/hot?lockspace="+url.QueryEscape("space "+hostile), nil)), &hot); err != nil {
+	var top Top
+	if err := json.Unmarshal([]byte(fetch(t, base+"/v1/top?lockspace="+url.QueryEscape("space "+hostile), nil)), &top); err != nil {
 		t.Fatal(err)
 	}
-	if hot.Node != 5 || hot.All < 3 || string(hot.Names[0].Name) != hostile {
+	hot := top.Waited
+	if top.Node != 5 || hot == nil || hot.All < 3 || string(hot.Names[0].Name) != hostile {
 		t.Fatalf("%+v", hot)
 	}
 	h := hot.Names[0]
-	if h.Waits != 3 || h.Holds != 2 || len(h.Holders) != 2 || len(h.Waiters) != 3 || h.WaitS <= 0 {
+	if h.Master != 5 || h.Waits != 3 || h.Holds != 2 || len(h.Holders) != 2 || len(h.Waiters) != 3 || h.WaitS <= 0 {
 		t.Errorf("%+v", h)
 	}
-	if w := h.Waiters[0]; w.Wanted != "EX" || w.Owner != 8 || w.Session != 0 || w.Node != 5 || w.AgeS <= 0 {
+	if w := h.Waiters[0]; w.Wanted != "EX" || w.Owner != 8 || w.Session != 0 || w.Node != 5 {
 		t.Errorf("%+v", w)
 	}
 	if l := h.Holders[1]; l.Granted != "PR" || l.Owner != 4 || l.Session != 1 {
@@ -189,7 +190,7 @@ func TestPageInBrowser(t *testing.T) {
 		"state":     `as of `,
 		"member":    `5 \(this one\)`,
 		"lockspace": `<button[^>]*>space &lt;img src=x onerror=`,
-		"hot name":  `<td class="name">&lt;img src=x onerror=document.title='owned'&gt;</td><td class="n">3</td>`,
+		"hot name":  `<td class="name">&lt;img src=x onerror=document.title='owned'&gt;</td><td class="n">5</td><td class="n">3</td>`,
 		"holder":    `node 5 owner 7 PR for `,
 		"graph":     `<rect class="res"`,
 		"circle":    `class="edge waits circle"`,

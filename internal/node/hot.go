@@ -12,27 +12,29 @@ import (
 // hotPiece is how many names a shard looks at before it lets others in: some 10 us.
 const hotPiece = 4096
 
-// Hot is a name of which this node is master and for which somebody waits.
-type Hot struct {
-	lockspace.ResourceInfo
-	Waits int   // all that wait
-	Since int64 // when the first of them began, by Now
+// WaitedName is a name of which this node is master and for which somebody waits.
+type WaitedName struct {
+	Name  []byte  `json:"name"`
+	Waits int     `json:"waits"`  // all that wait
+	WaitS float64 `json:"wait_s"` // for how long the first of them has
 }
 
-// Hottest gives the most names, at most, for which most wait here, and how many there are
-// for which somebody does. It holds up a shard for a moment at a time; the error is that
-// of ctx.
-func (s *Space) Hottest(ctx context.Context, most int) (top []Hot, all int, err error) {
+// waited adds the most names, at most, for which most wait in s, nil: it is not open here. It
+// holds up a shard for a moment at a time; the error is that of ctx.
+func (t *TopReport) waited(ctx context.Context, s *Space, most int) error {
+	if s == nil {
+		return nil
+	}
 	var found []lockspace.Contended
 	for _, r := range s.runners {
 		next := uint32(0)
 		for more := true; more; more = next != 0 {
 			if err := ctx.Err(); err != nil {
-				return nil, 0, err
+				return err
 			}
 			r.wait(func(r *runner) {
 				next = r.shard.Contended(next, hotPiece, func(c lockspace.Contended) {
-					all++
+					t.AllWaited++
 					c.Name = bytes.Clone(c.Name)
 					found = append(found, c)
 				})
@@ -40,16 +42,11 @@ func (s *Space) Hottest(ctx context.Context, most int) (top []Hot, all int, err 
 			found = hottest(found, most)
 		}
 	}
+	now := s.node.now()
 	for _, c := range found {
-		s.runnerOf(c.Name, c.Hash).wait(func(r *runner) {
-			if i, ok := r.shard.Find(c.Hash, c.Name); ok && len(i.Convert)+len(i.Waiting) != 0 {
-				top = append(top, Hot{ResourceInfo: i, Waits: c.Waiting, Since: c.Since})
-			} else {
-				all-- // meanwhile nobody waits any more
-			}
-		})
+		t.Waited = append(t.Waited, WaitedName{Name: c.Name, Waits: c.Waiting, WaitS: float64(max(0, now-c.Since)) / 1e9})
 	}
-	return top, all, nil
+	return nil
 }
 
 // hottest keeps the first most of list, those with the most waiters first.

@@ -31,7 +31,7 @@ const (
 	LookName  = "name"  // all about one name
 	LookLocks = "locks" // about locks of the node that is asked, and what their owners have besides
 	LookPage  = "page"  // names of a lockspace, some at a time
-	LookTop   = "top"   // what goes on on the node
+	LookTop   = "top"   // what goes on on the node and, if Space is given, which of its names are waited for
 )
 
 // MaxPage is the largest Query.Most, and what it is if it is 0.
@@ -86,7 +86,9 @@ type PartyReport struct {
 // lookAt answers.
 func (n *Node) lookAt(ctx context.Context, q *Query) (*Report, error) {
 	if q.Kind == LookTop {
-		return &Report{Top: n.lookTop(cmp.Or(q.Most, MaxPage))}, nil
+		top := n.lookTop(cmp.Or(q.Most, MaxPage))
+		err := top.waited(ctx, n.Space(q.Space), cmp.Or(q.Most, MaxPage))
+		return &Report{Top: top}, err
 	}
 	s := n.Space(q.Space)
 	if s == nil {

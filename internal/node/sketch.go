@@ -128,6 +128,9 @@ type TopReport struct {
 	PerS       float64     `json:"per_s"`   // requests for new locks a second, about
 	Hot        []AskedName `json:"hot,omitempty"`
 	Waits      []TopWait   `json:"waits,omitempty"` // the longest first
+	// Of the lockspace asked about, of names mastered here.
+	Waited    []WaitedName `json:"waited,omitempty"`     // the most waited for first
+	AllWaited int          `json:"all_waited,omitempty"` // those left out included
 }
 
 // TopWait is a request of a client that waits.

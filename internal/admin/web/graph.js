@@ -24,7 +24,7 @@ export function build(names) {
     edges.push(e);
   };
   for (const name of names.slice(0, MOST_NAMES)) {
-    const res = node("name " + name.name.hex, { res: true, title: name.name.text, small: `${name.waits} wait` });
+    const res = node("name " + name.name.hex, { res: true, title: name.name.text, small: `${name.waits} wait${name.master ? `, at node ${name.master}` : ""}` });
     const party = (l) => node(key(l), { res: false, title: who(l), small: "" });
     for (const l of name.waiters.slice(0, MOST_EACH)) {
       edge(party(l), res, { waits: true, label: `wants ${l.wanted}, ${duration(l.age_s)}` });

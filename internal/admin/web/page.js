@@ -128,14 +128,14 @@ function showTimes(now) {
   chart($("rate"), $("rate-key"), line("rate", "", false), { now, span: SPAN, write: count, log: false });
 }
 
-function showHot(hot) {
-  $("hot-note").textContent = hot.all > hot.names.length
-    ? `The first ${hot.names.length} of ${hot.all} names that somebody waits for, of those that node ${hot.node} is master of`
-    : `Names that somebody waits for, of those that node ${hot.node} is master of`;
+function showHot(hot, missing) {
+  $("hot-note").textContent = (hot.all > hot.names.length
+    ? `The first ${hot.names.length} of ${hot.all} names that somebody waits for, on all nodes`
+    : "Names that somebody waits for, on all nodes") + (missing.length ? `; ${missing.map((u) => `node ${u.node}`).join(", ")} did not say` : "");
   const some = (list, all, text) => list.slice(0, 3).map(text).join("; ") + (all > 3 ? `; ${all - 3} more` : "");
-  rows("hot", hot.names.map((n) => make("tr", {}, cell(n.name.text, "name"), cell(n.waits, "n"), cell(duration(n.wait_s), "n"),
+  rows("hot", hot.names.map((n) => make("tr", {}, cell(n.name.text, "name"), cell(n.master || "–", "n"), cell(n.waits, "n"), cell(duration(n.wait_s), "n"),
     cell(some(n.holders, n.holds, (l) => `${who(l)} ${l.granted} for ${duration(l.age_s)}`)),
-    cell(n.waiters.length ? `${who(n.waiters[0])} wants ${n.waiters[0].wanted}` : "–"))), "Nobody waits.", 5);
+    cell(n.waiters.length ? `${who(n.waiters[0])} wants ${n.waiters[0].wanted}` : "–"))), "Nobody waits.", 6);
   $("graph-note").textContent = graph($("graph"), hot.names);
 }
 
@@ -154,7 +154,8 @@ async function round() {
     showStatus(status, members, spaces, times);
     showSpaces(spaces, times);
     showTimes(t);
-    showHot(space ? await get(`/v1/hot?lockspace=${bytes(space.name)}`) : { node: status.node, all: 0, names: [] });
+    const top = space ? await get(`/v1/top?lockspace=${bytes(space.name)}`) : { waited: { all: 0, names: [] }, unreached: [] };
+    showHot(top.waited, top.unreached);
     say(`as of ${new Date().toLocaleTimeString()}`, false);
   } catch (err) {
     say(`The node does not answer, what is below is old: ${err.message}`, true);

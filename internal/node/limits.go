@@ -46,8 +46,9 @@ var errFlood = errors.New("node: the client sends too much")
 // pace is how fast a session may make requests; nil: as it likes.
 type pace struct {
 	requests, messages *rate.Limiter
-	text               string // what is said beyond it: a refusal must cost less than a request
-	refused            int    // since the client was kept waiting
+	others             *rate.Limiter // what is never refused, and makes the client wait beyond the rate
+	text               string        // what is said beyond it: a refusal must cost less than a request
+	refused            int           // or beyond it, since the client was kept waiting
 }
 
 // maxRest is how long a client over its rate is kept waiting at once.
@@ -61,6 +62,7 @@ func (n *Node) newPace() *pace {
 	return &pace{
 		requests: rate.NewLimiter(rate.Limit(perSecond), perSecond),
 		messages: rate.NewLimiter(rate.Limit(floodFactor*perSecond), floodFactor*perSecond),
+		others:   rate.NewLimiter(rate.Limit(perSecond), perSecond),
 		text:     n.overText(perSecond, "requests a second", "max_client_rate"),
 	}
 }
@@ -98,6 +100,9 @@ func (s *session) tooFast(space uint32, m *wire.Msg) (refused bool, err error) {
 	switch m.Type {
 	case wire.OpenSpace, wire.LockReq, wire.ConvertReq, wire.RangeReq, wire.DelegateReq, wire.ReturnReq, wire.PurgeReq, wire.BarrierReq:
 	default:
+		if !s.pace.others.AllowN(now, 1) {
+			s.pace.refused++
+		}
 		return false, nil
 	}
 	if s.pace.requests.AllowN(now, 1) {

@@ -66,11 +66,15 @@ func nothing(ctx context.Context, _ *mallory, _ *tally) error {
 	return ctx.Err()
 }
 
-// spin uses as many processors as the process may.
-func spin(ctx context.Context, _ *mallory, _ *tally) error {
+// spin uses all processors, or one if it is the neighbour who does it.
+func spin(ctx context.Context, m *mallory, _ *tally) error {
 	end := time.Now().Add(roundTime)
 	var all sync.WaitGroup
-	for range runtime.GOMAXPROCS(0) {
+	threads := runtime.GOMAXPROCS(0)
+	if m.Role == roleNeighbour {
+		threads = 1
+	}
+	for range threads {
 		all.Go(func() {
 			for time.Now().Before(end) {
 			}

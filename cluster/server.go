@@ -72,6 +72,7 @@ type Server struct {
 	out          Output
 	failed       error
 	messageBytes []byte
+	addrs        map[uint16]string // of voters, as they say themselves: one that is to go is in State no more
 }
 
 // snapshotEvery is the number of entries between two snapshots, and of those
@@ -84,7 +85,9 @@ func NewServer(cfg ServerConfig, store Storage) (*Server, error) {
 	if NodeOf(cfg.Store) == 0 || cfg.Store>>16 == 0 || cfg.Tick < 1e6 || cfg.Tick > 10e9 || cfg.Elections < 3 || cfg.Elections > 100 {
 		return nil, fmt.Errorf("%w: %+v", ErrInvalid, cfg)
 	}
-	s := &Server{cfg: cfg, store: store, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Store)), state: &State{}}
+	s := &Server{
+		cfg: cfg, store: store, rng: rand.New(rand.NewPCG(cfg.Seed, cfg.Store)), state: &State{}, addrs: map[uint16]string{},
+	}
 	snap, err := store.Snapshot()
 	if err != nil {
 		return nil, fmt.Errorf("cluster: reading the store: %w", err)
@@ -123,6 +126,17 @@ func (s *Server) Leader() (id uint16, self bool) {
 // those of State().Voters, but for changes that are still under way. The list is
 // valid until the next call, and must not be changed.
 func (s *Server) Voters() []uint64 { return s.conf.GetVoters() }
+
+// Votes says that this voter's own vote counts, or will, as far as it knows. A node that
+// leaves for good waits until it does not: the others may need it to agree on that.
+func (s *Server) Votes() bool {
+	return slices.Contains(s.conf.GetVoters(), s.cfg.Store) && !s.alone()
+}
+
+// alone says that there is no other voter, nor is one to come.
+func (s *Server) alone() bool {
+	return len(s.conf.GetVoters()) == 1 && len(s.conf.GetLearners()) == 0 && len(s.state.Voters) == 1 && s.state.Voters[0].Raft == s.cfg.Store
+}
 
 // Tick tells the time. It is called each ServerConfig.Tick, or more often.
 func (s *Server) Tick(now int64) (Output, error) {
@@ -167,7 +181,7 @@ func (s *Server) Deliver(now int64, from uint16, addr string, payload []byte) (O
 		}
 		switch m.kind {
 		case msgRaft:
-			s.onRaft(from, m)
+			s.onRaft(from, addr, m)
 		case msgRenew:
 			s.onRenew(from, addr, m)
 		case msgAsk:
@@ -260,7 +274,7 @@ func (s *Server) run(now int64, do func() error, then func()) (Output, error) {
 
 // onRaft takes a message of Raft. Proposals do not travel, and nobody else
 // decides who leads.
-func (s *Server) onRaft(from uint16, m *message) {
+func (s *Server) onRaft(from uint16, addr string, m *message) {
 	rm := &pb.Message{}
 	if proto.Unmarshal(m.body, rm) != nil || rm.GetTo() != s.cfg.Store || NodeOf(rm.GetFrom()) != from || rm.GetFrom() == 0 {
 		return
@@ -278,6 +292,7 @@ func (s *Server) onRaft(from uint16, m *message) {
 	if s.rn.Step(rm) != nil {
 		return // of a voter that is none
 	}
+	s.addrs[from] = addr
 	if st := s.rn.BasicStatus(); st.Lead == rm.GetFrom() && st.GetTerm() == rm.GetTerm() {
 		s.rest()
 	}
@@ -345,7 +360,8 @@ func (s *Server) sendRaft(m *pb.Message) {
 	if m.GetType() == pb.MsgVoteResp && !m.GetReject() {
 		s.rest()
 	}
-	id, addr := NodeOf(m.GetTo()), ""
+	id := NodeOf(m.GetTo())
+	addr := s.addrs[id]
 	if v := s.state.Voter(id); v != nil {
 		addr = v.Addr
 	}

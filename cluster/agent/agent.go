@@ -253,6 +253,30 @@ func (a *Agent) sent(out cluster.Output, err error) {
 	}
 }
 
+// giveUpVote goes on as a voter until this node's vote counts no more, for the time of a
+// lease at most. Of two voters both have to agree on that: whoever went at once would
+// leave the other one without a majority for ever.
+func (a *Agent) giveUpVote(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(a.cfg.Terms.Lease), errVoteCounts)
+	defer cancel()
+	look := time.NewTicker(a.cfg.tick())
+	defer look.Stop()
+	for votes := true; votes; {
+		if a.do(ctx, func() { votes = a.server != nil && a.server.Votes() }) != nil || !votes {
+			break
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		a.cfg.Logger.Warn("this node has left, but its vote may still count", "err", err)
+	}
+}
+
+var errVoteCounts = errors.New("the others have not agreed that it does not, in the time of a lease")
+
 func (a *Agent) fence(instance uint64) {
 	log := a.cfg.Logger.With("node", cluster.NodeOf(instance), "instance", fmt.Sprintf("%#x", instance))
 	log.Warn("fencing a node that is silent")

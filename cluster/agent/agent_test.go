@@ -238,6 +238,36 @@ func TestLife(t *testing.T) {
 	one.awaitView(t, "s 7: 1")
 }
 
+// TestLeaveOfTwo: of two voters either may leave for good, and the other one goes on
+// alone.
+func TestLeaveOfTwo(t *testing.T) {
+	for _, leaves := range []string{"the leader", "the follower"} {
+		t.Run(leaves, func(t *testing.T) {
+			net, dir := newNetwork(), t.TempDir()
+			one := net.node(t, 1, founder(dir)).join()
+			two := net.node(t, 2, joiner(filepath.Join(dir, "two"))).join()
+			one.await(t, "two votes", func() bool { return len(voting(one)) == 2 })
+			goes, stays := one, two
+			if leaves == "the follower" {
+				goes, stays = two, one
+			}
+			stays.openSpace("s", "config")
+			if err := goes.Leave(t.Context(), true); err != nil {
+				t.Fatal(err)
+			}
+			goes.stop()
+			stays.await(t, "one vote", func() bool { return len(voting(stays)) == 1 })
+			stays.openSpace("another", "config")
+			stays.awaitView(t, fmt.Sprintf("another 2: %d", stays.cfg.ID))
+		})
+	}
+}
+
+func voting(n *node) []uint16 {
+	_, voting := n.agent.Raft()
+	return voting
+}
+
 // TestWholeClusterRestarts: the voters come back from their stores, the first one
 // without being told whom to join, and the one that was cut off hears why its
 // membership has ended.

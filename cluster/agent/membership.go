@@ -177,6 +177,9 @@ func (m *membership) Leave(ctx context.Context, forGood bool) error {
 	if err != nil && !errors.Is(err, cluster.ErrMember) {
 		return err
 	}
+	if forGood {
+		m.a.giveUpVote(ctx)
+	}
 	return m.Close()
 }
 

@@ -105,9 +105,10 @@ func (p *program) ended() (bool, error) {
 	return !p.busy, p.err
 }
 
-// programEvery is how often a program does so: together they are to notice every pause,
-// and not to be what the processors are busy with.
-const programEvery = 20 * time.Millisecond
+// programEvery is how often a program does so. Of some fifty programs one begins each
+// millisecond: together they notice every pause of more than that, and are not what the
+// processors are busy with.
+const programEvery = 50 * time.Millisecond
 
 // programs run until they are stopped: one goroutine begins what each does, in turn.
 type programs struct {

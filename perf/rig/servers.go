@@ -45,7 +45,9 @@ func (x Programs) StartLockifyd(ctx context.Context, pin Pin, addrs []string, wi
 			}
 		}
 		socket := "unix://" + s.path(fmt.Sprintf("n%d.sock", i+1))
-		args := []string{path, "--id", fmt.Sprint(i + 1), "--cluster", clusterName, "--clients", socket, "--admin", "off", "--log-level", "error"}
+		args := []string{path, "--id", fmt.Sprint(i + 1), "--cluster", clusterName, "--clients", socket, "--admin", "off", "--log-level", "error",
+			// All clients of a measurement are one, by their uid.
+			"--max-sessions", "20000", "--max-client-sessions", "20000"}
 		if len(peers) > 0 {
 			args = append(args, "--listen", listen, "--peers", strings.Join(peers, ","))
 		}

@@ -43,15 +43,7 @@ func ringProcess(addr string) int {
 		}
 	}
 	fmt.Println("has them")
-	for { // until it is killed, in the middle of something
-		l, err := s.Lock(ctx, "busy", lockify.EX)
-		if err == nil {
-			err = l.Unlock(ctx)
-		}
-		if err != nil {
-			return fail(err)
-		}
-	}
+	return fail(keepBusy(ctx, s)) // until it is killed, in the middle of something
 }
 
 // kill -9 of a client in the middle of a request: all that it held is free, and the
@@ -86,28 +78,27 @@ func TestKilledRingDaemon(t *testing.T) {
 	d := daemontest.Start(t, args...)
 	c, s, sessions := sessionsOf(t, d.Client)
 	for range 3 {
-		held := lock(t, s, "held", lockify.EX)
+		inWay := make(chan bool, 1)
+		held := lock(t, s, "held", lockify.EX, lockify.OnBlocking(func(*lockify.Lock, lockify.Mode) { inWay <- true }))
 		old := c.Session()
-		ended := make(chan error, 1)
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() { // in the middle of something
-			for {
-				l, err := s.Lock(ctx, "busy", lockify.EX)
-				if err == nil {
-					err = l.Unlock(ctx)
-				}
-				if err != nil {
-					ended <- err
-					return
-				}
-			}
+		waits, busy := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := s.Lock(ctx, "held", lockify.EX)
+			waits <- err
 		}()
+		go func() { busy <- keepBusy(ctx, s) }()
+		hear(t, "the one that waits", inWay)
 		d.Signal(t, syscall.SIGKILL)
 		hear(t, "the loss", held.Lost())
 		hear(t, "the end of the session", old.Lost())
+		if err := hear(t, "the end of the wait", waits); !errors.Is(err, lockify.ErrSessionLost) {
+			t.Errorf("who waits hears %v", err)
+		}
 		cancel() // what begins between two sessions waits for the next one
-		if err := hear(t, "the end", ended); !errors.Is(err, lockify.ErrSessionLost) && !errors.Is(err, lockify.ErrLost) {
-			t.Errorf("the request ends with %v", err)
+		err := hear(t, "the end of the work", busy)
+		if !errors.Is(err, lockify.ErrSessionLost) && !errors.Is(err, lockify.ErrLost) && !errors.Is(err, context.Canceled) {
+			t.Errorf("the work ends with %v", err)
 		}
 		d = daemontest.Start(t, args...)
 		if !hear(t, "a session", sessions).Ring() {
@@ -116,6 +107,19 @@ func TestKilledRingDaemon(t *testing.T) {
 		unlock(t, lock(t, s, "held", lockify.EX))
 	}
 	c.Close()
+}
+
+// keepBusy takes and releases a lock until that fails.
+func keepBusy(ctx context.Context, s *lockify.Lockspace) error {
+	for {
+		l, err := s.Lock(ctx, "busy", lockify.EX)
+		if err == nil {
+			err = l.Unlock(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Clients for whom there is no ring use the socket; so do those who want it.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
@@ -62,16 +64,22 @@ type abandoned struct {
 
 // OpenByteRanges prepares for byte-range locks on name, 1 to 64 bytes. It locks
 // name in NL, which excludes nobody. Errors: those of Lock.
-func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (*ByteRanges, error) {
+func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (r *ByteRanges, err error) {
+	var o Option
+	if s.tracer != nil {
+		var span trace.Span
+		ctx, span = s.beginSpan(ctx, opLock, name, NL)
+		defer func() { endSpan(span, opLock, err) }()
+		o = traced(o, span)
+	}
 	if err := s.ready(ctx); err != nil {
 		return nil, err
 	}
-	var o Option
 	l, err := s.newLock(name, NL, &o)
 	if err != nil {
 		return nil, err
 	}
-	r := &ByteRanges{lock: l, running: map[uint64]func(*lockspace.ByteOutcome){}, abandoned: map[OwnerID]*abandoned{}}
+	r = &ByteRanges{lock: l, running: map[uint64]func(*lockspace.ByteOutcome){}, abandoned: map[OwnerID]*abandoned{}}
 	l.rarely().ranges = r
 	if err := l.await(ctx, true, s.be.lock(l, NL, o, false)); err != nil {
 		return nil, err
@@ -179,8 +187,13 @@ type byteResult struct {
 	err error // of the connection
 }
 
-func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t RangeType, start, length int64, flags uint32) (lockspace.ByteOutcome, error) {
+func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t RangeType, start, length int64, flags uint32) (o lockspace.ByteOutcome, err error) {
 	rec, err := r.check(what, owner, t, start, length)
+	var part Option
+	if s := r.lock.space; s.tracer != nil && err == nil {
+		end := s.beginBytes(ctx, what, r.Name(), rec, &part)
+		defer func() { end(err) }()
+	}
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -191,7 +204,7 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 		return lockspace.ByteOutcome{}, err
 	}
 	ch := make(chan byteResult, 1)
-	tag := r.lock.at.bytes(r, rec, flags, ch)
+	tag := r.lock.at.bytes(r, rec, flags, &part, ch)
 	select {
 	case res := <-ch:
 		return res.o, r.failure(what, &res)
@@ -215,7 +228,7 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 func (r *ByteRanges) giveBack(rec wire.RangeRec, ch chan byteResult) {
 	if res := <-ch; res.err == nil && res.o.Status == wire.OK {
 		rec.Type = uint8(byterange.None)
-		r.lock.at.bytes(r, rec, 0, ch)
+		r.lock.at.bytes(r, rec, 0, &Option{}, ch)
 		<-ch
 	}
 	r.decided(OwnerID(rec.Owner))
@@ -298,7 +311,7 @@ func (o *owner) Bytes(_, tag uint64, out *lockspace.ByteOutcome) {
 	done(out)
 }
 
-func (e *embedded) bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64) {
+func (e *embedded) bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, part *Option, ch chan byteResult) (tag uint64) {
 	r.mu.Lock()
 	r.lastTag++
 	tag = r.lastTag
@@ -308,7 +321,7 @@ func (e *embedded) bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan
 		ch <- byteResult{o: kept}
 	}
 	r.mu.Unlock()
-	e.space.Bytes((*owner)(r.lock), r.lock.id, rec, flags, tag)
+	e.space.Bytes((*owner)(r.lock), r.lock.id, rec, flags, tag, part.inTrace())
 	return tag
 }
 
@@ -316,8 +329,9 @@ func (e *embedded) cancelBytes(r *ByteRanges, tag uint64) {
 	e.space.CancelBytes((*owner)(r.lock), r.lock.id, tag)
 }
 
-func (a *seat) bytes(b *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64) {
+func (a *seat) bytes(b *ByteRanges, rec wire.RangeRec, flags uint32, part *Option, ch chan byteResult) (tag uint64) {
 	m := wire.Msg{Type: wire.RangeReq, Lock: b.lock.id, Flags: flags, Ranges: wire.RangeList(nil).Append(rec)}
+	part.putSpan(&m)
 	a.s.start(a.space, &m, running{done: func(m *wire.Msg, err error) { ch <- byteResultOf(m, err) }}, false)
 	return m.Req
 }

@@ -231,6 +231,9 @@ func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 // ConvertAsync begins a conversion; done is called as with LockAsync.
 func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 	o := merge(opts)
+	if s := l.space; s.tracer != nil {
+		done = s.asyncTraced(opConvert, l.name, mode, &o, done)
+	}
 	early := l.early(done)
 	if err := l.begin(&o, opConvert, mode, early); err != nil {
 		done(err)
@@ -371,7 +374,7 @@ func (l *Lock) awaitAs(ctx context.Context, giveBack bool, wake *waiter) error {
 		if running {
 			l.abandoned.Store(true)
 			if giveBack {
-				l.rarely().after = func() { l.UnlockAsync(func(error) {}) }
+				l.rarely().after = func() { l.unlockAsync(&Option{}, func(error) {}) }
 			}
 		}
 		l.mu.Unlock()

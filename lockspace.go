@@ -35,10 +35,10 @@ type place interface {
 	left() int64 // for how long that is certain, in ns; 0: no more
 	convert(l *Lock, mode Mode, o Option, later bool) begun
 	unlock(l *Lock, o Option, later bool) begun
-	cancel(id, req uint64) // the operation numbered req of lock id; 0: not known yet
-	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, ch chan byteResult) (tag uint64)
-	cancelBytes(r *ByteRanges, tag uint64) // the request of r with this tag
-	hurry()                                // somebody waits for a confirmation
+	cancel(id, req uint64)                                                                               // the operation numbered req of lock id; 0: not known yet
+	bytes(r *ByteRanges, rec wire.RangeRec, flags uint32, part *Option, ch chan byteResult) (tag uint64) // part: in which trace
+	cancelBytes(r *ByteRanges, tag uint64)                                                               // the request of r with this tag
+	hurry()                                                                                              // somebody waits for a confirmation
 }
 
 // begun is what is left to do about an operation that has begun.
@@ -152,6 +152,10 @@ func (s *Lockspace) TryLock(ctx context.Context, name string, mode Mode, opts ..
 // not keep up, or 32768 operations of a connection are under way.
 func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), opts ...Option) *Lock {
 	o := merge(opts)
+	if s.tracer != nil {
+		end, untold := s.beginAsync(opLock, name, mode, &o), done
+		done = func(l *Lock, err error) { end(err); untold(l, err) }
+	}
 	l, err := s.newLock(name, mode, &o)
 	if err == nil && s.be.full() {
 		err = fmt.Errorf("lock of %q: %w: too much is under way", name, ErrLimit)

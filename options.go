@@ -32,6 +32,7 @@ type Option struct {
 	wait     time.Duration // with timed
 	timed    bool
 	span     *trace.SpanContext // of which the request is part; nil: of none
+	parent   *trace.SpanContext // of its span, where there is no context; nil: none
 }
 
 // New says that the caller has just created what the name stands for, so that
@@ -190,6 +191,9 @@ func merge(opts []Option) Option {
 		}
 		if opts[i].timed {
 			o.wait, o.timed = opts[i].wait, true
+		}
+		if opts[i].parent != nil {
+			o.parent = opts[i].parent
 		}
 		if opts[i].owner != 0 {
 			o.owner = opts[i].owner

@@ -220,13 +220,21 @@ func traceMessages(nodes []*Node) (n uint64) {
 func TestTraceNotSampled(t *testing.T) {
 	c := startTraced(t)
 	held := c.nameOf(t, 2)
+	_, unseen := sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())).Tracer("").Start(c.ctx, "program")
 	c.far.LockAsync(held, PR, func(_ *Lock, err error) {
 		if err != nil {
 			t.Error(err)
 		}
-	})
+	}, ChildOf(trace.ContextWithSpan(c.ctx, unseen)))
 	never := dialTraced(t, c.nodes[0], sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())))
 	c.must(t, never, held, PR)
+	ranges, err := never.OpenByteRanges(c.ctx, held)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ranges.Lock(c.ctx, never.NewOwner(), WriteRange, 0, 1); err != nil {
+		t.Fatal(err)
+	}
 	plain := startCluster(t, clusterOptions{nodes: 2, transport: "plain"})
 	eager := dialTraced(t, plain[0], c.provider)
 	for i := range 8 { // some of them have their directory on node 2
@@ -238,4 +246,132 @@ func TestTraceNotSampled(t *testing.T) {
 	if n := len(c.spans.Ended()); n != 8 {
 		t.Errorf("%d spans, want those 8 of the program", n)
 	}
+}
+
+// TestTraceAsync: a call without a context has a span until its callback runs.
+func TestTraceAsync(t *testing.T) {
+	c := startTraced(t)
+	name := c.nameOf(t, 2)
+	held := c.must(t, c.far, name, EX, OnBlocking(func(*Lock, Mode) {}))
+	lock := make(chan *Lock, 1)
+	ended := make(chan error, 1)
+	told := func(err error) { ended <- err }
+	over := func() {
+		t.Helper()
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.in(t, func(ctx context.Context) {
+		c.client.LockAsync(name, PR, func(l *Lock, err error) { lock <- l; told(err) }, ChildOf(ctx))
+		until(t, c.ctx, "a request that waits", func() bool { return c.nodes[2].Stats().Spaces[0].Traced == 1 })
+		if err := held.Unlock(c.ctx); err != nil {
+			t.Fatal(err)
+		}
+		over()
+	},
+		"lock <program outcome=granted", "node.lock <lock node=1 outcome=granted +queued",
+		"directory.lookup <node.lock node=2 outcome=passed on to node 3",
+		"master.lock <directory.lookup node=3 outcome=granted +queued", "master.grant <master.lock node=3")
+	l := <-lock
+	c.in(t, func(ctx context.Context) {
+		l.ConvertAsync(EX, told, ChildOf(ctx))
+		over()
+	},
+		"convert <program outcome=granted", "node.convert <convert node=1 outcome=granted",
+		"master.convert <node.convert node=3 outcome=granted", "master.grant <master.convert node=3")
+	c.in(t, func(ctx context.Context) {
+		l.UnlockAsync(told, ChildOf(ctx))
+		over()
+	},
+		"unlock <program outcome=unlocked", "node.unlock <unlock node=1 outcome=unlocked",
+		"master.unlock <node.unlock node=3 outcome=unlocked")
+	near := c.open(t, 0, "test")
+	c.in(t, func(ctx context.Context) { // what is refused has one, too, and a node in the process none of its own
+		near.LockAsync("", EX, func(_ *Lock, err error) { expect(t, "LockAsync", err, ErrName) }, ChildOf(ctx))
+		near.LockAsync(c.nameOf(t, 1), EX, func(_ *Lock, err error) { told(err) }, ChildOf(ctx))
+		over()
+	}, "lock <program outcome="+refusal(near), "lock <program outcome=granted")
+}
+
+// refusal gives the error for a name that is none.
+func refusal(s *Lockspace) (text string) {
+	s.LockAsync("", EX, func(_ *Lock, err error) { text = err.Error() })
+	return text
+}
+
+// TestTraceBytes: byte ranges, any number at a time on one handle.
+func TestTraceBytes(t *testing.T) {
+	c := startTraced(t)
+	name := c.nameOf(t, 2)
+	open := func(ctx context.Context, s *Lockspace) *ByteRanges {
+		t.Helper()
+		r, err := s.OpenByteRanges(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := open(c.ctx, c.far)
+	var here *ByteRanges
+	c.in(t, func(ctx context.Context) { here = open(ctx, c.client) },
+		"lock <program outcome=granted", "node.lock <lock node=1 outcome=granted",
+		"directory.lookup <node.lock node=2 outcome=passed on to node 3",
+		"master.lock <directory.lookup node=3 outcome=granted", "master.grant <master.lock node=3")
+	owner, other, third := c.client.NewOwner(), c.far.NewOwner(), c.client.NewOwner()
+	c.in(t, func(ctx context.Context) { must(here.Lock(ctx, owner, ReadRange, 0, 10)) },
+		"bytes.lock <program outcome=granted", "node.bytes.lock <bytes.lock node=1 outcome=granted",
+		"master.bytes.lock <node.bytes.lock node=3 outcome=granted")
+	c.in(t, func(ctx context.Context) {
+		_, _, err := here.Test(ctx, owner, ReadRange, 0, 10)
+		must(err)
+	},
+		"bytes.test <program outcome=tested", "node.bytes.test <bytes.test node=1 outcome=tested",
+		"master.bytes.test <node.bytes.test node=3 outcome=tested")
+	c.in(t, func(ctx context.Context) { must(here.Unlock(ctx, owner, 0, 10)) },
+		"bytes.unlock <program outcome=unlocked", "node.bytes.unlock <bytes.unlock node=1 outcome=unlocked",
+		"master.bytes.unlock <node.bytes.unlock node=3 outcome=unlocked")
+
+	must(there.Lock(c.ctx, other, WriteRange, 0, 10))
+	waiting := func(n int) func() bool {
+		return func() bool { return c.nodes[2].Stats().Spaces[0].Traced == n }
+	}
+	c.in(t, func(ctx context.Context) { // two that wait, of which one is withdrawn
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() { first <- here.Lock(ctx, owner, WriteRange, 0, 1) }()
+		until(t, c.ctx, "one that waits", waiting(1))
+		left, leave := context.WithCancel(ctx)
+		go func() { second <- here.Lock(left, third, WriteRange, 5, 1) }()
+		until(t, c.ctx, "two that wait", waiting(2))
+		leave()
+		expect(t, "Lock", <-second, context.Canceled)
+		until(t, c.ctx, "the end of the second", waiting(1))
+		must(there.Unlock(c.ctx, other, 0, 10))
+		must(<-first)
+	},
+		"bytes.lock <program outcome=granted", "node.bytes.lock <bytes.lock node=1 outcome=granted",
+		"master.bytes.lock <node.bytes.lock node=3 outcome=granted",
+		"bytes.lock <program outcome="+context.Canceled.Error(), "node.bytes.lock <bytes.lock node=1 outcome="+wire.Cancelled.String(),
+		"master.bytes.lock <node.bytes.lock node=3 outcome="+wire.Cancelled.String())
+
+	must(there.Lock(c.ctx, other, WriteRange, 20, 10))
+	c.in(t, func(ctx context.Context) { // one that waits when its handle is closed
+		ended := make(chan error, 1)
+		go func() { ended <- here.Lock(ctx, owner, WriteRange, 20, 1) }()
+		until(t, c.ctx, "one that waits", waiting(1))
+		must(here.Close(c.ctx))
+		expect(t, "Lock", <-ended, ErrClosed)
+	},
+		"bytes.lock <program outcome="+closedBytes(here), "node.bytes.lock <bytes.lock node=1 outcome="+wire.Cancelled.String(),
+		"master.bytes.lock <node.bytes.lock node=3 outcome=its handle was closed")
+}
+
+func closedBytes(r *ByteRanges) string {
+	return fmt.Sprintf("lock bytes of %q: %v", r.Name(), ErrClosed)
 }

@@ -82,6 +82,9 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 // wait for other operations, so that Force is refused.
 func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
 	o := merge(opts)
+	if s := l.space; s.tracer != nil {
+		done = s.asyncTraced(opUnlock, l.name, NL, &o, done)
+	}
 	if o.flags&lockspace.ForceUnlock != 0 {
 		done(fmt.Errorf("%w: unlock of %q: UnlockAsync takes no option Force", ErrFlags, l.name))
 		return

@@ -166,6 +166,7 @@ func (s *Shard) bytesMessage(r *resource, w *byterange.Request) {
 	m := wire.Msg{
 		Type: wire.RangeOp, Life: r.life, Lock: w.Owner.Handle, Req: w.ID, Flags: w.Flags & byteFlags, Hops: w.Hops,
 		Ranges: rangeRec(nil, w.Owner, w.Lock),
+		Seq:    w.Tag, // does not travel: see Host.Send
 	}
 	if w.Flags&byteSilent != 0 {
 		m.Bits = wire.BitNoReply

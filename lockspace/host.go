@@ -11,7 +11,8 @@ type Host interface {
 	// type without a name goes to every shard of the lockspace on that node,
 	// behind all that this shard has sent there before; it may also be for
 	// this node itself, whose shards then get it after the call. m.Wait, which
-	// does not travel, is how long the release fence has held it back, in ns.
+	// does not travel, is how long the release fence has held it back, in ns. Nor does
+	// m.Seq of a RANGE, the tag of its request.
 	Send(to uint16, m *wire.Msg)
 	// Complete reports the end of an operation of a local lock (AST). It may
 	// be called before the entry point that began the operation has returned.

@@ -241,7 +241,7 @@
 //	    owner -> new master: byte ranges of an orphaned handle, to rebuild; behind its REG.
 //
 //	 49 TRACE: name other instance lock num seq
-//	    in front of LOOKUP, FWD, RELAY, REQUEST, CONVERT or UNLOCK for the lock of requester instance: its span; num: trace flags. With FeatureTrace.
+//	    in front of LOOKUP, FWD, RELAY, REQUEST, CONVERT, UNLOCK or RANGE for the lock of requester instance: its span; num: trace flags. With FeatureTrace.
 //
 //	 64 LINK_HELLO: instance num seq features text
 //	    dialling node: who I am, num: version range, seq: last frame received; text: cluster name.
@@ -325,7 +325,7 @@
 //	167 RING: num
 //	    node, then client, then node: num: bytes of a ring, 0: no ring. With FeatureRing; see below.
 //	168 TRACE_REQ: other num req seq
-//	    client, right in front of LOCK_REQ, CONVERT_REQ or UNLOCK_REQ req: its span, as in TRACE. With FeatureTrace.
+//	    client, right in front of LOCK_REQ, CONVERT_REQ, UNLOCK_REQ or RANGE_REQ req: its span, as in TRACE. With FeatureTrace.
 //
 // # Versions and features
 //

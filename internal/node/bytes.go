@@ -14,11 +14,11 @@ import (
 // Bytes asks for something with a byte range through lock id, the handle; see
 // lockspace.ByteRequest for the rest. rec.Owner is below 1<<32, and one of the
 // numbers of Lock's xid. The outcome goes to owner.Bytes, perhaps before Bytes
-// returns; whatever is wrong with the request is said there, too.
-func (s *Space) Bytes(owner Owner, id uint64, rec wire.RangeRec, flags uint32, tag uint64) {
+// returns; whatever is wrong with the request is said there, too. t may be nil.
+func (s *Space) Bytes(owner Owner, id uint64, rec wire.RangeRec, flags uint32, tag uint64, t *Trace) {
 	var buf [wire.RangeRecSize]byte
 	s.other(&Op{
-		kind: opBytes, flags: flags, id: id, tag: tag, owner: owner, value: wire.RangeList(buf[:0]).Append(rec),
+		kind: opBytes, flags: flags, id: id, tag: tag, owner: owner, value: wire.RangeList(buf[:0]).Append(rec), trace: t,
 	}, nil)
 }
 
@@ -49,6 +49,9 @@ func (r *runner) Bytes(user any, id, tag uint64, o *lockspace.ByteOutcome) {
 	if o.Status == wire.Deadlock {
 		r.deadlock(id, o.Cycle)
 	}
+	if len(r.traces) != 0 {
+		r.traceBytes(id, tag, o)
+	}
 	user.(Owner).Bytes(id, tag, o)
 	r.heard(user)
 }
@@ -77,6 +80,7 @@ func (sp *sessionSpace) bytes(m *wire.Msg) {
 	var buf [wire.RangeRecSize]byte
 	sp.space.other(&Op{
 		kind: opBytes, flags: m.Flags, id: m.Lock, tag: m.Req, owner: sp, value: wire.RangeList(buf[:0]).Append(rec),
+		trace: s.traceOf(sp, m, bytesWhat(m.Flags, rec)),
 	}, &s.batch)
 }
 

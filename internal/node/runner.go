@@ -31,23 +31,24 @@ type runner struct {
 	number int
 	shard  *lockspace.Shard
 
-	last     int64                // when it was looked at the clock
-	done     uint64               // operations and messages
-	skip     uint32               // operations to come that are not measured
-	working  bool                 // work runs
-	sketch   sketch               // of the names that are asked for
-	recovers bool                 // counts in Space.recovering
-	open     []openFrame          // by peer index
-	urgent   bool                 // something here should leave at once
-	lazy     bool                 // something may wait for company: NOTIFYs
-	sessions []*session           // with answers not flushed
-	outcome  lockspace.Completion // handed to Owner.Complete by refuse
-	sent     [256]uint64          // messages by type
-	received [256]uint64
-	wrong    uint64 // claims
-	quick    samples
-	traces   map[traceKey]*traced // operations that are traced
-	_        [64]byte
+	last        int64                // when it was looked at the clock
+	done        uint64               // operations and messages
+	skip        uint32               // operations to come that are not measured
+	working     bool                 // work runs
+	sketch      sketch               // of the names that are asked for
+	recovers    bool                 // counts in Space.recovering
+	open        []openFrame          // by peer index
+	urgent      bool                 // something here should leave at once
+	lazy        bool                 // something may wait for company: NOTIFYs
+	sessions    []*session           // with answers not flushed
+	outcome     lockspace.Completion // handed to Owner.Complete by refuse
+	sent        [256]uint64          // messages by type
+	received    [256]uint64
+	wrong       uint64 // claims
+	quick       samples
+	traces      map[traceKey]*traced // operations that are traced
+	tracedBytes int                  // of them, on byte ranges
+	_           [64]byte
 }
 
 // task is work left in an inbox.

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -26,6 +27,8 @@ import (
 //	directory node               lockify.directory.lookup  until it answers, or passes the request on
 //	master                         lockify.master.lock     until the answer leaves
 //	master                           lockify.master.grant  while the release fence holds it back
+//
+// Byte ranges are lockify.bytes.lock and so on; their requests go to the master at once.
 //
 // A master that its requester knows already is a child of the requester's span. Where
 // nothing is traced, a runner looks at a length that is 0, and that is all.
@@ -64,6 +67,8 @@ const (
 	keyMessages  = attribute.Key("lockify.messages")
 	keyToken     = attribute.Key("lockify.token")
 	keyHeld      = attribute.Key("lockify.held_ns")
+	keyType      = attribute.Key("lockify.type")
+	keyBytes     = attribute.Key("lockify.bytes")
 )
 
 // TracedName gives a name as it stands in attributes, which are text.
@@ -74,10 +79,12 @@ func TracedName(name []byte) string {
 	return strconv.Quote(string(name))
 }
 
-// traceKey names an operation of any node: one at a time runs on a lock.
+// traceKey names an operation of any node: one at a time runs on a lock, but any number of
+// byte ranges.
 type traceKey struct {
 	node uint16 // the requester
 	lock uint64
+	req  uint64 // of a byte range: here its tag, at its master the number on the wire; 0: the lock's
 }
 
 // stage is what this node has to do with a traced operation.
@@ -95,7 +102,7 @@ type traced struct {
 	stage stage
 	at    trace.SpanContext // parent of what others do about it; stageNamed: of what comes here
 	span  trace.Span        // nil: none of this node
-	what  string            // lock, convert, unlock
+	what  string            // lock, convert, unlock; bytes.lock and so on
 	began time.Time
 	epoch uint64 // not of stageHere: of the view in which its TRACE was sent
 }
@@ -123,10 +130,45 @@ func (s *session) traceOf(sp *sessionSpace, m *wire.Msg, what string) *Trace {
 	_, span := t.Tracer.Start(ctx, "lockify.node."+what, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		keyNode.Int(int(s.node.cfg.ID)), KeyLockspace.String(sp.space.name),
 	))
-	if what != "unlock" {
+	tracedWhat(span, m)
+	return &Trace{span.SpanContext(), span}
+}
+
+// tracedWhat says what a request asks for.
+func tracedWhat(span trace.Span, m *wire.Msg) {
+	switch m.Type {
+	case wire.RangeReq, wire.RangeOp:
+		span.SetAttributes(RangeKeys(m.Ranges.At(0))...)
+	case wire.Unlock, wire.UnlockReq:
+	default:
 		span.SetAttributes(KeyMode.String(lockspace.Mode(m.Mode).String()))
 	}
-	return &Trace{span.SpanContext(), span}
+}
+
+// RangeKeys gives the attributes of a byte range.
+func RangeKeys(rec wire.RangeRec) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		keyType.String(byterange.Type(rec.Type).String()),
+		keyBytes.String(byterange.Range{Start: rec.Start, End: rec.End}.String()),
+	}
+}
+
+// Names of what is asked for with a byte range, in those of spans.
+const (
+	bytesLock   = "bytes.lock"
+	bytesUnlock = "bytes.unlock"
+	bytesTest   = "bytes.test"
+)
+
+// bytesWhat gives that name.
+func bytesWhat(flags uint32, rec wire.RangeRec) string {
+	switch {
+	case flags&lockspace.TestRange != 0:
+		return bytesTest
+	case byterange.Type(rec.Type) == byterange.None:
+		return bytesUnlock
+	}
+	return bytesLock
 }
 
 // traceReq keeps what a client says of the request behind it.
@@ -178,7 +220,7 @@ func (s *Space) UnlockTraced(owner Owner, id uint64, flags uint32, value []byte,
 
 // followHere sees the beginning of an operation of this node.
 func (r *runner) followHere(op *Op) {
-	e := &traced{stage: stageHere, at: op.trace.at, span: op.trace.span, what: op.kind.operation().String()}
+	e := &traced{stage: stageHere, at: op.trace.at, span: op.trace.span}
 	if e.span != nil {
 		name := op.name
 		if op.kind != opLock {
@@ -186,7 +228,11 @@ func (r *runner) followHere(op *Op) {
 		}
 		e.span.SetAttributes(KeyName.String(TracedName(name)))
 	}
-	r.follow(traceKey{r.node.cfg.ID, op.id}, e)
+	key := traceKey{node: r.node.cfg.ID, lock: op.id}
+	if op.kind == opBytes {
+		key.req, e.what = op.tag, bytesWhat(op.flags, wire.RangeList(op.value).At(0))
+	}
+	r.follow(key, e)
 }
 
 // follow remembers an operation. One that was not heard of again gives way.
@@ -199,7 +245,25 @@ func (r *runner) follow(key traceKey, e *traced) {
 	if r.traces == nil {
 		r.traces = map[traceKey]*traced{}
 	}
+	if key.req != 0 && r.traces[key] == nil {
+		r.tracedBytes++
+	}
 	r.traces[key] = e
+}
+
+// unfollow forgets an operation.
+func (r *runner) unfollow(key traceKey) {
+	if key.req != 0 && r.traces[key] != nil {
+		r.tracedBytes--
+	}
+	delete(r.traces, key)
+}
+
+// endBytes ends the spans of what a handle that has gone has waited for.
+func (r *runner) endBytes(handle traceKey) {
+	r.forgetTraces("its handle was closed", func(key traceKey, _ *traced) bool {
+		return key.req != 0 && key.node == handle.node && key.lock == handle.lock
+	})
 }
 
 // forgetTraces ends the spans of all operations that which says.
@@ -207,7 +271,7 @@ func (r *runner) forgetTraces(outcome string, which func(traceKey, *traced) bool
 	for key, e := range r.traces {
 		if which(key, e) {
 			e.end(outcome)
-			delete(r.traces, key)
+			r.unfollow(key)
 		}
 	}
 }
@@ -242,18 +306,31 @@ func EndSpan(span trace.Span, st wire.Status) {
 	span.End()
 }
 
+// EndBytesSpan is EndSpan for what may have been done with a byte range.
+func EndBytesSpan(span trace.Span, what string, st wire.Status) {
+	switch {
+	case st == wire.OK && what == bytesTest:
+		span.SetAttributes(KeyOutcome.String("tested"))
+		span.End()
+		return
+	case st == wire.OK && what == bytesUnlock:
+		st = wire.Unlocked
+	}
+	EndSpan(span, st)
+}
+
 func (r *runner) endTrace(key traceKey, st wire.Status) {
 	if e := r.traces[key]; e != nil {
 		if e.span != nil {
-			EndSpan(e.span, st)
+			EndBytesSpan(e.span, e.what, st)
 		}
-		delete(r.traces, key)
+		r.unfollow(key)
 	}
 }
 
 // traceComplete sees the end of an operation of this node.
 func (r *runner) traceComplete(id uint64, c *lockspace.Completion) {
-	key := traceKey{r.node.cfg.ID, id}
+	key := traceKey{node: r.node.cfg.ID, lock: id}
 	if e := r.traces[key]; e != nil && e.span != nil {
 		e.span.SetAttributes(keyMessages.Int(int(c.Hops)))
 		if c.Status == wire.OK {
@@ -263,9 +340,18 @@ func (r *runner) traceComplete(id uint64, c *lockspace.Completion) {
 	r.endTrace(key, c.Status)
 }
 
+// traceBytes is traceComplete for a byte range.
+func (r *runner) traceBytes(id, tag uint64, o *lockspace.ByteOutcome) {
+	key := traceKey{r.node.cfg.ID, id, tag}
+	if e := r.traces[key]; e != nil && e.span != nil {
+		e.span.SetAttributes(keyMessages.Int(int(o.Hops)))
+	}
+	r.endTrace(key, o.Status)
+}
+
 // traceNamed is a TRACE.
 func (r *runner) traceNamed(epoch uint64, m *wire.Msg) {
-	key := traceKey{wire.NodeOf(m.Instance), m.Lock}
+	key := traceKey{node: wire.NodeOf(m.Instance), lock: m.Lock}
 	at := spanOf(m)
 	if r.node.cfg.Tracing == nil || key.node == r.node.cfg.ID || !at.IsValid() || !at.IsSampled() {
 		return
@@ -275,7 +361,7 @@ func (r *runner) traceNamed(epoch uint64, m *wire.Msg) {
 
 // deliverTraced is message while there are traced operations.
 func (r *runner) deliverTraced(from lockspace.Origin, hash uint64, m *wire.Msg) {
-	key, at := traceKey{wire.NodeOf(from.Instance), m.Lock}, stageNamed
+	key, at := traceKey{node: wire.NodeOf(from.Instance), lock: m.Lock}, stageNamed
 	switch m.Type {
 	case wire.Lookup:
 		at = stageLookup
@@ -288,6 +374,10 @@ func (r *runner) deliverTraced(from lockspace.Origin, hash uint64, m *wire.Msg) 
 		key.node, at = wire.NodeOf(m.Instance), stageMaster
 	case wire.Request, wire.Convert, wire.Unlock:
 		at = stageMaster
+	case wire.RangeOp:
+		if m.Ranges.Len() == 1 { // else it is refused
+			at = stageMaster
+		}
 	case wire.Queued:
 		key.node = r.node.cfg.ID
 		if e := r.traces[key]; e != nil && e.stage == stageHere && e.span != nil {
@@ -299,13 +389,21 @@ func (r *runner) deliverTraced(from lockspace.Origin, hash uint64, m *wire.Msg) 
 		e = nil
 	} else {
 		r.beginTrace(e, at, m)
+		if m.Type == wire.RangeOp { // the next one of its handle may come before it ends
+			r.unfollow(key)
+			key.req = m.Req
+			r.follow(key, e)
+		}
 	}
 	r.shard.Deliver(r.now(), from, hash, m)
+	if m.Type == wire.Unlock && r.tracedBytes != 0 {
+		r.endBytes(key)
+	}
 	if e != nil && r.traces[key] == e {
 		switch {
 		case m.Type == wire.Unlock:
 			r.endTrace(key, wire.Unlocked)
-		case m.Type == wire.Convert && m.Bits&wire.BitNoReply != 0:
+		case (m.Type == wire.Convert || m.Type == wire.RangeOp) && m.Bits&wire.BitNoReply != 0:
 			r.endTrace(key, wire.OK)
 		}
 	}
@@ -321,6 +419,8 @@ func (r *runner) beginTrace(e *traced, at stage, m *wire.Msg) {
 		e.what = "convert"
 	case wire.Unlock:
 		e.what = "unlock"
+	case wire.RangeOp:
+		e.what = bytesWhat(m.Flags, m.Ranges.At(0))
 	}
 	if at == stageMaster {
 		name = "lockify.master." + e.what
@@ -328,9 +428,7 @@ func (r *runner) beginTrace(e *traced, at stage, m *wire.Msg) {
 	e.stage = at
 	e.span = r.child(e.at, name, e.began, TracedName(m.Name))
 	e.at = e.span.SpanContext()
-	if m.Type != wire.Unlock {
-		e.span.SetAttributes(KeyMode.String(lockspace.Mode(m.Mode).String()))
-	}
+	tracedWhat(e.span, m)
 }
 
 // child begins a span of this node.
@@ -343,10 +441,14 @@ func (r *runner) child(parent trace.SpanContext, what string, began time.Time, n
 
 // traceSend sees what leaves for another node, and puts a TRACE in front of it.
 func (r *runner) traceSend(to uint16, f *openFrame, m *wire.Msg) {
-	key := traceKey{r.node.cfg.ID, m.Lock}
+	key := traceKey{node: r.node.cfg.ID, lock: m.Lock}
 	requester := r.node.cfg.Instance
 	switch m.Type {
 	case wire.Lookup, wire.Request, wire.Convert, wire.Unlock:
+	case wire.RangeOp:
+		key.req = m.Seq // see lockspace.Host.Send
+	case wire.RangeDone:
+		key.node, key.req = to, m.Req
 	case wire.Fwd, wire.Relay:
 		key.node, requester = wire.NodeOf(m.Instance), m.Instance
 	case wire.You, wire.NotMaster, wire.Queued, wire.Denied, wire.Grant:
@@ -363,7 +465,7 @@ func (r *runner) traceSend(to uint16, f *openFrame, m *wire.Msg) {
 		r.sendTrace(to, f, m, requester, e.at)
 		if e.stage == stageLookup {
 			e.end("passed on to node " + strconv.Itoa(int(to)))
-			delete(r.traces, key)
+			r.unfollow(key)
 		}
 	}
 }
@@ -388,11 +490,11 @@ func (r *runner) traceAnswer(key traceKey, e *traced, m *wire.Msg) {
 	switch m.Type {
 	case wire.You:
 		e.end("the requester becomes master")
-		delete(r.traces, key)
+		r.unfollow(key)
 		return
 	case wire.NotMaster:
 		e.end("not the master")
-		delete(r.traces, key)
+		r.unfollow(key)
 		return
 	}
 	if e.stage == stageLookup { // the directory node is the master
@@ -403,7 +505,10 @@ func (r *runner) traceAnswer(key traceKey, e *traced, m *wire.Msg) {
 	switch m.Type {
 	case wire.Queued:
 		e.span.AddEvent("queued")
-	case wire.Denied:
+	case wire.Denied, wire.RangeDone:
+		if held := int64(m.Wait); held != 0 { // of a range that is granted, or is free: see lockspace.Host.Send
+			e.span.SetAttributes(keyHeld.Int64(held))
+		}
 		r.endTrace(key, m.Status)
 	case wire.Grant:
 		held := time.Duration(m.Wait) // see lockspace.Host.Send

@@ -150,7 +150,7 @@ func TestTraceHeldGrant(t *testing.T) {
 func TestTraceBound(t *testing.T) {
 	r := &runner{}
 	for i := range 2*maxTraced + 1 {
-		r.follow(traceKey{1, uint64(i)}, &traced{stage: stageNamed})
+		r.follow(traceKey{node: 1, lock: uint64(i)}, &traced{stage: stageNamed})
 		if len(r.traces) > maxTraced {
 			t.Fatalf("%d are followed", len(r.traces))
 		}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -164,4 +167,57 @@ func TestHalfOpen(t *testing.T) {
 		t.Error(err)
 	}
 	d.Err.Await(t, 0, "connection closed", "has not said who it is")
+}
+
+// TestSessionLines: sessions that come and go without end do not fill the log, which says how
+// many it has left out.
+func TestSessionLines(t *testing.T) {
+	d := daemontest.Start(t, "--id", "1", "--clients", "unix://"+t.TempDir()+"/s", "--admin", "127.0.0.1:0")
+	late := regexp.MustCompile(`"?client (connected|gone)"? .*suppressed=\d`)
+	sessions := 0
+	for kinds := 0; sessions < 200 || kinds < 2; sessions++ {
+		c, err := lockify.Dial(t.Context(), d.Client, lockify.OneSession())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		all := map[string]bool{}
+		for _, m := range late.FindAllStringSubmatch(d.Err.String(), -1) {
+			all[m[1]] = true
+		}
+		kinds = len(all)
+	}
+	for _, message := range []string{"client connected", "client gone"} {
+		var lines, suppressed, first, last int
+		for _, line := range strings.Split(d.Err.String(), "\n") {
+			if !strings.Contains(line, message) {
+				continue
+			}
+			lines++
+			suppressed += numberIn(t, line, "suppressed")
+			last = numberIn(t, line, "session")
+			first = cmp.Or(first, last)
+		}
+		if lines >= sessions || suppressed == 0 {
+			t.Errorf("%q: %d lines of %d sessions, %d left out", message, lines, sessions, suppressed)
+		}
+		if message == "client connected" && lines+suppressed != last-first+1 { // the ends come in any order
+			t.Errorf("%d lines and %d left out, of sessions %d to %d", lines, suppressed, first, last)
+		}
+	}
+}
+
+// numberIn gives the number with this key in a line of the log, 0: it is not there.
+func numberIn(t *testing.T, line, key string) int {
+	t.Helper()
+	_, text, ok := strings.Cut(line, " "+key+"=")
+	if !ok {
+		return 0
+	}
+	text, _, _ = strings.Cut(text, " ")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	return n
 }

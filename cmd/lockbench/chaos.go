@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -14,8 +16,7 @@ import (
 
 func chaosCommand() *cobra.Command {
 	var cfg chaos.Config
-	var json string
-	var quiet bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "chaos",
 		Short: "Run real daemons in network namespaces, do them harm, and check what clients saw",
@@ -44,24 +45,15 @@ name as HTML and text, the daemons' logs, the faults.`,
 			if _, err := os.Stat(cfg.Daemon); err != nil {
 				return fmt.Errorf("no lockifyd: %w; say where it is with --daemon", err)
 			}
-			if !quiet {
+			if !out.quiet {
 				cfg.Progress = cmd.ErrOrStderr()
 			}
 			rep, err := chaos.Run(cmd.Context(), cfg)
 			if err != nil {
 				return err
 			}
-			if json != "" {
-				if err := writeJSON(json, rep); err != nil {
-					return err
-				}
-			}
-			if json != "-" {
-				if err := rep.Print(cmd.OutOrStdout()); err != nil {
-					return err
-				}
-			}
-			return rep.Err()
+			print := func(w io.Writer, rep *chaos.Report) error { return rep.Print(w) }
+			return errors.Join(report(&out, cmd, rep, print), rep.Err())
 		},
 	}
 	f := cmd.Flags()
@@ -74,7 +66,6 @@ name as HTML and text, the daemons' logs, the faults.`,
 	f.StringVar(&cfg.Daemon, "daemon", "", "lockifyd (default: the one beside this program)")
 	f.StringVar(&cfg.Out, "out", "chaos-out", "directory for what tells of a failure")
 	f.StringVar(&cfg.LogLevel, "log-level", "info", "of the daemons: debug, info, warn or error")
-	f.StringVar(&json, "json", "", "write the report as JSON to this file; -: to standard output, instead of the text")
-	f.BoolVar(&quiet, "quiet", false, "do not tell of faults as they happen")
+	out.flags(cmd)
 	return cmd
 }

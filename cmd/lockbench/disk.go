@@ -15,8 +15,8 @@ import (
 
 func diskCommand() *cobra.Command {
 	o := disk.Options{Size: 256 << 20}
-	var out, only string
-	var quiet bool
+	var out output
+	var only string
 	cmd := &cobra.Command{
 		Use:   "disk",
 		Short: "Measure NVMe/TCP, a target and a host process on loopback, against what the machine can do",
@@ -45,22 +45,14 @@ sleep, which takes all of two cores.`,
 			if len(o.Jobs) == 0 {
 				return fmt.Errorf("--only %q: there is none; the first one of all is %q", only, jobName(disk.Jobs()[0]))
 			}
-			p := newProgress(cmd.ErrOrStderr(), quiet)
+			p := out.progress(cmd)
 			o.Progress = p.line
 			rep, err := disk.Measure(cmd.Context(), o)
 			p.done()
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := writeJSON(out, rep); err != nil {
-					return err
-				}
-			}
-			if out == "-" {
-				return nil
-			}
-			return printDisk(cmd.OutOrStdout(), rep)
+			return report(&out, cmd, rep, printDisk)
 		},
 	}
 	f := cmd.Flags()
@@ -71,8 +63,7 @@ sleep, which takes all of two cores.`,
 	f.StringVar(&o.Dir, "dir", "", "where the file is made (default: where temporary files are)")
 	f.StringVar(&o.Profile, "profile", "", "both ends write a profile of the last measurement: "+strings.Join(perf.ProfileKinds(), ", "))
 	f.StringVar(&o.ProfileDir, "profile-dir", ".", "folder for profiles, each in one of the role's name")
-	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	out.flags(cmd)
 	return cmd
 }
 

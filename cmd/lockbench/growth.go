@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +16,8 @@ import (
 
 func growthCommand() *cobra.Command {
 	var o growth.Options
-	var dir, out string
-	var quiet bool
+	var out output
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "growth [STUDY...]",
 		Short: "Measure what a lock costs as names, clients, nodes become more, and draw it",
@@ -33,7 +34,7 @@ for each message and request.`,
 			if len(args) == 0 {
 				args = growth.Names()
 			}
-			p := newProgress(cmd.ErrOrStderr(), quiet)
+			p := out.progress(cmd)
 			o.Progress = p.line
 			charts := map[string]*growth.Chart{}
 			for _, name := range args {
@@ -47,10 +48,7 @@ for each message and request.`,
 					return err
 				}
 			}
-			if out != "" {
-				return writeJSON(out, charts)
-			}
-			return nil
+			return report(&out, cmd, charts, func(io.Writer, map[string]*growth.Chart) error { return nil }) // printed already
 		},
 	}
 	f := cmd.Flags()
@@ -61,8 +59,7 @@ for each message and request.`,
 	f.Float64Var(&o.Rate, "rate", 200_000, "nodes: creations a second at each of them")
 	programFlag(cmd, &o.Programs)
 	f.StringVar(&dir, "charts", "", "draw into this directory, as STUDY.svg")
-	f.StringVar(&out, "json", "", "write all figures to this file, - for standard output")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	out.flags(cmd)
 	return cmd
 }
 

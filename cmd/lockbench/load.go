@@ -24,8 +24,7 @@ type loadRun struct {
 	nodes    int
 	rtt      time.Duration
 	remote   bool
-	out      string
-	quiet    bool
+	out      output
 }
 
 // flags are those that all of the commands have.
@@ -44,8 +43,7 @@ func (r *loadRun) flags(cmd *cobra.Command, depth int, names string) {
 	f.IntVar(&r.pin, "pin", int(rig.Free), "keep all processes on this processor, -1: on none")
 	f.StringVar(&r.order.Profile, "profile", "", "of the working process and of daemons, in the last run: "+strings.Join(perf.ProfileKinds(), ", "))
 	f.StringVar(&r.order.Dir, "profile-dir", ".", "folder for profiles")
-	f.StringVar(&r.out, "json", "", "write the report to this file, - for standard output")
-	f.BoolVarP(&r.quiet, "quiet", "q", false, "no progress")
+	r.out.flags(cmd)
 }
 
 const (
@@ -208,7 +206,7 @@ func (r *loadRun) all(cmd *cobra.Command, run func(context.Context) (*rig.Round,
 	if r.runs < 1 {
 		return fmt.Errorf("--runs %d: want 1 at least", r.runs)
 	}
-	p := newProgress(cmd.ErrOrStderr(), r.quiet)
+	p := r.out.progress(cmd)
 	rep := &loadReport{Command: cmd.Name(), Depth: r.order.Depth, Rate: r.shape.Rate, Names: r.shape.Names.Kind}
 	kind := r.order.Profile
 	for n := range r.runs {
@@ -226,13 +224,5 @@ func (r *loadRun) all(cmd *cobra.Command, run func(context.Context) (*rig.Round,
 		rep.add(x)
 	}
 	p.done()
-	if r.out != "" {
-		if err := writeJSON(r.out, rep); err != nil {
-			return err
-		}
-	}
-	if r.out == "-" {
-		return nil
-	}
-	return rep.print(cmd.OutOrStdout())
+	return report(&r.out, cmd, rep, printLoad)
 }

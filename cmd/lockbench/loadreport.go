@@ -46,7 +46,7 @@ func (l *loadReport) add(r *rig.Round) {
 	l.Runs = append(l.Runs, x)
 }
 
-func (l *loadReport) print(w io.Writer) error {
+func printLoad(w io.Writer, l *loadReport) error {
 	header := []string{"run", "pairs/s", "acquire p50 us", "p90", "p99", "p99.9", "max", "cpu us", "allocs", "frames", "GC pause us", "held B"}
 	var rows [][]string
 	for i, x := range l.Runs {

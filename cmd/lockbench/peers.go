@@ -48,8 +48,7 @@ func programFlag(cmd *cobra.Command, p *rig.Programs) {
 
 func peersCommand() *cobra.Command {
 	var o peers.Options
-	var out string
-	var quiet bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "peers",
 		Short: "Measure lockify against Redis, etcd, NATS, ZooKeeper, and against what the machine can do",
@@ -66,22 +65,14 @@ Services that are not installed are left out. "make peers" installs them.`,
 			if o.Self, err = clientWorker(); err != nil {
 				return err
 			}
-			p := newProgress(cmd.ErrOrStderr(), quiet)
+			p := out.progress(cmd)
 			o.Progress = p.line
 			rep, err := peers.Measure(cmd.Context(), o)
 			p.done()
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := writeJSON(out, rep); err != nil {
-					return err
-				}
-			}
-			if out == "-" {
-				return nil
-			}
-			return printPeers(cmd.OutOrStdout(), rep)
+			return report(&out, cmd, rep, printPeers)
 		},
 	}
 	f := cmd.Flags()
@@ -90,8 +81,7 @@ Services that are not installed are left out. "make peers" installs them.`,
 	f.IntVar(&o.Held, "held", 10_000_000, "locks held at the same time, 0: do not measure that")
 	f.StringSliceVar(&o.Only, "only", nil, "only these: "+strings.Join(peers.Groups(), ", "))
 	programFlags(cmd, &o.Programs)
-	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	out.flags(cmd)
 	return cmd
 }
 

@@ -14,8 +14,8 @@ import (
 func recoveryCommand() *cobra.Command {
 	var o recovery.Options
 	var locks int
-	var out string
-	var one, quiet bool
+	var out output
+	var one bool
 	cmd := &cobra.Command{
 		Use:   "recovery",
 		Short: "Kill a node of a cluster of processes, and measure what the others have of that",
@@ -32,7 +32,7 @@ tenth of the affected ones.`,
 			if locks < 1000 {
 				return fmt.Errorf("--locks %d: want 1000 at least", locks)
 			}
-			if !quiet {
+			if !out.quiet {
 				o.Progress = func(what string) { fmt.Fprintln(cmd.ErrOrStderr(), what) }
 			}
 			o.Sizes = sizesOf(locks, one)
@@ -40,15 +40,7 @@ tenth of the affected ones.`,
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := writeJSON(out, rep); err != nil {
-					return err
-				}
-			}
-			if out == "-" {
-				return nil
-			}
-			return printRecovery(cmd.OutOrStdout(), rep)
+			return report(&out, cmd, rep, printRecovery)
 		},
 	}
 	f := cmd.Flags()
@@ -57,9 +49,8 @@ tenth of the affected ones.`,
 	f.IntVar(&o.Weighed, "weighed", 500_000, "locks that are held to see what one takes on its master; 0: that is not asked")
 	f.DurationVar(&o.Lease, "lease", 3*time.Second, "lease of the nodes; too short a one ends on a busy machine")
 	f.BoolVar(&one, "one", false, "only with all locks")
-	f.StringVar(&out, "json", "", "write the report to this file, - for standard output")
 	f.StringVar(&o.Daemon, "lockifyd", "", "path of lockifyd (default: beside lockbench, or in PATH)")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	out.flags(cmd)
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/signal"
@@ -34,8 +33,8 @@ func workerCommand() *cobra.Command {
 
 func replayCommand() *cobra.Command {
 	var o replay.Options
-	var protocol, attach, out string
-	var quiet bool
+	var out output
+	var protocol, attach string
 	cmd := &cobra.Command{
 		Use:   "replay",
 		Short: "Replay a recorded lock trace of a real file system on a real cluster of processes",
@@ -62,22 +61,14 @@ Built-in traces: ` + strings.Join(trace.Names(), ", ") + `.`,
 			if o.Worker, err = workerArgs(); err != nil {
 				return err
 			}
-			progress := newProgress(cmd.ErrOrStderr(), quiet)
+			progress := out.progress(cmd)
 			o.Progress = progress.show
 			rep, err := replay.Run(cmd.Context(), o, protocols...)
 			progress.done()
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				if err := writeJSON(out, rep); err != nil {
-					return err
-				}
-			}
-			if out != "-" {
-				return printReport(cmd.OutOrStdout(), rep)
-			}
-			return nil
+			return report(&out, cmd, rep, printReport)
 		},
 	}
 	f := cmd.Flags()
@@ -88,13 +79,12 @@ Built-in traces: ` + strings.Join(trace.Names(), ", ") + `.`,
 	f.StringVar(&attach, "attach", "embedded", "embedded: program and node share a process, as in a kernel; socket: clients of lockifyd")
 	f.IntVar(&o.Repeat, "repeat", 1, "run the trace's files so many times, each time under fresh names")
 	f.StringVar(&o.Until, "until", "", "stop after this phase (default: the whole trace)")
-	f.StringVar(&out, "json", "", "write the report as JSON to this file; -: to standard output, instead of the tables")
 	f.StringVar(&o.Daemon, "lockifyd", "", "path of lockifyd for --attach socket (default: beside lockbench, or in PATH)")
 	f.StringVar(&o.Profile, "profile", "", "profile each node's process: "+strings.Join(perf.ProfileKinds(), ", "))
 	f.StringVar(&o.Dir, "profile-dir", ".", "folder for profiles")
 	f.StringVar(&o.Transport, "transport", "netpoll", "of the nodes: netpoll or plain")
 	f.StringVar(&o.LogLevel, "log-level", "error", "of the nodes: debug, info, warn, error")
-	f.BoolVar(&quiet, "quiet", false, "show no progress")
+	out.flags(cmd)
 	return cmd
 }
 
@@ -122,17 +112,4 @@ func attachOf(s string) (socket bool, err error) {
 func workerArgs() ([]string, error) {
 	self, err := os.Executable()
 	return []string{self, "replay-worker"}, err
-}
-
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	b = append(b, '\n')
-	if path == "-" {
-		_, err = os.Stdout.Write(b)
-		return err
-	}
-	return os.WriteFile(path, b, 0o644)
 }

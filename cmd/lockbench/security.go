@@ -15,8 +15,7 @@ import (
 
 func securityCommand() *cobra.Command {
 	var o security.Options
-	var out string
-	var quiet bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "security",
 		Short: "Attack a lockifyd, and look at what others notice",
@@ -42,17 +41,11 @@ latencies are only shown. docs/security.md has figures.`,
 				return err
 			}
 			o.Worker = []string{self, "security-worker"}
-			p := newProgress(cmd.ErrOrStderr(), quiet)
+			p := out.progress(cmd)
 			o.Progress = p.line
 			all, err := security.Run(cmd.Context(), o)
 			p.done()
-			if out != "" {
-				err = errors.Join(err, writeJSON(out, all))
-			}
-			if out != "-" {
-				err = errors.Join(err, printAttacks(cmd.OutOrStdout(), all))
-			}
-			return err
+			return errors.Join(err, report(&out, cmd, all, printAttacks))
 		},
 	}
 	f := cmd.Flags()
@@ -60,8 +53,7 @@ latencies are only shown. docs/security.md has figures.`,
 	f.DurationVar(&o.Duration, "duration", 5*time.Second, "of each measurement, before an attack and during it")
 	f.IntVar(&o.Connections, "connections", 100000, "half-open connections, of which 10000 are open at once")
 	f.StringVar(&o.Only, "only", "", "do only attacks with this in their names; ( is in those that are none")
-	f.StringVar(&out, "json", "", "write the results to this file, - for standard output")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
+	out.flags(cmd)
 	return cmd
 }
 

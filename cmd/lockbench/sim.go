@@ -23,9 +23,8 @@ type simOptions struct {
 	mutant  string
 	budget  time.Duration
 	seeds   uint64
-	json    string
 	list    bool
-	quiet   bool
+	out     output
 }
 
 func simCommand() *cobra.Command {
@@ -63,9 +62,8 @@ deliberate bug is not found.`,
 	f.StringVar(&o.mutant, "mutant", "", "with --seed: run with this deliberate bug; see --list")
 	f.DurationVar(&o.budget, "budget", 20*time.Second, "time for many runs")
 	f.Uint64Var(&o.seeds, "seeds", 0, "seeds of many runs: the same runs on every machine, if the budget lets them end; 0: until it is spent")
-	f.StringVar(&o.json, "json", "", "write the report as JSON to this file; -: to standard output, instead of the tables")
 	f.BoolVar(&o.list, "list", false, "list profiles and deliberate bugs")
-	f.BoolVar(&o.quiet, "quiet", false, "show no progress")
+	o.out.flags(cmd)
 	return cmd
 }
 
@@ -127,7 +125,7 @@ func tellFailure(w io.Writer, cfg sim.Config) error {
 
 func simMany(cmd *cobra.Command, o *simOptions) error {
 	w := cmd.OutOrStdout()
-	progress := newProgress(cmd.ErrOrStderr(), o.quiet)
+	progress := o.out.progress(cmd)
 	start := time.Now()
 	c := sim.Campaign{
 		Budget: int64(o.budget), Clock: func() int64 { return int64(time.Since(start)) }, Steps: o.steps, Last: o.seeds, Skip: o.profile != "",
@@ -145,15 +143,8 @@ func simMany(cmd *cobra.Command, o *simOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.json != "" {
-		if err := writeJSON(o.json, rep); err != nil {
-			return err
-		}
-	}
-	if o.json != "-" {
-		if err := printSim(w, rep); err != nil {
-			return err
-		}
+	if err := report(&o.out, cmd, rep, printSim); err != nil {
+		return err
 	}
 	for _, f := range rep.Failures {
 		fmt.Fprintln(w)

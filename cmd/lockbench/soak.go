@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,8 +13,7 @@ import (
 
 func soakCommand() *cobra.Command {
 	var o soak.Options
-	var out string
-	var quiet bool
+	var out output
 	cmd := &cobra.Command{
 		Use:   "soak",
 		Short: "Verify mixed I/O through NVMe/TCP while connections break",
@@ -26,21 +26,18 @@ what may be there. The first mismatch ends it, with a status other than 0.`,
 		Example: `  lockbench soak --duration 10m`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p := newProgress(cmd.ErrOrStderr(), quiet)
+			p := out.progress(cmd)
 			begin := time.Now()
 			o.Progress = func(s soak.Stats) {
 				p.line(fmt.Sprintf("%v of %v: %d requests, %d cuts", time.Since(begin).Round(time.Second), o.Duration, s.Requests, s.Cuts))
 			}
 			s, err := soak.Run(cmd.Context(), o)
 			p.done()
-			if out != "" {
-				err = errors.Join(err, writeJSON(out, s))
-			}
-			if out != "-" {
-				fmt.Fprintf(cmd.OutOrStdout(), "%d epochs: %d requests, %.1f GB, %d blocks checked; %d connections cut, %d bits turned over, %d writes lost; %s\n",
+			return errors.Join(err, report(&out, cmd, s, func(w io.Writer, s soak.Stats) error {
+				_, e := fmt.Fprintf(w, "%d epochs: %d requests, %.1f GB, %d blocks checked; %d connections cut, %d bits turned over, %d writes lost; %s\n",
 					s.Epochs, s.Requests, float64(s.Bytes)/1e9, s.Checked, s.Cuts, s.Bits, s.Lost, verdict(err))
-			}
-			return err
+				return e
+			}))
 		},
 	}
 	f := cmd.Flags()
@@ -48,9 +45,8 @@ what may be there. The first mismatch ends it, with a status other than 0.`,
 	f.DurationVar(&o.Epoch, "epoch", 5*time.Second, "from one check of everything to the next")
 	f.Int64Var(&o.Mean, "harm-after", 0, "bytes of a connection from harm to harm, on average (default 32 MiB)")
 	f.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "of what is done (default: the time)")
-	f.StringVar(&out, "json", "", "write what was done to this file, - for standard output")
-	f.BoolVarP(&quiet, "quiet", "q", false, "no progress")
 	f.Lookup("seed").DefValue = "0"
+	out.flags(cmd)
 	return cmd
 }
 

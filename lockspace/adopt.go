@@ -158,9 +158,13 @@ func (s *Shard) onConflict(hash uint64, m *wire.Msg) {
 // onAdoptNotMaster: the life on record has ended. The claim stands; NOTIFY
 // tells the directory which life is gone.
 func (s *Shard) onAdoptNotMaster(r *resource) {
-	// That master went after IdleAfter without locks. A claim that is older may
+	// That master went after some time without locks. A claim that is older may
 	// have met one, and nobody can tell any more.
-	s.resumeClaim(r, s.now-r.claim.start+s.cfg.Drift > s.cfg.IdleAfter && !s.off(NoIdleTest))
+	unused := s.cfg.IdleAfter / IdleShare
+	if s.off(TrustMemory) {
+		unused = s.cfg.IdleAfter
+	}
+	s.resumeClaim(r, s.now-r.claim.start+s.cfg.Drift > unused && !s.off(NoIdleTest))
 }
 
 // resumeClaim goes back from an adoption to the claim, because the master on

@@ -15,6 +15,7 @@ import (
 
 const (
 	testIdle     = int64(1e9) // ns, IdleAfter of all nodes
+	testCached   = 50         // Cached of all nodes
 	testValueLen = 8
 )
 
@@ -151,7 +152,7 @@ func (n *node) boot(instance uint64, shards int, view *View) {
 	for k := range shards {
 		s, err := New(Config{
 			Self: instance, Shard: k, Shards: shards, ValueLen: testValueLen, Range: n.c.rule, View: view,
-			Host: &shardHost{n, k}, Common: n, IdleAfter: testIdle, Without: n.c.rules,
+			Host: &shardHost{n, k}, Common: n, IdleAfter: testIdle, Cached: testCached, Without: n.c.rules,
 		})
 		if err != nil {
 			n.c.t.Fatal(err)

@@ -352,7 +352,7 @@ func TestReturnWaits(t *testing.T) {
 		n := c.node(2).lock(key+"n", EX, NewName)
 		f := c.node(4).lock(key+"f", EX, 0)
 		c.about(key, key+"n", key+"f")
-		if r.ends != 0 || !c.node(1).shards[0].Waited() || !l.holds(EX) || l.open || n.open || f.holds(EX) {
+		if r.ends != 0 || !c.node(1).shards[0].Holding() || !l.holds(EX) || l.open || n.open || f.holds(EX) {
 			t.Errorf("returned %d, l %v, n open %v, f %v", r.ends, l.mode, n.open, f.mode)
 		}
 		c.about(x) // the claim is confirmed

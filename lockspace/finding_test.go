@@ -1,6 +1,7 @@
 package lockspace
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -36,6 +37,31 @@ func TestFinding2(t *testing.T) {
 		m.unlock(0, nil)
 		c.settle()
 		if st := c.node(1).shards[0].Stats(); !slices.Equal(c.node(1).conflicts, []string{x}) || st.ClaimsLost != 1 {
+			return "nobody was told"
+		}
+		return ""
+	})
+}
+
+// The same, and the master has so many unused names that it has forgotten this one
+// before ADOPT arrives, long before its time.
+func TestFinding2Forgotten(t *testing.T) {
+	withAndWithout(t, TrustMemory, func(c *cluster) string {
+		x := c.oldMaster("x", 2, 3)
+		n := c.node(1).lock(x, EX, NewName)
+		m := c.node(2).lock(x, EX, 0)
+		n.unlock(0, nil)
+		m.unlock(0, nil)
+		c.now += testIdle / IdleShare
+		for i := range testCached {
+			c.hold(2, c.name(fmt.Sprintf("y%d.", i), 2, 0), EX, 0).unlock(0, nil)
+		}
+		if c.node(2).resource(x) != nil {
+			t.Fatal("the master remembers")
+		}
+		c.one(1, 3, x, wire.Notify) // REMOVE is on its way
+		c.settle()
+		if !slices.Equal(c.node(1).conflicts, []string{x}) {
 			return "nobody was told"
 		}
 		return ""

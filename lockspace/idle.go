@@ -9,6 +9,7 @@ import "github.com/lockify-dlm/lockify/wire"
 // idleName is a name in the list of those that nobody uses.
 type idleName struct {
 	since      int64
+	fence      uint64 // the last claim that had begun by then: see forget
 	name       uint32 // resource.at
 	prev, next uint32 // places, 0: none; of free ones: only next
 }
@@ -21,10 +22,13 @@ type idleList struct {
 	n                int
 }
 
-// idleMost is how many names of a shard stay cached where no other node has a part. There
-// the idle test of an adoption, which counts on IdleAfter, has nothing to ask: a node that
-// joins makes its first claim later.
-const idleMost = 1 << 10
+// IdleShare says how long an unused name stays cached when there are too many of them: for
+// so great a part of Config.IdleAfter, 1/32. The idle test of an adoption counts on it.
+const IdleShare = 32
+
+// cachedAlone is Config.Cached for a node alone. There the idle test has nothing to ask, as
+// a node that joins makes its first claim later, and a name costs nothing to make again.
+const cachedAlone = 1 << 10
 
 // first gives the name unused for longest, nil: there is none.
 func (q *idleList) first() *idleName {
@@ -55,10 +59,10 @@ func (q *idleList) place() uint32 {
 	return q.places.n - 1
 }
 
-func (q *idleList) push(r *resource, now int64) {
+func (q *idleList) push(r *resource, now int64, fence uint64) {
 	at := q.place()
 	n := q.places.at(at)
-	n.name, n.since, n.prev, n.next = r.at, now, q.tail, 0
+	n.name, n.since, n.fence, n.prev, n.next = r.at, now, fence, q.tail, 0
 	r.idle = at
 	if q.tail != 0 {
 		q.places.at(q.tail).next = at
@@ -98,7 +102,7 @@ func (s *Shard) maybeIdle(r *resource) {
 	if r.idle != 0 || r.removal != nil || (r.state != master && r.state != remote) || !r.noLocks() && !s.errs(RemoveInUse) {
 		return
 	}
-	s.idle.push(r, s.now)
+	s.idle.push(r, s.now, s.common.LastClaim())
 }
 
 // reused is called when requests have been let in one by one: while they were in no
@@ -119,22 +123,35 @@ func (s *Shard) expireIdle() {
 		if s.registering(r) {
 			return // with all behind it; it is not for long
 		}
-		s.idle.remove(r)
-		s.remove(r)
+		s.forget(r)
 	}
 }
 
 // trimIdle removes the names unused for longest, when there are too many. One with a value
 // has all its time.
 func (s *Shard) trimIdle() {
-	for s.idle.n > idleMost && len(s.members) == 0 {
-		r := s.idleAt(s.idle.first())
-		if r.valueOK || r.turn != s.turn || r.state != master {
+	most, least := s.cfg.Cached, s.cfg.IdleAfter/IdleShare
+	if len(s.members) == 0 {
+		most, least = min(most, cachedAlone), 0
+	}
+	for s.idle.n > most {
+		n := s.idle.first()
+		r := s.idleAt(n)
+		if s.now-n.since < least || r.valueOK || r.turn != s.turn || s.registering(r) {
 			return
 		}
-		s.idle.remove(r)
-		s.remove(r)
+		s.forget(r)
 	}
+}
+
+// forget removes r, which is in the list. What others can learn by that was made under a
+// lock of r, so before the last one went: the claims of then are what its REMOVE waits for.
+// They have mostly been closed since.
+func (s *Shard) forget(r *resource) {
+	s.before = fenceBefore(s.idle.places.at(r.idle).fence)
+	s.idle.remove(r)
+	s.remove(r)
+	s.before = 0
 }
 
 // registering says that r's directory node is not known to have recorded this

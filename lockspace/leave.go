@@ -31,8 +31,7 @@ func (s *Shard) Leave(now int64) (left int) {
 	for n := s.idle.first(); n != nil; {
 		r, next := s.idleAt(n), s.idle.after(n)
 		if !s.registering(r) {
-			s.idle.remove(r)
-			s.remove(r)
+			s.forget(r)
 		}
 		n = next
 	}

@@ -42,8 +42,7 @@ type held struct {
 
 type outbox struct {
 	head, tail *held
-	n          int    // messages
-	waited     uint64 // the last fence behind which there is, or was, what somebody waits for
+	n          int // messages
 }
 
 // send hands m, which is about r, to another node, now or when it may go.
@@ -69,7 +68,6 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 	if h := r.lastHeld(to); h != nil && !s.off(NoOrder) {
 		h.msgs = append(h.msgs, keep(m, r))
 		s.outbox.n++
-		s.outbox.waited = max(s.outbox.waited, h.fence)
 		s.stats.HeldTotal++
 		return
 	}
@@ -107,9 +105,6 @@ func (s *Shard) hold(r *resource, to uint16, m *wire.Msg, fence uint64) *held {
 	}
 	s.outbox.tail = h
 	s.outbox.n++
-	if m.Type != wire.Remove {
-		s.outbox.waited = max(s.outbox.waited, fence)
-	}
 	s.stats.HeldTotal++
 	p := &s.rarely(r).held
 	for *p != nil {
@@ -181,13 +176,6 @@ func (r *resource) lastHeld(to uint16) *held {
 
 // Holding says that messages, or ranges that are to move, wait for the fence.
 func (s *Shard) Holding() bool { return s.outbox.head != nil || len(s.leaving) != 0 }
-
-// Waited says that somebody waits for what Holding tells of. Nobody does for a REMOVE: if
-// it made claims hurry, a node that creates without end, and so removes without end, would
-// send each claim in a frame of its own.
-func (s *Shard) Waited() bool {
-	return s.outbox.head != nil && s.outbox.waited > s.common.ClosedTo() || len(s.leaving) != 0
-}
 
 // Release sends what the fence no longer holds back. The host calls it when
 // claims of other shards have closed.

@@ -292,7 +292,7 @@ func TestLists(t *testing.T) {
 			"push": func(t *rapid.T) {
 				c, r := &claim{}, names.get()
 				claims.push(c)
-				idle.push(r, 0)
+				idle.push(r, 0, 0)
 				wantClaims, wantIdle = append(wantClaims, c), append(wantIdle, r)
 			},
 			"remove": func(t *rapid.T) {

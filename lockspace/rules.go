@@ -71,4 +71,6 @@ const (
 
 	ForgetRecorded   // 9: that the directory has recorded a claim during its adoption is forgotten
 	RemoveUnrecorded // recovery: a name is removed before its registration is known to have been recorded
+
+	TrustMemory // 2: a claim counts on masters that keep unused names for all of IdleAfter
 )

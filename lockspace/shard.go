@@ -18,6 +18,7 @@ type Config struct {
 	Host      Host
 	Common    Common
 	IdleAfter int64    // ns that an unused resource stays cached; at least 0, the same on all nodes
+	Cached    int      // of more unused ones than these, the oldest stay for the part IdleShare of that; 0: 1<<16
 	Drift     int64    // ns that the idle test of an adoption allows for clock drift
 	MaxLocks  int      // locks that this shard owns or masters at the same time; 0: 1<<24
 	Without   Rules    // tests only: protocol rules switched off
@@ -36,11 +37,14 @@ func (c *Config) validate() error {
 		return fmt.Errorf("lockspace: value length %d, must be 0 to %d", c.ValueLen, wire.MaxValue)
 	case !c.Range.Valid():
 		return fmt.Errorf("lockspace: range rule %#x", uint32(c.Range))
-	case c.IdleAfter < 0 || c.Drift < 0 || c.MaxLocks < 0:
+	case c.IdleAfter < 0 || c.Drift < 0 || c.MaxLocks < 0 || c.Cached < 0:
 		return errors.New("lockspace: negative time or limit")
 	}
 	if c.MaxLocks == 0 {
 		c.MaxLocks = 1 << 24
+	}
+	if c.Cached == 0 {
+		c.Cached = 1 << 16
 	}
 	return nil
 }

@@ -165,7 +165,7 @@ func (c *exclusion) confirmedLate(nm *name, o *overlap) bool {
 		if c.state.ClaimedAt == s.claimed {
 			continue
 		}
-		if c.state.Role == "master" && n.now()-s.claimed+c.r.driftAllowed > c.r.p.IdleAfter {
+		if c.state.Role == "master" && n.now()-s.claimed+c.r.driftAllowed > c.r.p.IdleAfter/lockspace.IdleShare {
 			return true
 		}
 		if c.state.Role == "remote" {
@@ -257,7 +257,7 @@ func (c *exclusion) conflict(n *node, nm *name) {
 	}
 }
 
-// late notes that a claim older than IdleAfter was confirmed: what it may have
+// late notes that a claim older than a master's unused names was confirmed: what it may have
 // met has been removed meanwhile, and not even the directory could know.
 func (c *exclusion) late(nm *name) {
 	delete(c.overlaps, nm)

@@ -50,7 +50,7 @@ func (n *node) start(view *lockspace.View) error {
 		s, err := lockspace.New(lockspace.Config{
 			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view, Range: r.rule,
 			Host: host{n, k}, Common: &shardCommon{&n.common, k},
-			IdleAfter: r.p.IdleAfter, Drift: r.driftAllowed, Without: r.without, Mistakes: r.mistakes,
+			IdleAfter: r.p.IdleAfter, Cached: r.p.Cached, Drift: r.driftAllowed, Without: r.without, Mistakes: r.mistakes,
 		})
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ type Profile struct {
 	Think     int64 // ns between operations on one node, on average
 	Tick      int64 // ns between ticks of a node
 	IdleAfter int64 // ns, see lockspace.Config
+	Cached    int   // the same
 	Drift     int64 // parts per million that clocks may run fast or slow
 	Reuse     bool  // New is also used for names that exist
 	Ranges    bool  // names lie in ranges, which are delegated and given back
@@ -77,7 +78,7 @@ var ownViews = []Profile{
 	{
 		Name: "reuse", About: "New is also used for names that exist, at other nodes too",
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, Pauses: 60 * ms, Rests: 40 * ms,
-		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes, Reuse: true,
+		Think: 80 * us, Tick: 5 * ms, IdleAfter: 30 * ms, Cached: 2, Drift: 100, Roots: 3, Locks: 10, Modes: manyModes, Reuse: true,
 	},
 	{
 		Name: "recycle", About: "the same, with few names that nobody uses for long",
@@ -100,7 +101,7 @@ var ownViews = []Profile{
 	{
 		Name: "cold", About: "many names, used seldom: lookups, removals, masters that come and go",
 		MinNodes: 2, MaxNodes: 5, MaxShards: 4, Delay: 300 * us, Tail: 16, Slow: 10, Pauses: 10 * ms, Rests: 50 * ms,
-		Think: 300 * us, Tick: 1 * ms, IdleAfter: 2 * ms, Drift: 100, Roots: 12, Locks: 4, Modes: manyModes,
+		Think: 300 * us, Tick: 1 * ms, IdleAfter: 2 * ms, Cached: 1, Drift: 100, Roots: 12, Locks: 4, Modes: manyModes,
 		Weights: map[string]int{"unlock": 12, "create": 1},
 	},
 	{

@@ -321,7 +321,7 @@ func (r *run) mixIn(x uint64) { r.hash = mix(r.hash ^ x ^ uint64(r.now)<<20) }
 func (r *run) before(n *node, nm *name) {
 	r.queues.begin(n, nm)
 	st := &r.queues.before
-	r.late = st.Role == "claimed" && n.now()-st.ClaimedAt+r.driftAllowed > r.p.IdleAfter
+	r.late = st.Role == "claimed" && n.now()-st.ClaimedAt+r.driftAllowed > r.p.IdleAfter/lockspace.IdleShare
 }
 
 // ordinary says that the sender was in the same view, and nothing has to wait

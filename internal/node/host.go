@@ -56,9 +56,10 @@ func (r *runner) Send(to uint16, m *wire.Msg) {
 	f.buf = m.Append(f.buf)
 	f.count++
 	r.sent[m.Type]++
-	if m.Type == wire.Notify || m.Type == wire.Reg { // behind many REGs, SENT and DONE follow
+	switch m.Type {
+	case wire.Notify, wire.Remove, wire.Reg: // nobody waits for one; behind many REGs, SENT and DONE follow
 		r.lazy = true
-	} else {
+	default:
 		f.urgent, r.urgent = true, true
 	}
 	if n := len(f.buf); n >= frameTarget || n >= bulkTarget && m.Type == wire.Reg {

@@ -122,7 +122,7 @@ func (r *runner) leave(b *batch) {
 	}
 }
 
-// checkFence publishes whether messages are held back that somebody waits for, then
+// checkFence publishes whether messages are held back, then
 // looks once more whether they must be: claims closed in another shard from now on wake us.
 func (r *runner) checkFence() {
 	if r.shard.Holding() || r.holding.Load() {
@@ -131,14 +131,14 @@ func (r *runner) checkFence() {
 }
 
 func (r *runner) lookAtFence() {
-	w := r.shard.Waited()
-	if w != r.holding.Load() {
-		r.holding.Store(w)
-		if w {
+	h := r.shard.Holding()
+	if h != r.holding.Load() {
+		r.holding.Store(h)
+		if h {
 			r.node.Hurry() // other shards' claims hold it up as well
 		}
 	}
-	if r.shard.Holding() {
+	if h {
 		r.shard.Release(r.now())
 	}
 }

@@ -220,30 +220,32 @@ const unlockTime = 5 * time.Second
 
 // giveUp unlocks after the command has ended with err.
 func (r *lockRun) giveUp(ctx context.Context, l *lockify.Lock, err error) error {
-	lost := &exitStatus{exitLost, fmt.Errorf("the lock on %q was lost while it was held", r.name)}
+	lost := true
 	select {
 	case <-l.Lost():
-		if err == nil || r.onLost == "ignore" {
-			r.event("lost", nil)
-			return lost
-		}
-		return err
 	default:
+		uerr := r.unlock(ctx, l)
+		lost = errors.Is(uerr, lockify.ErrLost) || errors.Is(uerr, lockify.ErrClosed)
+		if err == nil {
+			err = uerr
+		}
 	}
+	var said *exitStatus // the command's, or that it was killed because of the loss
+	if lost && (r.onLost == "ignore" || !errors.As(err, &said)) {
+		r.event("lost", nil)
+		return &exitStatus{exitLost, fmt.Errorf("the lock on %q was lost while it was held", r.name)}
+	}
+	return err
+}
+
+func (r *lockRun) unlock(ctx context.Context, l *lockify.Lock) error {
 	ctx, cancel := context.WithTimeout(ctx, unlockTime)
 	defer cancel()
 	var opts []lockify.Option
 	if r.setValue {
 		opts = append(opts, lockify.WithValue([]byte(r.value)))
 	}
-	uerr := l.Unlock(ctx, opts...)
-	switch {
-	case err != nil || uerr == nil:
-		return err
-	case errors.Is(uerr, lockify.ErrLost), errors.Is(uerr, lockify.ErrClosed):
-		return lost
-	}
-	return uerr
+	return l.Unlock(ctx, opts...)
 }
 
 // event prints what has happened, one line of JSON, on the standard error:

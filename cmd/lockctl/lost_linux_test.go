@@ -54,6 +54,30 @@ func TestLockLostKills(t *testing.T) {
 	}
 }
 
+// The command ends, and then the node, before it has taken the lock back.
+func TestLockLostAtTheEnd(t *testing.T) {
+	for _, script := range []string{"cat", "cat; exit 33"} {
+		d := daemontest.Cluster(t, 1)[0]
+		cmd := d.CtlCommand(t.Context(), "lock", "s", "n", "--json", "--on-lost=ignore", "--", "sh", "-c", "echo begins; "+script)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := daemontest.Run(t, cmd)
+		p.Out.Await(t, 0, "begins")
+		d.Signal(t, syscall.SIGSTOP)
+		if err := in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p.Err.Await(t, 0, `"event":"ended"`)
+		d.Signal(t, syscall.SIGKILL)
+		if status := p.Wait(t); status != exitLost {
+			t.Errorf("%s: status %d, want %d", script, status, exitLost)
+		}
+		p.Err.Await(t, 0, `"event":"lost"`)
+	}
+}
+
 // lockctl itself is killed: the lock is free, and the command is dead.
 func TestLockctlKilled(t *testing.T) {
 	nodes := daemontest.Cluster(t, 2)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -29,8 +30,12 @@ type bench struct {
 	addr    func(t testing.TB) string
 }
 
+// loopback is an address with ports that are not given to whatever connects to something,
+// as those of 127.0.0.1 are: who stops listening at one can do so again.
+var loopback = fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+
 func benches() []bench {
-	tcp := func(testing.TB) string { return "127.0.0.1:0" }
+	tcp := func(testing.TB) string { return loopback }
 	unix := func(t testing.TB) string { return filepath.Join(t.TempDir(), "s") }
 	return []bench{
 		{"plain/tcp", "tcp", NewPlain(), tcp},

@@ -215,7 +215,8 @@ func TestLockEvents(t *testing.T) {
 
 // Nobody is there: an error, not a wait.
 func TestNoDaemon(t *testing.T) {
-	d := daemontest.Cluster(t, 1)[0]
+	d := daemontest.Start(t, "--id", "1", "--clients", "unix://"+filepath.Join(t.TempDir(), "s"),
+		"--admin", daemontest.FreeAddrs(t, 1)[0]) // which no other daemon takes meanwhile
 	d.Signal(t, syscall.SIGTERM)
 	d.Wait(t)
 	for _, args := range [][]string{{"status"}, {"lockspaces"}, {"locks", "s"}, {"lock", "s", "n", "--", "echo", "no"}} {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -63,14 +64,16 @@ func (s *Server) Restart(t testing.TB) {
 		}
 		t.Skipf("SKIPPED, NOT TESTED: no etcd server could be built: %v", err)
 	}
-	scheme, addr := "http", "127.0.0.1:0"
-	for _, a := range s.args {
-		if strings.HasPrefix(a, "--cert-file") {
-			scheme = "https"
-		}
+	scheme, addr := "http", s.Addr
+	if slices.Contains(s.args, "--cert-file") {
+		scheme = "https"
 	}
-	if s.Addr != "" {
-		addr = s.Addr
+	switch {
+	case addr != "":
+	case scheme == "https":
+		addr = "127.0.0.1:0" // certificates are for this one
+	default: // nobody takes it while the server is restarted
+		addr = daemontest.FreeAddrs(t, 1)[0]
 	}
 	url := scheme + "://" + addr
 	s.Process = daemontest.Run(t, exec.Command(path, append([]string{"--listen-client-urls", url, "--advertise-client-urls", url}, s.args...)...))

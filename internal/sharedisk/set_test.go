@@ -16,6 +16,7 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
 	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 )
 
@@ -168,7 +169,7 @@ func TestSweep(t *testing.T) {
 // it is back.
 func TestTargetAway(t *testing.T) {
 	dir := t.TempDir()
-	s, addr := serve(t, "127.0.0.1:0", dir)
+	s, addr := serve(t, daemontest.FreeAddrs(t, 1)[0], dir) // which stays free while the target is away
 	a, b := newSet(t, addr), newSet(t, addr)
 	mustRegister(t, a, one, nil)
 	if err := s.Close(); err != nil {
@@ -194,7 +195,7 @@ func TestTargetAway(t *testing.T) {
 // TestForgotten: a target that has lost the reservation is noticed by those who were
 // registered, and nobody is taken for barred.
 func TestForgotten(t *testing.T) {
-	s, addr := serve(t, "127.0.0.1:0", "")
+	s, addr := serve(t, daemontest.FreeAddrs(t, 1)[0], "")
 	a := newSet(t, addr)
 	gone := make(chan error, 1)
 	mustRegister(t, a, one, func(err error) { gone <- err })
@@ -224,9 +225,25 @@ func TestOtherType(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if err := newSet(t, addr).Register(ctx, one, nil); err == nil || !strings.Contains(err.Error(), `another type, "write exclusive"`) {
+	log := &notice{text: "no registration", f: cancel} // it goes on trying
+	set := sharedisk.New([]sharedisk.Disk{{Addr: addr, NQN: nqn}}, slog.New(slog.NewTextHandler(log, nil)))
+	defer set.Close()
+	if err := set.Register(ctx, one, nil); err == nil || !strings.Contains(err.Error(), `another type, "write exclusive"`) {
 		t.Fatal(err)
 	}
+}
+
+// notice is a log that does something when it gets a line with a text in it.
+type notice struct {
+	text string
+	f    func()
+}
+
+func (n *notice) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), n.text) {
+		n.f()
+	}
+	return len(line), nil
 }

@@ -20,7 +20,7 @@ func testTimedOut(t *testing.T, e *env) {
 	if r := resource(t, e.nodes, "test", name); len(r.Waiting) != 0 {
 		t.Fatalf("%d wait", len(r.Waiting))
 	}
-	e.unlock(t, e.must(t, e.b, e.name(), PR, Timeout(soon))) // granted at once
+	e.unlock(t, e.must(t, e.b, e.name(), PR, Timeout(time.Hour))) // granted at once
 	l := begin(e.ctx, e.b, name, PR, Timeout(time.Hour))
 	until(t, e.ctx, "that it waits", func() bool { return len(resource(t, e.nodes, "test", name).Waiting) == 1 })
 	e.unlock(t, holder)
@@ -38,7 +38,7 @@ func testTimeoutConvert(t *testing.T, e *env) {
 		t.Fatalf("mode %s", l.Mode())
 	}
 	e.unlock(t, holder)
-	e.convert(t, l, EX, Timeout(soon))
+	e.convert(t, l, EX, Timeout(time.Hour))
 	e.unlock(t, l)
 }
 

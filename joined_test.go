@@ -16,7 +16,7 @@ func joined(t *testing.T, n int) []*Node {
 	var nodes []*Node
 	for i := range n {
 		cfg := Config{
-			ID: uint16(i + 1), Listen: addrs[i], Transport: "plain", Lease: time.Second, Logger: slog.New(slog.DiscardHandler),
+			ID: uint16(i + 1), Listen: addrs[i], Transport: "plain", Lease: 10 * time.Second, Logger: slog.New(slog.DiscardHandler),
 			Data: filepath.Join(dir, addrs[i]),
 		}
 		if i == 0 {

@@ -20,12 +20,12 @@ import (
 )
 
 // nodeEnv makes the test binary a node that serves clients at this address, with a
-// lease that it renews for as long as it runs.
+// lease of this length that it renews for as long as it runs: "LENGTH ADDRESS".
 const nodeEnv = "LOCKIFY_TEST_NODE"
 
 func TestMain(m *testing.M) {
-	if addr := os.Getenv(nodeEnv); addr != "" {
-		if err := leasedNode(addr); err != nil {
+	if how := os.Getenv(nodeEnv); how != "" {
+		if err := leasedNode(how); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(1)
@@ -33,11 +33,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// length is that of its lease.
-const length = time.Second
-
 // leasedNode runs until it is killed.
-func leasedNode(addr string) error {
+func leasedNode(how string) error {
+	text, addr, _ := strings.Cut(how, " ")
+	length, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
 	members, err := cluster.Static(1)
 	if err != nil {
 		return err
@@ -61,14 +63,14 @@ func leasedNode(addr string) error {
 }
 
 // startLeased runs such a node in a process of its own.
-func startLeased(t *testing.T, addr string) *exec.Cmd {
+func startLeased(t *testing.T, length time.Duration, addr string) *exec.Cmd {
 	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), nodeEnv+"="+addr, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%v %s", nodeEnv, length, addr), "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -100,10 +102,12 @@ func signal(t *testing.T, cmd *exec.Cmd, sig os.Signal) {
 // A daemon is stopped for longer than its lease. The client does not hear that, and
 // lets go of its locks all the same. When the daemon goes on it finds itself fenced;
 // another start of it serves the client again.
-func TestNodeStopped(t *testing.T) {
+func TestNodeStopped(t *testing.T) { longerLeases(t, nodeStopped) }
+
+func nodeStopped(t *testing.T, length time.Duration) (kept bool) {
 	ctx := testContext(t)
 	addr := "unix://" + filepath.Join(t.TempDir(), "n.sock")
-	p := startLeased(t, addr)
+	p := startLeased(t, length, addr)
 	sessions := make(chan *Session, 10)
 	c, err := Dial(ctx, addr, OnSession(func(s *Session) { sessions <- s }))
 	expect(t, "Dial", err, nil)
@@ -115,7 +119,8 @@ func TestNodeStopped(t *testing.T) {
 	first := c.Session()
 	awaitAsked(t, ctx, first, 6)
 	if !held.Valid() {
-		t.Fatal("lost while the node runs")
+		kill(p)
+		return false
 	}
 	waits := make(chan error, 1)
 	s.LockAsync("held", PR, func(_ *Lock, err error) { waits <- err })
@@ -135,9 +140,10 @@ func TestNodeStopped(t *testing.T) {
 	}
 
 	kill(p)
-	startLeased(t, addr)
+	startLeased(t, length, addr)
 	wait(t, ctx, "a session", sessions)
 	l, err := s.Lock(ctx, "held", EX)
 	expect(t, "Lock", err, nil)
 	expect(t, "Unlock", l.Unlock(ctx), nil)
+	return true
 }

@@ -50,7 +50,7 @@ func unpack(t *testing.T, name string) map[string][]byte {
 // the log, whatever shape it has.
 func TestBundle(t *testing.T) {
 	dir := t.TempDir()
-	c := daemontest.NewJoined(t, 1, 1e9, "--fence-command", "ipmitool -P hunter2-fence power off")
+	c := daemontest.NewJoined(t, 1, 10e9, "--fence-command", "ipmitool -P hunter2-fence power off")
 	d := c.Nodes[0]
 	open(t, d, "files")
 	log := filepath.Join(dir, "log")

@@ -29,17 +29,18 @@ func TestConflicts(t *testing.T) {
 				if !Compatible(a, b) || !Compatible(a, c) || !Compatible(b, c) {
 					continue
 				}
-				r := &resource{}
+				s := &Shard{}
+				r := &resource{rare: &s.noRare}
 				for _, m := range []Mode{a, b, c} {
 					r.granted.push(&Lock{res: r, lockState: lockState{granted: m, wanted: NoMode}})
 				}
 				for w := NL; w <= EX; w++ {
-					if got, want := conflicts(&r.granted, &Lock{lockState: lockState{granted: NoMode, wanted: w}}), !Compatible(a, w) || !Compatible(b, w) || !Compatible(c, w); got != want {
+					if got, want := s.conflicts(r, &Lock{lockState: lockState{granted: NoMode, wanted: w}}), !Compatible(a, w) || !Compatible(b, w) || !Compatible(c, w); got != want {
 						t.Errorf("%v to %v, %v and %v: conflicts %v", w, a, b, c, got)
 					}
 					last := r.granted.head.prev
 					last.wanted = w
-					if got, want := conflicts(&r.granted, last), !Compatible(a, w) || !Compatible(b, w); got != want {
+					if got, want := s.conflicts(r, last), !Compatible(a, w) || !Compatible(b, w); got != want {
 						t.Errorf("%v of %v to %v and %v: conflicts %v", w, c, a, b, got)
 					}
 				}

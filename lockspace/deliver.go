@@ -409,7 +409,7 @@ func (s *Shard) onAnswer(from uint64, hash uint64, m *wire.Msg) {
 	case wire.Denied:
 		if m.Bits&wire.BitDemoted != 0 {
 			l.demoted = true
-			l.granted = Mode(m.Mode)
+			l.hold(Mode(m.Mode))
 			s.doubtValue(r)
 		}
 		s.deniedFor(l, m.Status, m.Path)

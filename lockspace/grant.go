@@ -6,20 +6,30 @@ import "github.com/lockify-dlm/lockify/wire"
 // the kernel's functions (Linux fs/dlm/lock.c) are given where the rule is
 // theirs.
 
-// conflicts says whether any lock but l in q holds a mode that excludes the
-// one l wants (queue_conflict). The locks held on a name exclude none of each other, so
-// one that excludes all that l would speaks for them all: many readers of a name are not
-// looked at one by one for each further one.
-func conflicts(q *queue, l *Lock) bool {
-	if q.head == nil {
-		return false
-	}
-	if last := q.head.prev; (last == l || Compatible(last.granted, l.wanted)) && last.granted.covers(l.wanted) {
-		return false
-	}
-	for o := q.head; o != nil; o = o.next {
-		if o != l && !Compatible(o.granted, l.wanted) {
-			return true
+// conflicts says whether any lock of r but l holds a mode that excludes the one l wants
+// (queue_conflict, of both queues). The locks held on a name exclude none of each other, so
+// one that excludes all that l would speaks for its queue: many readers of a name are not
+// looked at one by one for each further one. Where it does not, many are counted.
+func (s *Shard) conflicts(r *resource, l *Lock) bool {
+	looked := 0
+	for _, q := range [...]*queue{&r.granted, &r.convert} {
+		if q.head == nil {
+			continue
+		}
+		if last := q.head.prev; (last == l || Compatible(last.granted, l.wanted)) && last.granted.covers(l.wanted) {
+			continue
+		}
+		if r.traits.has(counted) {
+			return r.modes.exclude(l)
+		}
+		for o := q.head; o != nil; o = o.next {
+			if o != l && !Compatible(o.granted, l.wanted) {
+				return true
+			}
+			if looked++; looked == countFrom {
+				s.countModes(r)
+				return r.modes.exclude(l)
+			}
 		}
 	}
 	return false
@@ -31,7 +41,7 @@ func (s *Shard) grantable(r *resource, l *Lock, first bool) bool {
 	if l.expedited() {
 		return true
 	}
-	return s.inOrder(r, l, first) && !conflicts(&r.granted, l) && !conflicts(&r.convert, l) && !s.starves(l)
+	return s.inOrder(r, l, first) && !s.conflicts(r, l) && !s.starves(l)
 }
 
 // expedited: EXPEDITE, which is for new locks in NL, excludes nothing. (It is
@@ -96,7 +106,8 @@ func (s *Shard) tryGrant(r *resource, l *Lock, first bool) verdict {
 		if l.granted > NL {
 			r.busyUntil = s.now
 		}
-		l.granted, l.demoted = NL, true
+		l.hold(NL)
+		l.demoted = true
 		return wait
 	}
 	if alt := l.alternate(); alt != NoMode {

@@ -145,6 +145,9 @@ func (q *queue) len() (n int) {
 // push puts l, which is of q's resource, at the end.
 func (q *queue) push(l *Lock) {
 	l.in = l.res.which(q) // and next is nil
+	if l.res.traits.has(counted) {
+		l.count(1)
+	}
 	first := q.head
 	if first == nil {
 		q.head, l.prev = l, l
@@ -162,6 +165,9 @@ func (q *queue) pushBehind(o, l *Lock) {
 		return
 	}
 	l.in = l.res.which(q)
+	if l.res.traits.has(counted) {
+		l.count(1)
+	}
 	if o == nil {
 		l.prev, l.next = first.prev, first
 		first.prev, q.head = l, l
@@ -199,6 +205,9 @@ func (l *Lock) unqueue() {
 }
 
 func (l *Lock) takeOut() {
+	if l.res.traits.has(counted) {
+		l.count(-1)
+	}
 	q := l.queue()
 	first := q.head
 	switch {

@@ -85,17 +85,27 @@ func modeGen() *rapid.Generator[Mode] {
 	return rapid.Custom(func(t *rapid.T) Mode { return Mode(rapid.IntRange(0, int(EX)).Draw(t, "mode")) })
 }
 
-// drawQueues draws a resource in any state, also in some that no history leads to.
+// drawQueues draws a resource in any state, also in some that no history leads to; but what is
+// held excludes nothing that is held, which conflicts stands on.
 func drawQueues(t *rapid.T) (r *resource, all []*Lock) {
-	r = &resource{}
+	r = &resource{rare: &rare{}}
+	held := func() Mode {
+		m := modeGen().Draw(t, "granted")
+		for _, o := range all {
+			if !Compatible(o.granted, m) {
+				return NL
+			}
+		}
+		return m
+	}
 	for i := range rapid.IntRange(1, 8).Draw(t, "locks") {
 		l := &Lock{res: r, lockState: lockState{id: uint64(i), granted: NoMode, wanted: NoMode, high: NoMode}}
 		switch rapid.IntRange(0, 2).Draw(t, "queue") {
 		case 0:
-			l.granted = modeGen().Draw(t, "granted")
+			l.granted = held()
 			r.granted.push(l)
 		case 1:
-			l.granted, l.wanted = modeGen().Draw(t, "granted"), modeGen().Draw(t, "wanted")
+			l.granted, l.wanted = held(), modeGen().Draw(t, "wanted")
 			r.convert.push(l)
 		case 2:
 			l.wanted = modeGen().Draw(t, "wanted")

@@ -303,14 +303,15 @@ func (s *Shard) settleMode(r *resource, l *Lock) {
 	l.demoted = l.mayLapse() && (taken || !s.off(TrustMode))
 	switch {
 	case l.demoted && l.flags&ConvDeadlk != 0:
-		l.granted = NL
+		l.hold(NL)
 	case !taken:
 	case l.flags&AltPR != 0:
-		l.granted = PR
+		l.hold(PR)
 	case l.flags&AltCW != 0:
-		l.granted = CW
+		l.hold(CW)
 	case middle(l.granted, l.wanted): // as its owner wants
-		l.granted, l.demoted = l.wanted, false
+		l.hold(l.wanted)
+		l.demoted = false
 	}
 }
 

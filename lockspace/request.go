@@ -249,7 +249,8 @@ func (s *Shard) granted(l *Lock, mode Mode) {
 	if l.granted != NoMode && l.granted > NL && mode != l.granted {
 		l.res.busyUntil = s.now
 	}
-	l.granted, l.wanted, l.high = mode, NoMode, NoMode
+	l.hold(mode)
+	l.wanted, l.high = NoMode, NoMode
 	if l.pace != 0 {
 		s.over(l, true)
 	}

@@ -63,6 +63,7 @@ type traits uint8
 const (
 	unordered traits = 1 << iota // some request in waiting may be granted past others
 	ackDue                       // the REG for ack has been sent; OPEN tells when it is known there
+	counted                      // modes is kept
 )
 
 func (m traits) has(x traits) bool { return m&x != 0 }
@@ -87,6 +88,7 @@ type rare struct {
 	rec      *recovery  // what the directory node waits for before it answers
 	bytes    *byteLocks // byte ranges; nil: none
 	long     []byte     // the name, if it is long
+	modes    modeCounts // of many locks
 	nextFree *rare
 }
 
@@ -127,7 +129,7 @@ func takeFresh[T any](batch *[]T) *T {
 func (s *Shard) shed(r *resource) {
 	x := r.rare
 	if x == &s.noRare || !x.other.IsZero() || x.carrier != nil || len(x.deferred)+len(x.early)+len(x.long) != 0 ||
-		x.held != nil || x.removal != nil || x.rec != nil || x.bytes != nil {
+		x.held != nil || x.removal != nil || x.rec != nil || x.bytes != nil || r.traits.has(counted) {
 		return
 	}
 	*x = rare{nextFree: s.freeRare}

@@ -101,7 +101,7 @@
 // # Membership
 //
 // With Config.Peers it is fixed: when a node is gone, requests that need it wait until
-// the whole cluster has restarted. With NewCluster and Join the nodes agree on it: what a
+// the whole cluster has restarted, and tokens begin anew then. With NewCluster and Join the nodes agree on it: what a
 // node held that died, hangs or is cut off is free when its lease has ended, and locks
 // that it has nothing to do with go on meanwhile (Node.Lost, package cluster).
 //

@@ -115,8 +115,9 @@ func (l *Lock) Mode() Mode {
 
 // Token gives the fencing token of the grant: it grows with every exclusive
 // grant (PW, EX) of the name, whoever gets it; shared grants carry the last
-// one. A storage service that has seen a higher one refuses a lower. Under an
-// open claim (Confirmed) it is not meant to be shown to anybody yet.
+// one. A storage service that has seen a higher one refuses a lower. Tokens begin
+// anew when all nodes of a fixed membership (Config.Peers) have ended. Under an open
+// claim (Confirmed) a token is not meant to be shown to anybody yet.
 func (l *Lock) Token() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -121,8 +121,8 @@ from them before anybody gets its locks. Each node says the same of each disk:
   nsid = 1                                   # if there are several
   host_nqn = "nqn.2026-01.com.example:host-a"    # if the target asks for it
 
-Exit status: 0 clean shutdown, 1 the node could not start, 2 wrong
-configuration, 128 + signal if a second signal came.`
+Exit status: 0 clean shutdown, 1 the node could not start, or did not end in order,
+78 wrong configuration, 128 + signal if a second signal came.`
 
 const examples = `  # a single node, for a first look
   lockifyd --id 1 --clients unix:///tmp/lockify.sock

@@ -13,9 +13,9 @@ import (
 type leadership struct {
 	term  uint64
 	ready bool  // all that was decided before is applied
-	since int64 // the election, or the end of a pause
+	since int64 // the election, and pauses
 
-	heard  map[uint64]int64     // instance: its last renewal, or its join
+	heard  map[uint64]int64     // instance: its last renewal, or its join, and pauses
 	known  map[uint64]uint64    // instance: the version it has, or will have
 	doomed map[uint64]*sentence // instance: on its way out; it gets no renewals
 	asked  []ask                // commands that are proposed
@@ -256,6 +256,16 @@ func (s *Server) deadline(n *Node) int64 {
 		return last + s.state.Terms.Lease/2
 	}
 	return last + s.state.Terms.over(s.cfg.Without)
+}
+
+// excuse takes a pause of this voter off the silence of all: what came meanwhile is not
+// read yet. A part of each pause counts (Server.Tick), so that a leader which has one after
+// the other, on a busy machine, does not wait for the dead for ever.
+func (l *leadership) excuse(pause, now int64) {
+	l.since = min(l.since+pause, now)
+	for instance, at := range l.heard {
+		l.heard[instance] = min(at+pause, now)
+	}
 }
 
 // leaderTick is a tick of the leader: it dooms members whose leases have ended,

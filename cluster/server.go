@@ -144,13 +144,13 @@ func (s *Server) Tick(now int64) (Output, error) {
 		if s.ticked != 0 && now-s.ticked < s.cfg.Tick {
 			return nil
 		}
-		paused := s.ticked != 0 && now-s.ticked > 4*s.cfg.Tick
+		late := now - s.ticked - 4*s.cfg.Tick
+		if s.led != nil && s.ticked != 0 && late > 0 {
+			s.led.excuse(late, now)
+		}
 		s.ticked = now
 		s.ticks++
 		if s.led != nil {
-			if paused {
-				s.led.since = now // what came in the pause is not read yet
-			}
 			s.rn.Tick()
 			return nil
 		}

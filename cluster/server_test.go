@@ -117,19 +117,39 @@ func TestExpire(t *testing.T) {
 	}
 }
 
-// TestPausedLeader: a leader that was stopped has not read what came meanwhile,
-// and begins to count anew.
+// TestPausedLeader: a leader that was stopped has not read what came meanwhile, and
+// waits as if it had not been stopped, but for a few ticks.
 func TestPausedLeader(t *testing.T) {
 	so := newSolo(t, ServerConfig{})
 	one := so.join(1)
 	so.now += 10 * so.s.state.Terms.Lease
-	so.tick(so.s.state.Terms.Lease)
+	so.tick(so.s.state.Terms.Lease - 4*simTick)
 	if so.s.state.Member(one) == nil {
 		t.Fatal("out at once after the pause")
 	}
 	so.tick(so.s.state.Terms.Lease)
 	if so.s.state.Member(one) != nil {
 		t.Fatal("it never goes")
+	}
+}
+
+// TestBusyLeader: a leader that always comes late waits somewhat longer for who is dead,
+// and not for ever.
+func TestBusyLeader(t *testing.T) {
+	so := newSolo(t, ServerConfig{})
+	for i, tc := range []struct{ ticks, leases int64 }{{5, 2}, {10, 4}} {
+		one := so.join(uint64(i + 1))
+		from := so.now
+		for so.s.state.Member(one) != nil {
+			if so.now-from > tc.leases*so.s.state.Terms.Lease {
+				t.Fatalf("ticks that are %d apart: a member for %d ms", tc.ticks, (so.now-from)/ms)
+			}
+			so.now += (tc.ticks - 1) * simTick
+			so.tick(simTick)
+		}
+		if so.now-from < so.s.state.Terms.Over() {
+			t.Errorf("out after %d ms", (so.now-from)/ms)
+		}
 	}
 }
 

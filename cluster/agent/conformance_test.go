@@ -30,7 +30,7 @@ func (b *backend) Join(t *testing.T, instance uint64, h cluster.Handler) cluster
 		addr := fmt.Sprint("node:", id)
 		cfg := Config{
 			ID: id, Cluster: "test", Addr: addr, Mail: port{b.net, addr}, Logger: slog.New(slog.DiscardHandler),
-			Terms: cluster.Terms{Lease: 1e9, DriftPPM: 1000, Margin: 20e6}, Voters: 1, Join: []string{"node:1"},
+			Terms: cluster.Terms{Lease: 2e9, DriftPPM: 1000, Margin: 20e6}, Voters: 1, Join: []string{"node:1"},
 		}
 		if id == 1 {
 			cfg.Found, cfg.Join, cfg.Store = true, nil, filepath.Join(b.dir, "store")
@@ -55,6 +55,7 @@ func (b *backend) Cut(id uint16, cut bool) { b.net.setCut(fmt.Sprint("node:", id
 
 // TestConformance: an agent is a provider like others.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	clustertest.Run(t, func(t *testing.T) clustertest.Backend {
 		b := &backend{net: newNetwork(), dir: t.TempDir(), agents: map[uint16]*Agent{}}
 		t.Cleanup(func() {

@@ -28,6 +28,7 @@ type bench struct {
 	network string
 	t       Transport
 	addr    func(t testing.TB) string
+	lingers bool
 }
 
 // loopback is an address with ports that are not given to whatever connects to something,
@@ -38,12 +39,13 @@ func benches() []bench {
 	tcp := func(testing.TB) string { return loopback }
 	unix := func(t testing.TB) string { return filepath.Join(t.TempDir(), "s") }
 	return []bench{
-		{"plain/tcp", "tcp", NewPlain(), tcp},
-		{"plain/unix", "unix", NewPlain(), unix},
-		{"tls/tcp", "tcp", testTLS(nil), tcp},
-		{"mem", "tcp", NewMem(), func(testing.TB) string { return "node:0" }},
-		{"netpoll/tcp", "tcp", NewNetpoll(), tcp},
-		{"netpoll/unix", "unix", NewNetpoll(), unix},
+		{"plain/tcp", "tcp", NewPlain(), tcp, false},
+		{"plain/unix", "unix", NewPlain(), unix, false},
+		{"tls/tcp", "tcp", testTLS(nil), tcp, false},
+		{"mem", "tcp", NewMem(), func(testing.TB) string { return "node:0" }, false},
+		{"netpoll/tcp", "tcp", NewNetpoll(), tcp, false},
+		{"netpoll/unix", "unix", NewNetpoll(), unix, false},
+		{"netpoll/unix/lingering", "unix", NewNetpoll(), unix, true},
 	}
 }
 
@@ -54,6 +56,8 @@ func each(t *testing.T, f func(t *testing.T, b bench)) {
 			if raceEnabled && b.t.Name() == "netpoll" {
 				t.Skip("netpoll runs other code under the race detector")
 			}
+			lingers.Store(b.lingers)
+			defer lingers.Store(false)
 			f(t, b)
 		})
 	}

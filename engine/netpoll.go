@@ -134,7 +134,10 @@ type netpollConn struct {
 	conns *connSet // nil for a dialled connection
 	r     netpollReader
 	iov   iovecs
+	loop  int  // descriptor of np's loop, -1: not known
+	lone  bool // there is one processor
 
+	onLoop atomic.Bool   // handlers run on the loop from now on
 	opened chan struct{} // closed when OnOpen has returned
 
 	// writing is held to write, ending to shut down, and both to set gone, from
@@ -174,6 +177,7 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 		}
 		return nil, fmt.Errorf("engine: netpoll: %w", err)
 	}
+	c.loop, c.lone = loopOf(np), runtime.GOMAXPROCS(0) == 1
 	c.r.np, c.r.limit = np.Reader(), maxReadAhead
 	if ra, ok := h.(readAheader); ok {
 		c.r.limit = ra.readAhead()
@@ -190,6 +194,7 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 			c.because(err)
 			c.end()
 		}
+		c.onLoop.Store(true)
 		if !np.IsActive() {
 			np.Close() // the loop let go of it before there was an OnRequest, and left the rest to us
 		}
@@ -234,13 +239,11 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 	if c.shut.Load() {
 		err = ErrClosed // what came before the end is not read any more
 	}
-	for more := true; more && err == nil; {
-		if err = c.h.OnData(c, &c.r); err == nil {
-			// What keep takes may have come after OnData's last look, and
-			// netpoll does not call again for bytes that are taken: so OnData
-			// looks again.
-			more, err = c.r.keep()
-		}
+	if err == nil {
+		err = c.handle()
+	}
+	if err == nil {
+		err = c.linger()
 	}
 	if err != nil {
 		c.because(err)
@@ -250,6 +253,19 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 	}
 	returned = true
 	return nil
+}
+
+// handle has the handler do what there is.
+func (c *netpollConn) handle() (err error) {
+	for more := true; more && err == nil; {
+		if err = c.h.OnData(c, &c.r); err == nil {
+			// What keep takes may have come after OnData's last look, and
+			// netpoll does not call again for bytes that are taken: so OnData
+			// looks again.
+			more, err = c.r.keep()
+		}
+	}
+	return err
 }
 
 // crash ends the program as the panic of a handler should: in netpoll it would

@@ -29,7 +29,7 @@ func eachFrames(t *testing.T, f func(t *testing.T, b bench)) {
 
 func ringBenches() []bench {
 	addr := func(t testing.TB) string { return filepath.Join(t.TempDir(), "s") }
-	return []bench{{"ring/plain", "unix", NewPlain(), addr}, {"ring/netpoll", "unix", NewNetpoll(), addr}}
+	return []bench{{"ring/plain", "unix", NewPlain(), addr, false}, {"ring/netpoll", "unix", NewNetpoll(), addr, false}}
 }
 
 // ringed is an end that turns to a ring before its handler hears of any frame.

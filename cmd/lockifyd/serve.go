@@ -112,6 +112,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := engine.ShortTurns(); err != nil {
 		d.log.Warn("answers may take longer while this machine is busy", "err", err)
 	}
+	engine.Linger() // there is no program in this process that waits for what handlers find
 	if cfg.data != "" {
 		if d.data, err = member.OpenData(cfg.data); err != nil {
 			return err

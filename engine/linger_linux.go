@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"reflect"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/cloudwego/netpoll"
+	"golang.org/x/sys/unix"
+)
+
+// netpoll's loop asks for events twice for each time that some come: without waiting, and
+// when there are none it lets other goroutines run, and waits. The yield wakes another
+// thread up, which takes the loop over or finds nothing to do and sleeps again: two system calls and
+// a switch of threads for each request that comes alone. So a handler that has done its work does not
+// return yet. It waits for the loop's next event itself, and if that is of its own
+// connection, reads and goes on: a request then costs a wait, a read, and a write.
+//
+// Meanwhile the loop does nothing else, so it gets its turn as soon as there is an event of
+// another connection, and after lingerMost requests, as it may have ends of connections to see
+// to. netpoll's events are of levels, so what is seen here is seen there again.
+
+const (
+	lingerTime = 2 // ms
+	lingerMost = 16
+)
+
+var lingers atomic.Bool
+
+// Linger lets handlers wait on netpoll's event loops for what comes next. It is for programs
+// that do nothing else: a goroutine that a handler has made ready is not run by the thread of the loop
+// any more, but by another one.
+func Linger() { lingers.Store(true) }
+
+// loopOf gives the descriptor of the epoll instance of np's loop, -1: there is no telling.
+// netpoll does not say; TestLoopOf fails if that is not where it keeps it any more.
+func loopOf(np netpoll.Connection) int {
+	v := reflect.ValueOf(np)
+	for _, field := range []string{"operator", "poll", "fd"} {
+		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+			v = v.Elem()
+		}
+		if v.Kind() != reflect.Struct {
+			return -1
+		}
+		v = v.FieldByName(field)
+	}
+	if !v.IsValid() || !v.CanInt() {
+		return -1
+	}
+	return int(v.Int())
+}
+
+// linger is the end of a handler on the loop.
+func (c *netpollConn) linger() error {
+	if c.loop < 0 || !c.onLoop.Load() || !lingers.Load() {
+		return nil
+	}
+	buf := readBufs.Get().(*[readBufSize]byte)
+	defer readBufs.Put(buf)
+	for range lingerMost {
+		if !c.alone() || c.shut.Load() {
+			return nil
+		}
+		n, done, err := readNow(c.fd, buf[:])
+		if !done || n <= 0 || err != nil {
+			return nil // it was another's, or is the end, which the loop sees as well
+		}
+		if err := c.took(buf[:n]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone waits, and says whether there is one event, which may be this connection's.
+func (c *netpollConn) alone() bool {
+	if c.lone {
+		runtime.Gosched() // nobody else could run what is to be run
+	}
+	var events [2]unix.EpollEvent
+	n, err := unix.EpollWait(c.loop, events[:], lingerTime)
+	return n == 1 && err == nil
+}
+
+// took has the handler do what was read.
+func (c *netpollConn) took(b []byte) error {
+	c.r.carry = append(c.r.carry, b...)
+	return c.handle()
+}

@@ -49,9 +49,9 @@ type directConn struct {
 
 const inputEvents = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET
 
-// directTime is how long one look of a caller may last, in ms: how late a caller finds
-// out that his context has ended.
-const directTime = 1
+// directTime is how long one look of a caller may last, in us, and the system's ticks may make
+// it some ms: how late a caller finds out that his context has ended.
+const directTime = 1000
 
 // roomTime is how long a full socket is waited for before the clock is looked at, in ms.
 const roomTime = 100
@@ -78,6 +78,9 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 		return nil, fmt.Errorf("engine: epoll: %w", err)
 	}
 	nc.Close()
+	// A caller who waits does so in the read itself. All others say in each call that they do not.
+	_ = unix.SetNonblock(fd, false)
+	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: directTime})
 	c.r = newLinearReader()
 	return c, nil
 }
@@ -113,7 +116,7 @@ func (c *directConn) run() {
 	err := c.wait.Read(func(uintptr) bool {
 		c.reading.Lock()
 		defer c.reading.Unlock()
-		for ends := c.awake(); c.input() && (ends || !c.short); {
+		for ends := c.awake(); c.input(readNow) && (ends || !c.short); {
 		}
 		return c.err != nil
 	})
@@ -137,7 +140,7 @@ func (c *directConn) run() {
 
 // input reads what there is and gives it to the handler. false: there is no more, now or
 // for ever. reading is held.
-func (c *directConn) input() (more bool) {
+func (c *directConn) input(read func(fd int, b []byte) (int, bool, error)) (more bool) {
 	if c.err == nil && c.closed.Load() {
 		c.err = ErrClosed // what came before the end is not read any more
 	}
@@ -148,7 +151,10 @@ func (c *directConn) input() (more bool) {
 		return false
 	}
 	room := c.r.buf[c.r.w:]
-	n, done, err := c.read(room)
+	if c.takesFiles() {
+		read = c.readFile
+	}
+	n, done, err := read(c.fd, room)
 	switch {
 	case !done:
 		return false
@@ -166,13 +172,10 @@ func (c *directConn) input() (more bool) {
 	return c.err == nil
 }
 
-// read reads what is there now; done is false if nothing is.
-func (c *directConn) read(b []byte) (n int, done bool, err error) {
-	if !c.takesFiles() {
-		return readNow(c.fd, b)
-	}
+// readFile is readNow for bytes that may have a file with them.
+func (c *directConn) readFile(fd int, b []byte) (n int, done bool, err error) {
 	var oob [oneFile]byte
-	n, k, _, _, err := unix.Recvmsg(c.fd, b, oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	n, k, _, _, err := unix.Recvmsg(fd, b, oob[:], unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
 		return 0, false, nil
 	}
@@ -201,12 +204,7 @@ func (c *directConn) until(over func() bool) {
 		_ = c.watch(unix.EPOLL_CTL_MOD, 0)
 		defer c.watch(unix.EPOLL_CTL_MOD, inputEvents)
 	}
-	pfd := unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN}
-	for !over() {
-		n, _, _ := unix.Syscall(unix.SYS_POLL, uintptr(unsafe.Pointer(&pfd)), 1, directTime)
-		if int(n) != 1 || !c.input() {
-			break
-		}
+	for !over() && c.input(readSoon) {
 	}
 	if c.err != nil { // the goroutine of the connection shall see it
 		c.because(c.err)

@@ -12,25 +12,35 @@ const maxIov = 1024
 // iovecs is the argument of writev, kept from call to call.
 type iovecs []unix.Iovec
 
-// readNow reads what a non-blocking descriptor has; done is false if it has nothing
+// readNow reads what a socket has; done is false if it has nothing
 // yet. See rawReader for why the call is a raw one.
 func readNow(fd int, b []byte) (n int, done bool, err error) {
 	for {
-		n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
-		switch errno {
-		case 0:
-			return int(n), true, nil
-		case unix.EINTR:
-			continue
-		case unix.EAGAIN:
-			return 0, false, nil
+		n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
+		if errno != unix.EINTR {
+			return received(n, errno)
 		}
-		return 0, true, errno
 	}
 }
 
-// writev writes what fits now to a non-blocking descriptor and returns the
-// bytes taken; a full socket is no error. It goes on past maxIov buffers.
+// readSoon is the same of a blocking socket with a time limit, for which it waits.
+func readSoon(fd int, b []byte) (n int, done bool, err error) {
+	n1, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0, 0)
+	return received(n1, errno)
+}
+
+func received(n uintptr, errno unix.Errno) (int, bool, error) {
+	switch errno {
+	case 0:
+		return int(n), true, nil
+	case unix.EAGAIN, unix.EINTR:
+		return 0, false, nil
+	}
+	return 0, true, errno
+}
+
+// writev writes what fits now to a socket and returns the
+// bytes taken; a full one is no error. It goes on past maxIov buffers.
 func (v *iovecs) writev(fd int, bufs [][]byte) (int, error) {
 	total := 0
 	for len(bufs) > 0 {
@@ -64,7 +74,9 @@ func (v *iovecs) call(fd int) (int, error) {
 	iov := *v
 	defer clear(iov) // the buffers go back to their pool
 	for len(iov) > 0 {
-		n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(fd), uintptr(unsafe.Pointer(&iov[0])), uintptr(len(iov)))
+		m := unix.Msghdr{Iov: &iov[0]}
+		m.SetIovlen(len(iov))
+		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch errno {
 		case 0:
 			return int(n), nil

@@ -41,6 +41,7 @@ type directConn struct {
 	r       *linearReader
 	err     error // why nothing more is read
 	short   bool  // the last read has left nothing
+	spin    spinner
 
 	writing sync.Mutex // held to write, and to set gone
 	gone    bool       // the descriptors are closed
@@ -82,6 +83,7 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 	_ = unix.SetNonblock(fd, false)
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: directTime})
 	c.r = newLinearReader()
+	c.spin.init(false)
 	return c, nil
 }
 
@@ -195,6 +197,9 @@ func (c *directConn) readHere() bool {
 	return true
 }
 
+// Ready implements looker: it reads.
+func (c *directConn) Ready() bool { return c.input(readNow) || c.err != nil }
+
 // until implements hereReader.
 func (c *directConn) until(over func() bool) {
 	defer c.reading.Unlock()
@@ -204,7 +209,14 @@ func (c *directConn) until(over func() bool) {
 		_ = c.watch(unix.EPOLL_CTL_MOD, 0)
 		defer c.watch(unix.EPOLL_CTL_MOD, inputEvents)
 	}
-	for !over() && c.input(readSoon) {
+	spins := c.spin.begin()
+	for !over() {
+		if !(spins && c.spin.await(c, socketLooks) || c.input(readSoon)) || c.err != nil {
+			break
+		}
+	}
+	if spins {
+		c.spin.end()
 	}
 	if c.err != nil { // the goroutine of the connection shall see it
 		c.because(c.err)

@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"runtime"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
@@ -58,9 +59,17 @@ func (c *netpollConn) linger() error {
 	}
 	buf := readBufs.Get().(*[readBufSize]byte)
 	defer readBufs.Put(buf)
+	spins := c.spin.begin()
+	if spins {
+		defer c.spin.end()
+	}
 	for range lingerMost {
-		if !c.alone() || c.shut.Load() {
-			return nil
+		look := look{loop: c.loop}
+		if !(spins && c.spin.await(&look, socketLooks)) {
+			c.sleep(&look)
+		}
+		if look.events != 1 || c.shut.Load() {
+			return nil // nothing comes, or for others as well
 		}
 		n, done, err := readNow(c.fd, buf[:])
 		if !done || n <= 0 || err != nil {
@@ -73,14 +82,34 @@ func (c *netpollConn) linger() error {
 	return nil
 }
 
-// alone waits, and says whether there is one event, which may be this connection's.
-func (c *netpollConn) alone() bool {
+// look is a look at a loop.
+type look struct {
+	loop   int
+	events int // that there were: 2: or more
+}
+
+// Ready implements looker.
+func (l *look) Ready() bool {
+	var events [2]unix.EpollEvent
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.loop), uintptr(unsafe.Pointer(&events[0])), 2, 0, 0, 0)
+	if errno != 0 {
+		n = 0
+	}
+	l.events = int(n)
+	return n != 0
+}
+
+// sleep waits for events.
+func (c *netpollConn) sleep(l *look) {
 	if c.lone {
 		runtime.Gosched() // nobody else could run what is to be run
 	}
 	var events [2]unix.EpollEvent
 	n, err := unix.EpollWait(c.loop, events[:], lingerTime)
-	return n == 1 && err == nil
+	if err != nil {
+		n = 0
+	}
+	l.events = n
 }
 
 // took has the handler do what was read.

@@ -136,6 +136,7 @@ type netpollConn struct {
 	iov   iovecs
 	loop  int  // descriptor of np's loop, -1: not known
 	lone  bool // there is one processor
+	spin  spinner
 
 	onLoop atomic.Bool   // handlers run on the loop from now on
 	opened chan struct{} // closed when OnOpen has returned
@@ -178,6 +179,7 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 		return nil, fmt.Errorf("engine: netpoll: %w", err)
 	}
 	c.loop, c.lone = loopOf(np), runtime.GOMAXPROCS(0) == 1
+	c.spin.init(true)
 	c.r.np, c.r.limit = np.Reader(), maxReadAhead
 	if ra, ok := h.(readAheader); ok {
 		c.r.limit = ra.readAhead()

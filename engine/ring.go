@@ -205,7 +205,7 @@ func (fc *FrameConn) Until(over func() bool) {
 	}
 	for g.goesOn() {
 		n, ok := g.take()
-		if !ok || n > 0 && over() || n == 0 && !g.spin.await(g.end) {
+		if !ok || n > 0 && over() || n == 0 && !g.spin.await(g.end, memoryLooks) {
 			break
 		}
 	}
@@ -298,7 +298,7 @@ func (g *ring) run(spins bool) {
 	}
 	for g.goesOn() {
 		n, ok := g.take()
-		if !ok || n == 0 && !(spins && g.spin.await(g.end)) && !g.awake() {
+		if !ok || n == 0 && !(spins && g.spin.await(g.end, memoryLooks)) && !g.awake() {
 			break
 		}
 	}

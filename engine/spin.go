@@ -4,8 +4,6 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
-
-	"github.com/lockify-dlm/lockify/engine/shm"
 )
 
 // spinner decides who may look for bytes again and again instead of sleeping. That
@@ -25,11 +23,20 @@ var nodeSpinners, clientSpinners atomic.Int32
 const (
 	spinTime  = int64(50 * time.Microsecond) // at most; longer than it takes to wake the other end
 	spinGap   = int64(30 * time.Microsecond) // without a look: somebody else had the processor
-	spinYield = int64(5 * time.Microsecond)  // between two offers of the processor to other goroutines
 	spinScore = 16                           // the best score
 	spinRest  = 64                           // with the worst: times that it is not tried
-	spinLooks = 4096                         // between two looks at the clock
 )
+
+// Looks between two looks at the clock, a few microseconds.
+const (
+	memoryLooks = 2048
+	socketLooks = 16 // each is a system call
+)
+
+// looker is what somebody waits for.
+type looker interface {
+	Ready() bool // or will never be
+}
 
 func (s *spinner) init(node bool) {
 	s.all, s.most = &clientSpinners, int32(runtime.GOMAXPROCS(0)/2)
@@ -59,9 +66,12 @@ func (s *spinner) end() { s.all.Add(-1) }
 
 // await looks until there is something to read. false: it is not worth while to look
 // any longer. For who has the reader's role.
-func (s *spinner) await(e *shm.End) bool {
+//
+// It does not offer the processor to other goroutines, which wakes a thread up each time:
+// there is another processor, at which nobody spins.
+func (s *spinner) await(e looker, looks int) bool {
 	score := s.score.Load()
-	var begin, last, yielded int64
+	var begin, last int64
 	for i := 1; ; i++ {
 		if e.Ready() {
 			if score < spinScore {
@@ -69,20 +79,17 @@ func (s *spinner) await(e *shm.End) bool {
 			}
 			return true
 		}
-		if i%spinLooks != 0 {
+		if i%looks != 0 {
 			continue
 		}
 		now := nanos()
 		if begin == 0 {
-			begin, last, yielded = now, now, now
+			begin, last = now, now
 		}
 		if now-last > spinGap || now-begin > spinTime {
 			break
 		}
-		if last = now; now-yielded > spinYield {
-			yielded = now
-			runtime.Gosched()
-		}
+		last = now
 	}
 	s.score.Store(max(score-2, 0))
 	return false

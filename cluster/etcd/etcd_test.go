@@ -1,6 +1,7 @@
 package etcd
 
 import (
+	"flag"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,15 @@ import (
 	"github.com/lockify-dlm/lockify/internal/etcdtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain has more tests run at a time than there are processors: they wait for the ends
+// of leases.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "10"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // backend is a cluster of lockify in an etcd server, each node behind a proxy.
 type backend struct {
@@ -32,7 +41,8 @@ func newBackend(t *testing.T, s *etcdtest.Server) *backend {
 		t: t, addr: s.Addr, proxies: map[uint16]*proxy{},
 		cfg: Config{
 			Cluster: fmt.Sprint("c", clusters.Add(1)), Addr: "127.0.0.1:1",
-			Terms: cluster.Terms{Lease: 2e9, DriftPPM: 1000, Margin: 20e6},
+			// etcd ends a node that was silent for half of it.
+			Terms: cluster.Terms{Lease: 4e9, DriftPPM: 1000, Margin: 20e6},
 		},
 	}
 }

@@ -40,7 +40,7 @@ func TestWatch(t *testing.T) {
 
 // A recovery is told with its figures, on the nodes that stay.
 func TestWatchRecovery(t *testing.T) {
-	c := daemontest.NewJoined(t, 3, time.Second)
+	c := daemontest.NewJoined(t, 3, 2*time.Second)
 	w := follow(t, c.Nodes[0], "--kind", "members,recovery-begin,recovery-end,link-down")
 	open(t, c.Nodes[0], "files")
 	lock(t, open(t, c.Nodes[2], "files"), "held", lockify.EX)

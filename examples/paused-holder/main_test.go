@@ -32,7 +32,7 @@ $`)
 // TestStory: the write of a holder that was stopped past its lock is refused, with both
 // writers at different nodes of a cluster that agrees on its members.
 func TestStory(t *testing.T) {
-	c := daemontest.NewJoined(t, 2, time.Second)
+	c := daemontest.NewJoined(t, 2, 2*time.Second)
 	var out bytes.Buffer
 	if err := story(t.Context(), &out, c.Nodes[0].Client, c.Nodes[1].Client); err != nil {
 		t.Fatalf("%v; so far:\n%s", err, &out)

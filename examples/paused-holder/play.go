@@ -30,7 +30,7 @@ func play(ctx context.Context, out io.Writer) error {
 	node, err := lockify.StartNode(ctx, lockify.Config{
 		ID: 1, Listen: "unix://" + at("nodes"), Clients: []string{addr}, Logger: slog.New(slog.DiscardHandler),
 		// Without agreed membership there is no lease, and A keeps its lock.
-		NewCluster: true, Data: at("data"), Lease: 500 * time.Millisecond,
+		NewCluster: true, Data: at("data"), Lease: time.Second,
 	})
 	if err != nil {
 		return err

@@ -25,6 +25,10 @@
 // pump.go. Callbacks of one peer, or of one connection, never overlap; those of
 // different ones do.
 //
+// In lockifyd a handler on netpoll's loop also waits for what comes next on its connection
+// (linger_linux.go). Who waits for an answer, or for the next request, looks for it for a while
+// before it sleeps (spin.go).
+//
 // A connection's ring (ring.go) may be read by several goroutines, one at a time: the
 // program's own, too, if it calls Watch and Until.
 //

@@ -221,11 +221,9 @@ func TestTraceNotSampled(t *testing.T) {
 	c := startTraced(t)
 	held := c.nameOf(t, 2)
 	_, unseen := sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())).Tracer("").Start(c.ctx, "program")
-	c.far.LockAsync(held, PR, func(_ *Lock, err error) {
-		if err != nil {
-			t.Error(err)
-		}
-	}, ChildOf(trace.ContextWithSpan(c.ctx, unseen)))
+	far := make(chan error, 1)
+	c.far.LockAsync(held, PR, func(_ *Lock, err error) { far <- err }, ChildOf(trace.ContextWithSpan(c.ctx, unseen)))
+	expect(t, "LockAsync", wait(t, c.ctx, "the grant", far), nil)
 	never := dialTraced(t, c.nodes[0], sdk.NewTracerProvider(sdk.WithSampler(sdk.NeverSample())))
 	c.must(t, never, held, PR)
 	ranges, err := never.OpenByteRanges(c.ctx, held)

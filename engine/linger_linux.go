@@ -63,23 +63,22 @@ func (c *netpollConn) linger() error {
 	if spins {
 		defer c.spin.end()
 	}
-	for range lingerMost {
+	for done := 0; ; done++ {
 		look := look{loop: c.loop}
 		if !(spins && c.spin.await(&look, socketLooks)) {
 			c.sleep(&look)
 		}
-		if look.events != 1 || c.shut.Load() {
-			return nil // nothing comes, or for others as well
+		if look.events != 1 || c.shut.Load() || done == lingerMost {
+			return nil // nothing comes, or for others as well, or the loop has its turn, and finds this event
 		}
-		n, done, err := readNow(c.fd, buf[:])
-		if !done || n <= 0 || err != nil {
+		n, ok, err := readNow(c.fd, buf[:])
+		if !ok || n <= 0 || err != nil {
 			return nil // it was another's, or is the end, which the loop sees as well
 		}
 		if err := c.took(buf[:n]); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // look is a look at a loop.

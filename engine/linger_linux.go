@@ -28,9 +28,10 @@ const (
 
 var lingers atomic.Bool
 
-// Linger lets handlers wait on netpoll's event loops for what comes next. It is for programs
-// that do nothing else: a goroutine that a handler has made ready is not run by the thread of the loop
-// any more, but by another one.
+// Linger lets handlers wait on netpoll's event loops for what comes next, however long. It is for
+// programs that do nothing else: a goroutine that a handler has made ready is not run by the thread
+// of the loop any more, but by another one. Without it they let others run, and wait only as
+// long as it is worth while not to sleep.
 func Linger() { lingers.Store(true) }
 
 // loopOf gives the descriptor of the epoll instance of np's loop, -1: there is no telling.
@@ -54,18 +55,24 @@ func loopOf(np netpoll.Connection) int {
 
 // linger is the end of a handler on the loop.
 func (c *netpollConn) linger() error {
-	if c.loop < 0 || !c.onLoop.Load() || !lingers.Load() {
+	if c.loop < 0 || !c.onLoop.Load() {
+		return nil
+	}
+	sleeps, spins := lingers.Load(), c.spin.begin()
+	if spins {
+		defer c.spin.end()
+	}
+	if !sleeps && !spins {
 		return nil
 	}
 	buf := readBufs.Get().(*[readBufSize]byte)
 	defer readBufs.Put(buf)
-	spins := c.spin.begin()
-	if spins {
-		defer c.spin.end()
-	}
 	for done := 0; ; done++ {
 		look := look{loop: c.loop}
-		if !(spins && c.spin.await(&look, socketLooks)) {
+		if !sleeps {
+			runtime.Gosched() // who waits for what has come runs here, and this goes on elsewhere
+		}
+		if !(spins && c.spin.await(&look, socketLooks)) && sleeps {
 			c.sleep(&look)
 		}
 		if look.events != 1 || c.shut.Load() || done == lingerMost {

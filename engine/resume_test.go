@@ -42,7 +42,7 @@ func TestExactlyOnceUnderCuts(t *testing.T) {
 }
 
 func trafficUnderCuts(t *testing.T, one, two *node, seed uint64) {
-	const frames = 3000
+	const frames = 1500
 	var wg sync.WaitGroup
 	for _, way := range []struct {
 		n    *node

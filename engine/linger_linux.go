@@ -8,6 +8,8 @@ import (
 
 	"github.com/cloudwego/netpoll"
 	"golang.org/x/sys/unix"
+
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // netpoll's loop asks for events twice for each time that some come: without waiting, and
@@ -24,6 +26,7 @@ import (
 const (
 	lingerTime = 2 // ms
 	lingerMost = 16
+	lingerFew  = 512 // bytes
 )
 
 var lingers atomic.Bool
@@ -53,12 +56,13 @@ func loopOf(np netpoll.Connection) int {
 	return int(v.Int())
 }
 
-// linger is the end of a handler on the loop.
-func (c *netpollConn) linger() error {
-	if c.loop < 0 || !c.onLoop.Load() {
+// linger is the end of a handler on the loop that had so many bytes to handle. Where there is
+// one processor, it belongs to others now.
+func (c *netpollConn) linger(came int) error {
+	if c.loop < 0 || c.lone || !c.onLoop.Load() {
 		return nil
 	}
-	sleeps, spins := lingers.Load(), c.spin.begin()
+	sleeps, spins := lingers.Load(), few(came) && c.spin.begin()
 	if spins {
 		defer c.spin.end()
 	}
@@ -72,8 +76,8 @@ func (c *netpollConn) linger() error {
 		if !sleeps {
 			runtime.Gosched() // who waits for what has come runs here, and this goes on elsewhere
 		}
-		if !(spins && c.spin.await(&look, socketLooks)) && sleeps {
-			c.sleep(&look)
+		if !(spins && few(came) && c.spin.await(&look, socketLooks)) && sleeps {
+			look.sleep()
 		}
 		if look.events != 1 || c.shut.Load() || done == lingerMost {
 			return nil // nothing comes, or for others as well, or the loop has its turn, and finds this event
@@ -85,8 +89,14 @@ func (c *netpollConn) linger() error {
 		if err := c.took(buf[:n]); err != nil {
 			return err
 		}
+		came = n
 	}
 }
+
+// few says that the next request may be worth a look: what came was no bell of a ring, which is
+// shorter than a frame and looked at itself, and not so many at once that they are worth being
+// woken for.
+func few(bytes int) bool { return bytes >= wire.HeaderSize && bytes <= lingerFew }
 
 // look is a look at a loop.
 type look struct {
@@ -106,12 +116,9 @@ func (l *look) Ready() bool {
 }
 
 // sleep waits for events.
-func (c *netpollConn) sleep(l *look) {
-	if c.lone {
-		runtime.Gosched() // nobody else could run what is to be run
-	}
+func (l *look) sleep() {
 	var events [2]unix.EpollEvent
-	n, err := unix.EpollWait(c.loop, events[:], lingerTime)
+	n, err := unix.EpollWait(l.loop, events[:], lingerTime)
 	if err != nil {
 		n = 0
 	}

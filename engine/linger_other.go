@@ -9,4 +9,4 @@ func Linger() {}
 
 func loopOf(netpoll.Connection) int { return -1 }
 
-func (c *netpollConn) linger() error { return nil }
+func (c *netpollConn) linger(int) error { return nil }

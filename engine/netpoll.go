@@ -241,11 +241,12 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 	if c.shut.Load() {
 		err = ErrClosed // what came before the end is not read any more
 	}
+	came := c.r.Len()
 	if err == nil {
 		err = c.handle()
 	}
 	if err == nil {
-		err = c.linger()
+		err = c.linger(came)
 	}
 	if err != nil {
 		c.because(err)

@@ -24,9 +24,9 @@ import (
 // to. netpoll's events are of levels, so what is seen here is seen there again.
 
 const (
-	lingerTime = 2 // ms
-	lingerMost = 16
-	lingerFew  = 512 // bytes
+	lingerTime = 2   // ms that a handler sleeps at most: ends of connections wait for as long
+	lingerMost = 16  // requests, then the loop has its turn
+	lingerFew  = 512 // bytes, see few
 )
 
 var lingers atomic.Bool
@@ -59,7 +59,7 @@ func loopOf(np netpoll.Connection) int {
 // linger is the end of a handler on the loop that had so many bytes to handle. Where there is
 // one processor, it belongs to others now.
 func (c *netpollConn) linger(came int) error {
-	if c.loop < 0 || c.lone || !c.onLoop.Load() {
+	if c.loop < 0 || c.spin.most == 0 || !c.onLoop.Load() {
 		return nil
 	}
 	sleeps, spins := lingers.Load(), few(came) && c.spin.begin()

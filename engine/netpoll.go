@@ -134,8 +134,7 @@ type netpollConn struct {
 	conns *connSet // nil for a dialled connection
 	r     netpollReader
 	iov   iovecs
-	loop  int  // descriptor of np's loop, -1: not known
-	lone  bool // there is one processor
+	loop  int // descriptor of np's loop, -1: not known
 	spin  spinner
 
 	onLoop atomic.Bool   // handlers run on the loop from now on
@@ -178,7 +177,7 @@ func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 		}
 		return nil, fmt.Errorf("engine: netpoll: %w", err)
 	}
-	c.loop, c.lone = loopOf(np), runtime.GOMAXPROCS(0) == 1
+	c.loop = loopOf(np)
 	c.spin.init(true)
 	c.r.np, c.r.limit = np.Reader(), maxReadAhead
 	if ra, ok := h.(readAheader); ok {

@@ -41,7 +41,7 @@ type Config struct {
 	Transport engine.Transport
 	Secure    *secure.Keeper // certificates of this node: TCP is by TLS, in place of Transport; nil: without
 	Shards    int            // shards per lockspace, 1 to 256; GOMAXPROCS
-	IdleAfter time.Duration  // how long an unused name stays cached; 10 s
+	IdleAfter time.Duration  // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
 	Compress  bool           // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.

@@ -39,7 +39,7 @@ type runner struct {
 	recovers    bool                 // counts in Space.recovering
 	open        []openFrame          // by peer index
 	urgent      bool                 // something here should leave at once
-	lazy        bool                 // something may wait for company: NOTIFYs
+	lazy        bool                 // something may wait for company: NOTIFYs, REMOVEs
 	sessions    []*session           // with answers not flushed
 	outcome     lockspace.Completion // handed to Owner.Complete by refuse
 	sent        [256]uint64          // messages by type

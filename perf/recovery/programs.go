@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/perf/steady"
 )
 
 // window is how many asynchronous operations are under way at most.
@@ -57,14 +58,12 @@ type program struct {
 	mu    sync.Mutex
 	busy  bool
 	begun time.Time // the operation that is under way
-	worst span
+	spans []span
 	err   error
 }
 
 // span is a lock and its unlock.
 type span struct{ from, to time.Time }
-
-func (s span) length() time.Duration { return s.to.Sub(s.from) }
 
 // once begins it, unless the last one has not ended: that is part of the same pause.
 func (p *program) once() {
@@ -93,9 +92,7 @@ func (p *program) end(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.busy, p.err = false, err
-	if s := (span{p.begun, time.Now()}); s.length() > p.worst.length() {
-		p.worst = s
-	}
+	p.spans = append(p.spans, span{p.begun, time.Now()})
 }
 
 // ended says that nothing of p is under way.
@@ -167,7 +164,7 @@ func (ps *programs) stop(ctx context.Context) error {
 func (ps *programs) begin() (late float64) {
 	for _, p := range ps.list {
 		p.mu.Lock()
-		p.worst = span{}
+		p.spans = nil
 		p.mu.Unlock()
 	}
 	ps.mu.Lock()
@@ -177,17 +174,21 @@ func (ps *programs) begin() (late float64) {
 }
 
 // pause gives the programs' longest operations; of each only what comes after since
-// counts.
-func (ps *programs) pause(since time.Time) Pause {
+// counts, and not what slow has of it.
+func (ps *programs) pause(since time.Time, slow steady.Times) Pause {
 	var all []float64
 	for _, p := range ps.list {
+		var worst time.Duration
 		p.mu.Lock()
-		s := p.worst
-		p.mu.Unlock()
-		if s.from.Before(since) {
-			s.from = since
+		for _, s := range p.spans {
+			from := s.from
+			if from.Before(since) {
+				from = since
+			}
+			worst = max(worst, slow.Without(from, s.to))
 		}
-		all = append(all, max(0, ms(s.length())))
+		p.mu.Unlock()
+		all = append(all, ms(worst))
 	}
 	slices.Sort(all)
 	at := func(q float64) float64 { return all[min(len(all)-1, int(q*float64(len(all))))] }

@@ -18,6 +18,13 @@ type Run struct {
 	CPUMS         float64 `json:"cpu_ms"`            // of the processors, used by the nodes that live while they recovered
 	Quiet         Pause   `json:"quiet_pause_ms"`    // of the unaffected, for as long as a lease before the kill
 
+	// The same without the times in which the machine was slow, whoever did what (package
+	// steady), and the share of those.
+	UnaffectedSteady Pause   `json:"unaffected_steady_pause_ms"`
+	QuietSteady      Pause   `json:"quiet_steady_pause_ms"`
+	Slow             float64 `json:"slow_share"`
+	QuietSlow        float64 `json:"quiet_slow_share"`
+
 	// The longest that this program, which does nothing else then, was woken after its time:
 	// what the machine has to do with a pause.
 	LateMS      float64 `json:"late_ms"`

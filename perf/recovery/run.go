@@ -11,6 +11,7 @@ import (
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/perf/steady"
 )
 
 // Size is how many locks are held in a run.
@@ -222,8 +223,10 @@ func (s *scene) kill(ctx context.Context) error {
 	}
 	watch := s.watch(ctx)
 	defer watch.stop()
+	machine := steady.Start()
+	defer machine.Stop()
 	free, waits := start(unaffected), start(affected)
-	if err := s.rest(ctx, free); err != nil {
+	if err := s.rest(ctx, free, machine); err != nil {
 		return err
 	}
 	before, err := s.counts(ctx, s.live())
@@ -243,7 +246,10 @@ func (s *scene) kill(ctx context.Context) error {
 	if err := errors.Join(free.stop(ctx), waits.stop(ctx)); err != nil {
 		return err
 	}
-	s.run.Unaffected, s.run.AffectedPause = free.pause(killed), waits.pause(detected)
+	slow := machine.Slow()
+	s.run.Unaffected, s.run.UnaffectedSteady = free.pause(killed, nil), free.pause(killed, slow)
+	s.run.AffectedPause = waits.pause(detected, nil)
+	s.run.Slow = slow.Share(killed, time.Now())
 	s.run.LateMS = free.begin()
 	after, err := s.counts(ctx, s.live())
 	s.run.Messages, s.run.Bytes, s.run.Lost = after.messages-before.messages, after.bytes-before.bytes, after.lost-before.lost
@@ -251,7 +257,7 @@ func (s *scene) kill(ctx context.Context) error {
 }
 
 // rest measures for as long as a death goes unnoticed, to compare with.
-func (s *scene) rest(ctx context.Context, free *programs) error {
+func (s *scene) rest(ctx context.Context, free *programs, machine *steady.Watch) error {
 	pass := func() error {
 		rest := time.NewTimer(s.o.Lease)
 		select {
@@ -266,7 +272,9 @@ func (s *scene) rest(ctx context.Context, free *programs) error {
 	if err := pass(); err != nil {
 		return err
 	}
-	s.run.Quiet = free.pause(from)
+	slow := machine.Slow()
+	s.run.Quiet, s.run.QuietSteady = free.pause(from, nil), free.pause(from, slow)
+	s.run.QuietSlow = slow.Share(from, time.Now())
 	s.run.QuietLateMS = free.begin()
 	return nil
 }

@@ -26,7 +26,8 @@ who holds one. Somebody with a certificate for another lockspace does what he sh
 not: forged, truncated and replayed frames, ids of others' locks and sessions, bombs,
 floods, and connections that say nothing. What he gets at, a daemon that ends, a witness
 without lock, and a newcomer who does not get in end it with a status other than 0; the
-latencies are only shown. docs/security.md has figures.`,
+latencies are only shown. "steady" leaves out the times in which the machine itself was
+slow, "slow" is their share. docs/security.md has figures.`,
 		Example: `  lockbench security --connections 100000`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -68,9 +69,9 @@ func securityWorkerCommand() *cobra.Command {
 
 func printAttacks(w io.Writer, all []security.Result) error {
 	const mib = 1 << 20
-	_, err := fmt.Fprintf(w, "%-31s %6s %11s %7s %14s %10s %14s %16s %5s %8s  %s\n%-31s %6s %11s %7s %14s %10s %14s %16s %5s %8s\n",
-		"", "", "", "", "MiB of the", "processors", "victims' p50", "victims' p99", "", "newcomer", "",
-		"attack", "rounds", "connections", "frames", "daemon", "it,  them", "us", "us", "times", "ms")
+	_, err := fmt.Fprintf(w, "%-31s %6s %11s %7s %14s %10s %14s %16s %5s %16s %5s %5s %8s  %s\n%-31s %6s %11s %7s %14s %10s %14s %16s %5s %16s %5s %5s %8s\n",
+		"", "", "", "", "MiB of the", "processors", "victims' p50", "victims' p99", "", "p99, steady", "", "slow", "newcomer", "",
+		"attack", "rounds", "connections", "frames", "daemon", "it,  them", "us", "us", "times", "us", "times", "%", "ms")
 	for i := range all {
 		r := &all[i]
 		verdict := "held"
@@ -80,8 +81,8 @@ func printAttacks(w io.Writer, all []security.Result) error {
 		case r.Control:
 			verdict = ""
 		}
-		_, e := fmt.Fprintf(w, "%-31s %6d %11d %7d %6.1f, %6.1f %4.2f, %4.2f %6.0f, %6.0f %7.0f, %7.0f %5.2f %8.1f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
-			float64(r.Before)/mib, float64(r.After)/mib, r.Daemon, r.Foe, r.CalmP50, r.DuringP50, r.Calm, r.During, r.Ratio(), r.NewcomerMS, verdict)
+		_, e := fmt.Fprintf(w, "%-31s %6d %11d %7d %6.1f, %6.1f %4.2f, %4.2f %6.0f, %6.0f %7.0f, %7.0f %5.2f %7.0f, %7.0f %5.2f %5.1f %8.1f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
+			float64(r.Before)/mib, float64(r.After)/mib, r.Daemon, r.Foe, r.CalmP50, r.DuringP50, r.Calm, r.During, r.Ratio(), r.CalmSteady, r.DuringSteady, r.SteadyRatio(), 100*r.Slow, r.NewcomerMS, verdict)
 		err = errors.Join(err, e)
 	}
 	return err

@@ -199,7 +199,7 @@ func (r *rig) newcomer(ctx context.Context, res *Result) error {
 func (r *rig) workers(o *Options) (err error) {
 	order := order{
 		Unix: r.unix, Addr: r.addr, Nodes: r.nodes, Dir: r.dir, Session: r.witness.session, Lock: r.lock, Number: r.number,
-		Connections: max(1, o.Connections/slices(o.Duration)),
+		Connections: max(1, o.Connections/turns(o.Duration)),
 	}
 	if r.victims, err = startWorker("victims", o.Worker, order); err != nil {
 		return err

@@ -23,30 +23,38 @@ type Options struct {
 
 // Result is what an attack came to.
 type Result struct {
-	Attack      string  `json:"attack"`
-	Control     bool    `json:"control,omitempty"` // it is none, the daemon is left alone
-	Rounds      int     `json:"rounds"`
-	Connections int64   `json:"connections"`
-	Frames      int64   `json:"frames"`
-	Before      int64   `json:"rss_before"` // of the daemon, in bytes
-	After       int64   `json:"rss_after"`
-	CalmP50     float64 `json:"p50_before_us"` // of the victims' locks
-	DuringP50   float64 `json:"p50_during_us"`
-	Calm        float64 `json:"p99_before_us"`
-	During      float64 `json:"p99_during_us"`
-	Locks       int64   `json:"victim_locks"` // during
-	Daemon      float64 `json:"daemon_cpus"`  // processors that the daemon has used during
-	Foe         float64 `json:"attacker_cpus"`
-	NewcomerMS  float64 `json:"newcomer_ms"` // the longest that a newcomer took for handshake and lock
-	Failed      string  `json:"failed,omitempty"`
+	Attack       string  `json:"attack"`
+	Control      bool    `json:"control,omitempty"` // it is none, the daemon is left alone
+	Rounds       int     `json:"rounds"`
+	Connections  int64   `json:"connections"`
+	Frames       int64   `json:"frames"`
+	Before       int64   `json:"rss_before"` // of the daemon, in bytes
+	After        int64   `json:"rss_after"`
+	CalmP50      float64 `json:"p50_before_us"` // of the victims' locks
+	DuringP50    float64 `json:"p50_during_us"`
+	Calm         float64 `json:"p99_before_us"`
+	During       float64 `json:"p99_during_us"`
+	CalmSteady   float64 `json:"steady_p99_before_us"` // without the times in which the machine was slow, see package steady
+	DuringSteady float64 `json:"steady_p99_during_us"`
+	Slow         float64 `json:"slow_share"`   // of the time that was measured
+	Locks        int64   `json:"victim_locks"` // during
+	Daemon       float64 `json:"daemon_cpus"`  // processors that the daemon has used during
+	Foe          float64 `json:"attacker_cpus"`
+	NewcomerMS   float64 `json:"newcomer_ms"` // the longest that a newcomer took for handshake and lock
+	Failed       string  `json:"failed,omitempty"`
 }
 
 // Ratio is by how much the attack slows the victims.
-func (r *Result) Ratio() float64 {
-	if r.Calm == 0 {
+func (r *Result) Ratio() float64 { return ratio(r.During, r.Calm) }
+
+// SteadyRatio is the same without the times in which the machine was slow, whoever did what.
+func (r *Result) SteadyRatio() float64 { return ratio(r.DuringSteady, r.CalmSteady) }
+
+func ratio(a, b float64) float64 {
+	if b == 0 {
 		return 0
 	}
-	return r.During / r.Calm
+	return a / b
 }
 
 // Run attacks. The error joins all that failed.
@@ -87,20 +95,20 @@ func Run(ctx context.Context, o Options) (all []Result, err error) {
 // it is none of what comes next.
 const (
 	sliceTime = 100 * time.Millisecond
-	maxSlices = 10
+	maxTurns  = 10
 	pauseTime = 100 * time.Millisecond
 )
 
-func slices(d time.Duration) int { return int(min(max(1, d/sliceTime), maxSlices)) }
+func turns(d time.Duration) int { return int(min(max(1, d/sliceTime), maxTurns)) }
 
 // one does one attack, again and again.
 func (r *rig) one(ctx context.Context, a attack, d time.Duration) (res Result, err error) {
 	res = Result{Attack: a.name, Control: a.control}
-	calm, during := perf.NewHistogram(), perf.NewHistogram()
+	calm, during := newSeen(), newSeen()
 	if res.Before, err = r.daemon.Memory(); err != nil {
 		return res, err
 	}
-	n := slices(d)
+	n := turns(d)
 	var spent meter
 	for range n {
 		if err = sleep(ctx, pauseTime); err == nil {
@@ -118,9 +126,11 @@ func (r *rig) one(ctx context.Context, a attack, d time.Duration) (res Result, e
 		}
 	}
 	spent.into(&res)
-	res.Locks = during.Count()
-	res.CalmP50, res.DuringP50 = calm.QuantileUS(0.5), during.QuantileUS(0.5)
-	res.Calm, res.During = calm.QuantileUS(0.99), during.QuantileUS(0.99)
+	res.Locks = during.all.Count()
+	res.CalmP50, res.DuringP50 = calm.all.QuantileUS(0.5), during.all.QuantileUS(0.5)
+	res.Calm, res.During = calm.all.QuantileUS(0.99), during.all.QuantileUS(0.99)
+	res.CalmSteady, res.DuringSteady = calm.steady.QuantileUS(0.99), during.steady.QuantileUS(0.99)
+	res.Slow = (calm.slow + during.slow).Seconds() / max((calm.time+during.time).Seconds(), 1e-9)
 	if err == nil {
 		err = r.check(ctx, &res)
 	}
@@ -159,8 +169,16 @@ func (r *rig) slice(ctx context.Context, res *Result, a attack, d time.Duration)
 	return errors.Join(failed, err)
 }
 
+// seen is what victims have seen.
+type seen struct {
+	all, steady *perf.Histogram
+	time, slow  time.Duration
+}
+
+func newSeen() *seen { return &seen{all: perf.NewHistogram(), steady: perf.NewHistogram()} }
+
 // beside measures the victims while f runs.
-func (r *rig) beside(ctx context.Context, h *perf.Histogram, f func() error) error {
+func (r *rig) beside(ctx context.Context, s *seen, f func() error) error {
 	if err := r.victims.tell(turn{}); err != nil {
 		return err
 	}
@@ -170,7 +188,10 @@ func (r *rig) beside(ctx context.Context, h *perf.Histogram, f func() error) err
 	}
 	out, err := r.victims.await(ctx)
 	if err == nil {
-		h.Merge(out.Latencies)
+		s.all.Merge(out.Latencies)
+		s.steady.Merge(out.Steady)
+		s.time += out.Time
+		s.slow += out.Slow
 	}
 	return errors.Join(failed, err)
 }

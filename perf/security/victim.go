@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/perf"
+	"github.com/lockify-dlm/lockify/perf/steady"
 )
 
 const (
@@ -48,9 +50,10 @@ func (c *crowd) close() {
 }
 
 // measure has each victim lock and unlock at its pace until done is closed.
-func (c *crowd) measure(ctx context.Context, done <-chan struct{}) outcome {
+func (c *crowd) measure(ctx context.Context, machine *steady.Watch, done <-chan struct{}) outcome {
 	var all sync.WaitGroup
-	hists := make([]*perf.Histogram, len(c.spaces))
+	begun := time.Now()
+	waits := make([][]wait, len(c.spaces))
 	errs := make([]error, len(c.spaces))
 	for i := range c.spaces {
 		all.Go(func() {
@@ -58,13 +61,18 @@ func (c *crowd) measure(ctx context.Context, done <-chan struct{}) outcome {
 			case <-time.After(pace * time.Duration(i) / victims):
 			case <-done:
 			}
-			hists[i], errs[i] = victim(ctx, c.spaces[i], i, done)
+			waits[i], errs[i] = victim(ctx, c.spaces[i], i, done)
 		})
 	}
 	all.Wait()
-	out := outcome{Latencies: perf.NewHistogram()}
-	for _, h := range hists {
-		out.Latencies.Merge(h)
+	slow := machine.Slow()
+	out := outcome{Latencies: perf.NewHistogram(), Steady: perf.NewHistogram(), Time: time.Since(begun)}
+	out.Slow = out.Time - slow.Without(begun, begun.Add(out.Time))
+	for _, w := range slices.Concat(waits...) {
+		out.Latencies.Record(w.to.Sub(w.from))
+		if !slow.In(w.from) {
+			out.Steady.Record(slow.Without(w.from, w.to))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		out.Failed = err.Error()
@@ -72,10 +80,12 @@ func (c *crowd) measure(ctx context.Context, done <-chan struct{}) outcome {
 	return out
 }
 
+// wait is how long a victim waited for a lock.
+type wait struct{ from, to time.Time }
+
 // victim locks and unlocks at its pace. How long a lock takes has no say in when the next one
 // begins: else a wait would be measured once, and spare the others that fall into it.
-func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan struct{}) (h *perf.Histogram, failed error) {
-	h = perf.NewHistogram()
+func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan struct{}) (waits []wait, failed error) {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	defer all.Wait()
@@ -85,18 +95,18 @@ func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan 
 	for i := 0; ; i++ {
 		select {
 		case <-done:
-			return h, failed
+			return waits, failed
 		case <-tick.C:
 		}
 		select {
 		case room <- struct{}{}:
 		default:
-			return h, fmt.Errorf("the victim: %d locks are not answered", maxAtOne)
+			return waits, fmt.Errorf("the victim: %d locks are not answered", maxAtOne)
 		}
 		all.Go(func() {
 			begin := time.Now()
 			l, err := space.Lock(ctx, strconv.Itoa(who)+" "+strconv.Itoa(i%maxAtOne), lockify.EX)
-			took := time.Since(begin)
+			end := time.Now()
 			if err == nil {
 				err = l.Unlock(ctx)
 			}
@@ -106,7 +116,7 @@ func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan 
 				failed = fmt.Errorf("the victim: %w", err)
 				return
 			}
-			h.Record(took)
+			waits = append(waits, wait{begin, end})
 			<-room
 		})
 	}

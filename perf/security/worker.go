@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/perf"
 	"github.com/lockify-dlm/lockify/perf/proc"
+	"github.com/lockify-dlm/lockify/perf/steady"
 )
 
 // Roles of processes.
@@ -45,6 +46,8 @@ type outcome struct {
 	Rounds              int
 	Connections, Frames int64
 	Latencies           *perf.Histogram
+	Steady              *perf.Histogram // without the times in which the machine was slow (package steady)
+	Time, Slow          time.Duration   // how long it was measured, and how long the machine was slow
 }
 
 // Work is the body of a process that Run starts: arg is its order, each line of in a turn. It
@@ -77,10 +80,12 @@ func Work(ctx context.Context, arg string, in io.Reader, out io.Writer) error {
 func workVictims(ctx context.Context, o order, lines *bufio.Scanner, say *json.Encoder) error {
 	c, err := newCrowd(ctx, o)
 	defer c.close()
+	machine := steady.Start()
+	defer machine.Stop()
 	for err == nil && lines.Scan() {
 		done := make(chan struct{})
 		found := make(chan outcome, 1)
-		go func() { found <- c.measure(ctx, done) }()
+		go func() { found <- c.measure(ctx, machine, done) }()
 		lines.Scan() // the end of the input ends it, too
 		close(done)
 		err = say.Encode(<-found)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/lockify-dlm/lockify/internal/yield"
 )
 
 // state says where a request is between GetSQE and its end.
@@ -218,7 +220,7 @@ func (r *Ring) spin(ctx context.Context, n int) (bool, error) {
 		if r.cfg.Spin > 0 && time.Since(begin) >= r.cfg.Spin {
 			return false, nil
 		}
-		yield()
+		yield.Now()
 	}
 }
 

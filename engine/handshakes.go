@@ -3,6 +3,8 @@ package engine
 import (
 	"net"
 	"runtime"
+
+	"github.com/lockify-dlm/lockify/internal/yield"
 )
 
 // turnstile bounds how many handshakes of TLS compute at the same time. Each takes a
@@ -22,14 +24,28 @@ type turnConn struct {
 }
 
 // Read implements io.Reader.
+//
+// Who goes on with what has come computes for half a millisecond. Before that, and before what
+// comes of it is written, others may have the processor. That also wakes up a thread of Go that
+// asks the system for events: it does so when it has nothing to run, and the one that did it
+// has this now.
 func (c *turnConn) Read(b []byte) (int, error) {
 	c.leave()
 	n, err := c.Conn.Read(b)
 	if c.turn != nil {
 		c.turn <- struct{}{}
 		c.has = true
+		yield.Now()
 	}
 	return n, err
+}
+
+// Write implements io.Writer.
+func (c *turnConn) Write(b []byte) (int, error) {
+	if c.has {
+		yield.Now()
+	}
+	return c.Conn.Write(b)
 }
 
 func (c *turnConn) leave() {

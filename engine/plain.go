@@ -28,6 +28,9 @@ func (p plain) Name() string {
 }
 
 func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
+	if p.tls != nil && network == "unix" && !raceEnabled {
+		return NewNetpoll().Listen(network, addr, h)
+	}
 	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
 		c := p.tls.newConn(nc, h)
 		c.mayPass(network == "unix")

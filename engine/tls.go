@@ -9,7 +9,9 @@ import (
 	"time"
 )
 
-// NewTLS gives the plain transport with TLS on TCP connections; Unix sockets go without.
+// NewTLS gives the plain transport with TLS on TCP connections. Unix sockets go without, and who
+// connects to one is served by netpoll: its loops are woken by the system itself, and do not
+// wait for Go to ask for events, which it does not do while a handshake computes.
 // server and client say what is shown to the other end, and what is asked of it. refused is
 // told of accepted connections that did not get that far; it may be nil.
 func NewTLS(server, client *tls.Config, refused func(remote string, err error)) Transport {

@@ -118,3 +118,30 @@ func onlyHandshake(ctx context.Context, ln net.Listener, c *tls.Config) {
 		<-ctx.Done()
 	}
 }
+
+// TestTLSUnixSocket: who comes by a Unix socket is on netpoll's loops, whatever handshakes
+// compute.
+func TestTLSUnixSocket(t *testing.T) {
+	if raceEnabled {
+		t.Skip("netpoll is not for the race detector")
+	}
+	opened := make(chan Conn, 1)
+	server := newRecorder(t)
+	server.onOpen = func(c Conn) { opened <- c }
+	transport := testTLS(nil)
+	ln, err := transport.Listen("unix", t.TempDir()+"/s", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	c, err := transport.Dial(testContext(t), "unix", ln.Addr(), newRecorder(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c := <-opened; TLS(c) != nil {
+		t.Error("a Unix socket with TLS")
+	} else if _, ok := c.(*netpollConn); !ok {
+		t.Errorf("served by %T", c)
+	}
+}

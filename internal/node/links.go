@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/yield"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -34,6 +35,9 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 	d := dispatch{space: space, head: h, batch: &n.peers.of(id).batch}
 	if err := d.run(payload); err != nil {
 		n.cfg.Logger.Error("bad frame dropped", "peer", id, "lockspace", space.name, "err", err)
+	}
+	if h.Count > longFrame { // after a view many may have come
+		yield.Now()
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/yield"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -54,16 +55,23 @@ func (c *clientSide) OnFrame(fc *engine.FrameConn, h *wire.Header, payload []byt
 	var it wire.Messages
 	var m wire.Msg
 	it.Reset(h, payload)
-	for {
+	for i := 0; ; i++ {
 		ok, err := it.Next(&m)
 		if err != nil || !ok {
 			return err
+		}
+		if i%longFrame == 0 && i > 0 {
+			yield.Now()
 		}
 		if err := s.message(h, &m); err != nil {
 			return err
 		}
 	}
 }
+
+// longFrame is after how many messages of a frame those who ask for less have their turn:
+// thousands may be in one, which take milliseconds.
+const longFrame = 64
 
 // OnIdle: no complete frame is left to read from this client.
 func (c *clientSide) OnIdle(fc *engine.FrameConn) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/blockdev"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
+	"github.com/lockify-dlm/lockify/internal/yield"
 )
 
 // conn moves the bytes and requests of one session. All of it runs in one goroutine, but
@@ -142,7 +143,7 @@ func (c *conn) run(fd uintptr) bool {
 			c.arm()
 			return false
 		}
-		yield()
+		yield.Now()
 	}
 	c.arm()
 	return false

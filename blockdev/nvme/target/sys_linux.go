@@ -2,7 +2,6 @@ package target
 
 import (
 	"io"
-	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -73,11 +72,4 @@ func (v *iovecs) call(trap uintptr, fd int, zero error) (int, error) {
 		}
 		return int(n), nil
 	}
-}
-
-// yield lets another goroutine run, or another thread that wants this core: the host may
-// have no other.
-func yield() {
-	runtime.Gosched()
-	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // it never fails
 }

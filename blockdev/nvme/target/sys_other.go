@@ -5,7 +5,6 @@ package target
 import (
 	"errors"
 	"io"
-	"runtime"
 	"syscall"
 )
 
@@ -46,6 +45,3 @@ func (*iovecs) writev(fd int, bufs [][]byte) (total int, err error) {
 	}
 	return total, nil
 }
-
-// yield lets another goroutine run.
-func yield() { runtime.Gosched() }

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package blockdev
-
-import "runtime"
-
-// yield lets another goroutine run.
-func yield() { runtime.Gosched() }

@@ -296,15 +296,17 @@ func posing(_ context.Context, r *mallory, t *tally) error {
 	)
 }
 
+// huge is made once: an attacker has it ready, and to make it keeps the kernel busy.
+var huge = sync.OnceValue(func() []byte {
+	b := s2.Encode(nil, make([]byte, 1<<28))
+	return b[:min(len(b), wire.MaxPayload)]
+})
+
 // bomb: what gets much larger when decompressed is not decompressed.
 func bomb(_ context.Context, r *mallory, t *tally) error {
-	huge := s2.Encode(nil, make([]byte, 1<<28))
-	if len(huge) > wire.MaxPayload {
-		huge = huge[:wire.MaxPayload]
-	}
 	lying := []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0} // a length of 4 GiB
 	var err error
-	for _, block := range [][]byte{huge, lying} {
+	for _, block := range [][]byte{huge(), lying} {
 		frame := append(wire.ReserveHeader(nil), block...)
 		wire.SealFrame(frame, &wire.Header{Version: 1, Kind: wire.KindClient, Flags: wire.FlagCompressed, Count: 1})
 		for _, greet := range []bool{false, true} {

@@ -68,7 +68,7 @@ func sizesOf(locks int, one bool) []recovery.Size {
 
 func printRecovery(w io.Writer, r *recovery.Report) error {
 	header := []string{
-		"locks", "affected", "detect ms", "recover ms", "cpu ms", "pause p50", "p99", "max", "steady p99", "slow %", "late", "at rest p50", "p99", "max", "steady p99", "slow %", "late", "affected p50", "p99", "messages", "MB", "B/lock", "lost",
+		"locks", "affected", "detect ms", "recover ms", "cpu ms", "pause p50", "p99", "max", "steady p99", "slow %", "at rest p50", "p99", "max", "steady p99", "slow %", "affected p50", "p99", "messages", "MB", "B/lock", "lost",
 	}
 	var rows [][]string
 	for i := range r.Runs {
@@ -76,8 +76,8 @@ func printRecovery(w io.Writer, r *recovery.Report) error {
 		f := func(v float64) string { return fmt.Sprintf("%.1f", v) }
 		rows = append(rows, []string{
 			fmt.Sprint(x.Locks), fmt.Sprint(x.Affected), f(x.DetectMS), f(x.RecoverMS), f(x.CPUMS),
-			f(x.Unaffected.P50), f(x.Unaffected.P99), f(x.Unaffected.Max), f(x.UnaffectedSteady.P99), f(100 * x.Slow), f(x.LateMS),
-			f(x.Quiet.P50), f(x.Quiet.P99), f(x.Quiet.Max), f(x.QuietSteady.P99), f(100 * x.QuietSlow), f(x.QuietLateMS), f(x.AffectedPause.P50), f(x.AffectedPause.P99),
+			f(x.Unaffected.P50), f(x.Unaffected.P99), f(x.Unaffected.Max), f(x.UnaffectedSteady.P99), f(100 * x.Slow),
+			f(x.Quiet.P50), f(x.Quiet.P99), f(x.Quiet.Max), f(x.QuietSteady.P99), f(100 * x.QuietSlow), f(x.AffectedPause.P50), f(x.AffectedPause.P99),
 			fmt.Sprint(x.Messages), f(float64(x.Bytes) / 1e6), fmt.Sprintf("%.0f", x.MasterBytes), fmt.Sprint(x.Lost),
 		})
 	}

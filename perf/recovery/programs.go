@@ -112,9 +112,6 @@ type programs struct {
 	list   []*program
 	cancel chan struct{}
 	wg     sync.WaitGroup
-
-	mu   sync.Mutex
-	late time.Duration // the longest that the goroutine has slept beyond its time
 }
 
 func start(list []*program) *programs {
@@ -134,9 +131,6 @@ func (ps *programs) run() {
 			return
 		case <-turn.C:
 		}
-		ps.mu.Lock()
-		ps.late = max(ps.late, time.Since(due))
-		ps.mu.Unlock()
 		ps.list[i%len(ps.list)].once()
 		due = due.Add(step)
 		if now := time.Now(); due.Before(now) { // not all at once: they would wait for each other
@@ -160,17 +154,13 @@ func (ps *programs) stop(ctx context.Context) error {
 	})
 }
 
-// begin forgets what has been, and gives how late the programs' turns were.
-func (ps *programs) begin() (late float64) {
+// begin forgets what has been.
+func (ps *programs) begin() {
 	for _, p := range ps.list {
 		p.mu.Lock()
 		p.spans = nil
 		p.mu.Unlock()
 	}
-	ps.mu.Lock()
-	defer ps.mu.Unlock()
-	late, ps.late = ms(ps.late), 0
-	return late
 }
 
 // pause gives the programs' longest operations; of each only what comes after since

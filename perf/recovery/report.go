@@ -25,11 +25,6 @@ type Run struct {
 	Slow             float64 `json:"slow_share"`
 	QuietSlow        float64 `json:"quiet_slow_share"`
 
-	// The longest that this program, which does nothing else then, was woken after its time:
-	// what the machine has to do with a pause.
-	LateMS      float64 `json:"late_ms"`
-	QuietLateMS float64 `json:"quiet_late_ms"`
-
 	Messages uint64 `json:"messages"` // between the nodes that live, from the kill to the end
 	Bytes    uint64 `json:"bytes"`    // that they have sent to each other, with those of the programs
 

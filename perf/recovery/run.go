@@ -250,7 +250,6 @@ func (s *scene) kill(ctx context.Context) error {
 	s.run.Unaffected, s.run.UnaffectedSteady = free.pause(killed, nil), free.pause(killed, slow)
 	s.run.AffectedPause = waits.pause(detected, nil)
 	s.run.Slow = slow.Share(killed, time.Now())
-	s.run.LateMS = free.begin()
 	after, err := s.counts(ctx, s.live())
 	s.run.Messages, s.run.Bytes, s.run.Lost = after.messages-before.messages, after.bytes-before.bytes, after.lost-before.lost
 	return err
@@ -275,7 +274,6 @@ func (s *scene) rest(ctx context.Context, free *programs, machine *steady.Watch)
 	slow := machine.Slow()
 	s.run.Quiet, s.run.QuietSteady = free.pause(from, nil), free.pause(from, slow)
 	s.run.QuietSlow = slow.Share(from, time.Now())
-	s.run.QuietLateMS = free.begin()
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestMeasure(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	// Each affected lock is reported, or looked up, at least once.
-	if r.Lost != 0 || r.Messages < 1000 || r.Bytes == 0 || r.Unaffected.Max < r.Unaffected.P50 || r.AffectedPause.Max == 0 {
+	if r.Lost != 0 || r.Messages < 1000 || r.Bytes == 0 || r.Unaffected.Max < r.Unaffected.P50 || r.UnaffectedSteady.Max > r.Unaffected.Max || r.Slow < 0 || r.Slow > 1 || r.AffectedPause.Max == 0 {
 		t.Errorf("%+v", r)
 	}
 }

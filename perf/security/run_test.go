@@ -81,7 +81,7 @@ func TestRun(t *testing.T) {
 			if r.Before == 0 || r.After == 0 || r.NewcomerMS <= 0 {
 				t.Errorf("what is measured of the daemon: %+v", r)
 			}
-			if r.Locks == 0 || r.DuringP50 <= 0 || r.During < r.DuringP50 || r.CalmP50 <= 0 || r.Calm < r.CalmP50 || r.Ratio() <= 0 {
+			if r.Locks == 0 || r.DuringP50 <= 0 || r.During < r.DuringP50 || r.CalmP50 <= 0 || r.Calm < r.CalmP50 || r.Ratio() <= 0 || r.Slow < 0 || r.Slow > 1 {
 				t.Errorf("what is measured of the victims: %+v", r)
 			}
 			if strings.Contains(r.Attack, "frames") && r.Frames == 0 {

@@ -95,13 +95,16 @@ func victim(ctx context.Context, space *lockify.Lockspace, who int, done <-chan 
 	for i := 0; ; i++ {
 		select {
 		case <-done:
-			return waits, failed
+			return
 		case <-tick.C:
 		}
 		select {
 		case room <- struct{}{}:
 		default:
-			return waits, fmt.Errorf("the victim: %d locks are not answered", maxAtOne)
+			mu.Lock()
+			failed = fmt.Errorf("the victim: %d locks are not answered", maxAtOne)
+			mu.Unlock()
+			return
 		}
 		all.Go(func() {
 			begin := time.Now()

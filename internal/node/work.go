@@ -10,17 +10,17 @@ import (
 // be a second's work on each node, of which several may share a processor, while programs
 // that it does not concern go on. So a piece is short, it ends when somebody else wants the
 // shard, and the processor rests for longer than it works: with four nodes on two processors
-// the longest pause of such a program is 2 to 5 ms then, instead of 8 to 12 with rests half as
-// long and pieces of 0.15 ms, and the recovery takes a third longer.
+// the longest pause of such a program is some 3 ms then, instead of 8 to 17 with rests twice as
+// long as pieces of 0.15 ms, and the recovery takes half as long again.
 
 const (
 	workNames = 16                     // for how many names a shard works at least
 	workTime  = 100 * time.Microsecond // how long a piece takes, unless somebody waits
-	workRests = 4                      // a rest is as many times as long as the piece before
+	workRests = 6                      // a rest is as many times as long as the piece before
 
 	// On a machine that is busy with other things a piece takes long, and a rest
 	// as long would not help anybody.
-	restMost = time.Millisecond
+	restMost = 1500 * time.Microsecond
 )
 
 // work goes on until nothing is left for now. At least half of the processors stay with

@@ -25,7 +25,10 @@ Programs hold many locks; a fifth of them are mastered by the node that is
 killed. Other programs lock and unlock all the time: names with which that
 node has nothing to do, and names of which it was the master. It is done with
 a tenth and a third of the locks, with all, and with all but only a
-tenth of the affected ones.`,
+tenth of the affected ones.
+
+"steady" leaves out the times in which the machine itself was slow, whoever
+did what; "slow" is their share.`,
 		Example: `  lockbench recovery --nodes 5 --locks 1000000 --json out.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -10,8 +10,8 @@ import (
 // be a second's work on each node, of which several may share a processor, while programs
 // that it does not concern go on. So a piece is short, it ends when somebody else wants the
 // shard, and the processor rests for longer than it works: with four nodes on two processors
-// the longest pause of such a program is some 3 ms then, instead of 8 to 17 with rests twice as
-// long as pieces of 0.15 ms, and the recovery takes half as long again.
+// the longest pause of such a program is mostly some 3 ms then, instead of 8 to 17 with rests twice as
+// long as pieces of 0.15 ms, and the recovery takes a fifth longer.
 
 const (
 	workNames = 16                     // for how many names a shard works at least

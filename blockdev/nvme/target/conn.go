@@ -143,7 +143,7 @@ func (c *conn) run(fd uintptr) bool {
 			c.arm()
 			return false
 		}
-		yield.Now()
+		yield.Now() // the host may have no other processor
 	}
 	c.arm()
 	return false

@@ -40,13 +40,14 @@ func (l *Lock) count(change int) {
 // counted says that l is where locks are counted.
 func (l *Lock) counted() bool { return l.in == inGranted || l.in == inConvert }
 
-// hold has l hold another mode, in whatever queue it is.
+// hold has l hold another mode, in whatever queue it is; of that it may be told.
 func (l *Lock) hold(mode Mode) {
 	if l.res.traits.has(counted) && l.counted() {
 		l.res.modes[l.granted&7]--
 		l.res.modes[mode&7]++
 	}
 	l.granted = mode
+	l.hears()
 }
 
 // exclude says whether any lock but l holds a mode that excludes the one l wants.

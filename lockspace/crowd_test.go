@@ -10,11 +10,11 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// crowd is a name with n locks in mode; others come with next.
-func crowd(t testing.TB, n int, mode Mode) *hot {
+// crowd is a name with n locks in mode.
+func crowd(t testing.TB, n int, mode Mode, flags uint32) *hot {
 	h := newHot(t, 1)
 	h.next(1)
-	h.q.Mode = mode
+	h.q.Mode, h.q.Flags = mode, flags
 	for range n {
 		if _, st := h.s.Lock(h.now, &h.q); st != wire.OK {
 			t.Fatal(st)
@@ -28,7 +28,7 @@ func BenchmarkCrowd(b *testing.B) {
 	for _, x := range []struct{ held, comes Mode }{{CR, PW}, {CR, CR}, {NL, EX}} {
 		for _, n := range []int{1, 100, 20_000} {
 			b.Run(fmt.Sprintf("%v-beside-%d-%v", x.comes, n, x.held), func(b *testing.B) {
-				h := crowd(b, n, x.held)
+				h := crowd(b, n, x.held, 0)
 				h.q.Mode = x.comes
 				b.ReportAllocs()
 				for b.Loop() {
@@ -45,6 +45,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// BenchmarkCrowdWaitedFor: a lock and its unlock beside many readers whom a writer waits for.
+func BenchmarkCrowdWaitedFor(b *testing.B) {
+	for _, n := range []int{1, 100, 20_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := crowd(b, n, PR, WantBast)
+			h.q.Mode, h.q.Flags = EX, 0
+			if _, st := h.s.Lock(h.now, &h.q); st != wire.OK {
+				b.Fatal(st)
+			}
+			h.q.Mode, h.q.Flags = NL, Expedite
+			b.ReportAllocs()
+			for b.Loop() {
+				h.lockUnlock()
+			}
+		})
+	}
+}
+
 // checkCounts compares what is counted with the locks themselves.
 func (s *Shard) checkCounts(t *rapid.T, r *resource) {
 	if !r.traits.has(counted) {
@@ -57,15 +75,24 @@ func (s *Shard) checkCounts(t *rapid.T, r *resource) {
 	}
 }
 
+// checkTold: whom nobody looks at any more has nothing to hear.
+func (s *Shard) checkTold(t *rapid.T, r *resource) {
+	for l := r.granted.head; l != nil && r.traits.has(told); l = l.next {
+		if l.wantBast && (l.blocks(EX, false) || l.blocks(EX, true)) {
+			t.Fatalf("holder in %v has heard %v", l.granted, l.high)
+		}
+	}
+}
+
 // TestCounts: what many locks of a name exclude is what each of them would, whatever has been
 // done to them; and nothing is kept of a name whose locks have gone.
 func TestCounts(test *testing.T) {
-	kept := 0
+	kept, heard := 0, 0
 	rapid.Check(test, func(t *rapid.T) {
-		h := crowd(test, 0, NL)
+		h := crowd(test, 0, NL, 0)
 		var ids []uint64
 		mode := rapid.SampledFrom([]Mode{NL, NL, NL, CR, CR, CR, CW, PR, PW, EX})
-		flags := rapid.SampledFrom([]uint32{NoQueue, NoQueue, 0, HeadQue, OutOfOrder, AltPR, ConvDeadlk, NoDlckWt})
+		flags := rapid.SampledFrom([]uint32{NoQueue, NoQueue, 0, HeadQue, OutOfOrder, AltPR, ConvDeadlk, NoDlckWt, WantBast, WantBast})
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			h.now++
 			q := Request{Name: h.q.Name, Hash: h.q.Hash, Mode: mode.Draw(t, "mode"), Flags: flags.Draw(t, "flags") &^ ConvDeadlk}
@@ -91,6 +118,10 @@ func TestCounts(test *testing.T) {
 				continue
 			}
 			h.s.checkCounts(t, r)
+			h.s.checkTold(t, r)
+			if r.traits.has(told) && r.granted.head != nil {
+				heard++
+			}
 			if r.traits.has(counted) {
 				kept++
 			}
@@ -120,6 +151,9 @@ func TestCounts(test *testing.T) {
 			t.Fatalf("counts without locks: %v", r.modes)
 		}
 	})
+	if heard == 0 {
+		test.Fatal("nobody was told of EX")
+	}
 	if kept == 0 {
 		test.Error("nothing was counted")
 	}

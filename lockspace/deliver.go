@@ -234,6 +234,7 @@ func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
 	}
 	s.answer(r, l, again, s.unless(NoGateGrant))
 	l.high = NoMode // nor to the BASTs since
+	r.traits.set(told, false)
 	s.grantPending(r)
 }
 
@@ -266,7 +267,7 @@ func (s *Shard) onCopy(owner uint64, hash uint64, m *wire.Msg) {
 		if l.flags&Orphan != 0 {
 			l.setXID(0) // another program takes it over
 		}
-		l.wantBast = l.wantBast || m.Flags&WantBast != 0
+		l.listens(l.wantBast || m.Flags&WantBast != 0)
 		if m.Bits&wire.BitNoReply != 0 {
 			l.flags |= bitSilent
 		}

@@ -134,16 +134,18 @@ func (l *Lock) alternate() Mode {
 }
 
 // grantPending grants what has become grantable, then tells the holders that
-// block the rest (grant_pending_locks).
+// block the rest (grant_pending_locks). Behind EX no holder hears of anything more, so
+// not all of many readers are looked at again for each that goes.
 func (s *Shard) grantPending(r *resource) {
 	if r.convert.head == nil && r.waiting.head == nil {
 		return
 	}
 	high, cw := s.grantConverts(r)
 	high, cw = s.grantWaiting(r, high, cw)
-	if high == NoMode {
+	if high == NoMode || r.traits.has(told) {
 		return
 	}
+	r.traits.set(told, high == EX)
 	for l := r.granted.head; l != nil; l = l.next {
 		if !l.wantBast || !l.blocks(high, cw) {
 			continue
@@ -263,6 +265,9 @@ func (l *Lock) blocks(high Mode, cw bool) bool {
 
 // bastFor tells the holders in q that block l (send_bast_queue).
 func (s *Shard) bastFor(r *resource, q *queue, l *Lock) {
+	if q == &r.granted && r.traits.has(told) {
+		return
+	}
 	for o := q.head; o != nil; o = o.next {
 		if o == l || !o.wantBast {
 			continue

@@ -142,12 +142,33 @@ func (q *queue) len() (n int) {
 	return n
 }
 
-// push puts l, which is of q's resource, at the end.
-func (q *queue) push(l *Lock) {
-	l.in = l.res.which(q) // and next is nil
+// join notes that l is in q now.
+func (l *Lock) join(q *queue) {
+	l.in = l.res.which(q)
+	if l.in == inGranted {
+		l.hears()
+	}
 	if l.res.traits.has(counted) {
 		l.count(1)
 	}
+}
+
+// listens says whether l's program wants to hear that others wait.
+func (l *Lock) listens(wants bool) {
+	l.wantBast = wants
+	l.hears()
+}
+
+// hears: l's mode, queue or program is another one, so it may be due to be told of EX.
+func (l *Lock) hears() {
+	if l.wantBast && l.granted != NL {
+		l.res.traits.set(told, false)
+	}
+}
+
+// push puts l, which is of q's resource, at the end.
+func (q *queue) push(l *Lock) {
+	l.join(q) // and next is nil
 	first := q.head
 	if first == nil {
 		q.head, l.prev = l, l
@@ -164,10 +185,7 @@ func (q *queue) pushBehind(o, l *Lock) {
 		q.push(l)
 		return
 	}
-	l.in = l.res.which(q)
-	if l.res.traits.has(counted) {
-		l.count(1)
-	}
+	l.join(q)
 	if o == nil {
 		l.prev, l.next = first.prev, first
 		first.prev, q.head = l, l

@@ -82,7 +82,7 @@ func (s *Shard) takeOver(q *Request) (uint64, Status) {
 	}
 	l.user, l.tag = q.User, q.Tag
 	l.setXID(0)
-	l.wantBast = q.Flags&WantBast != 0
+	l.listens(q.Flags&WantBast != 0)
 	s.beginConvert(l, l.granted, q.Flags&^(ValBlk|NoQueue), nil)
 	s.finish()
 	return id, wire.OK

@@ -170,7 +170,7 @@ func (s *Shard) Convert(now int64, id uint64, mode Mode, flags uint32, value []b
 		return wire.BadFlags
 	}
 	l.tag = tag
-	l.wantBast = l.wantBast || flags&WantBast != 0
+	l.listens(l.wantBast || flags&WantBast != 0)
 	s.beginConvert(l, mode, flags, value)
 	s.began(l)
 	if l.xid() != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
@@ -183,18 +184,13 @@ func (k *keeper) takeCalls() error {
 	if k.cause != nil {
 		return k.cause
 	}
-	for len(k.Controller.calls) > 0 && len(k.calls) < adminCommands-maxEvents-2 {
-		call := k.Controller.calls[0]
-		k.Controller.calls = k.Controller.calls[1:]
-		cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController && len(call.data) <= nvme.AdminCapsuleData, k.next)
-		if !ok {
-			call.finish(End{}, errNoRoom)
-			continue
+	k.Controller.calls = slices.DeleteFunc(k.Controller.calls, func(call *call) bool {
+		if call.abandoned {
+			call.finish(End{}, context.Canceled)
+			return true
 		}
-		call.cid = cid
-		k.calls[k.next] = call
-		k.next = max(k.next+1, userCalls)
-	}
+		return k.takeCall(call)
+	})
 	for user, call := range k.calls {
 		if !call.abandoned {
 			continue
@@ -206,6 +202,39 @@ func (k *keeper) takeCalls() error {
 		call.finish(End{}, context.Canceled)
 	}
 	return nil
+}
+
+// takeCall submits a call, or says that there is no room for it now. An Abort beyond those that
+// the controller does at a time (ACL) is not done at all: it is best effort, and later its
+// command's number may be another command's.
+func (k *keeper) takeCall(call *call) bool {
+	abort := call.cmd.Opcode == nvme.OpAbort
+	if abort && k.aborts() > int(k.info.Identify.ACL) {
+		call.finish(End{}, errNoRoom)
+		return true
+	}
+	if len(k.calls) >= adminCommands-maxEvents-2 {
+		return false
+	}
+	cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController && len(call.data) <= nvme.AdminCapsuleData, k.next)
+	if !ok {
+		call.finish(End{}, errNoRoom)
+		return true
+	}
+	call.cid = cid
+	k.calls[k.next] = call
+	k.next = max(k.next+1, userCalls)
+	return true
+}
+
+// aborts counts those at the controller.
+func (k *keeper) aborts() (n int) {
+	for _, call := range k.calls {
+		if call.cmd.Opcode == nvme.OpAbort {
+			n++
+		}
+	}
+	return n
 }
 
 func (k *keeper) ended(end *End) {

@@ -159,6 +159,9 @@ func (c *Conn) Begun(cid uint16) bool { return c.slots[cid].phase == begun }
 func (c *Conn) Forget(cid uint16) bool {
 	s := &c.slots[cid]
 	if s.phase == waiting {
+		if s.cmd.Flags&nvme.FuseMask == nvme.FuseSecond && c.cmds.first() == cid {
+			c.fused = false // its first has gone out: the controller ends that
+		}
 		c.cmds.remove(cid)
 		c.release(cid)
 		return true

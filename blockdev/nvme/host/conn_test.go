@@ -18,16 +18,21 @@ type session struct {
 
 func newSession(t *testing.T, digests bool) *session {
 	t.Helper()
-	c, err := NewConn(ConnConfig{Commands: 4, Spare: 2, HeaderDigest: digests, DataDigest: digests})
+	return sessionOf(t, ConnConfig{Commands: 4, Spare: 2, HeaderDigest: digests, DataDigest: digests})
+}
+
+func sessionOf(t *testing.T, cfg ConnConfig) *session {
+	t.Helper()
+	c, err := NewConn(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, Conn: c, format: nvme.Format{HeaderDigest: digests, DataDigest: digests}}
+	s := &session{t: t, Conn: c, format: nvme.Format{HeaderDigest: cfg.HeaderDigest, DataDigest: cfg.DataDigest}}
 	var h nvme.Header
 	if out := s.out(); len(out) != nvme.ICSize || (&nvme.Receiver{Role: nvme.Controller}).ParseHeader(out, &h) != nil || h.Type != nvme.TypeICReq {
 		t.Fatalf("the first output is %x", out)
 	}
-	resp := nvme.ICResp{HeaderDigest: digests, DataDigest: digests, MaxH2CData: 4096}
+	resp := nvme.ICResp{HeaderDigest: cfg.HeaderDigest, DataDigest: cfg.DataDigest, MaxH2CData: 4096}
 	if err := s.in(resp.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +158,47 @@ func TestForget(t *testing.T) {
 	if s.HasEnds() || !s.Idle() {
 		t.Fatal("it has not ended quietly")
 	}
+}
+
+// TestForgetFused: two fused commands of which one has gone out are forgotten; data that
+// others are asked for is sent all the same.
+func TestForgetFused(t *testing.T) {
+	data := make([]byte, 8192)
+	for before := range 400 { // so many that the output is full between the two
+		s := sessionOf(t, ConnConfig{Commands: 1024, Spare: 512})
+		waits := s.write(data)
+		for range before {
+			s.inCapsule(nvme.OpWrite, 0)
+		}
+		a, b := s.inCapsule(nvme.OpCompare, nvme.FuseFirst), s.inCapsule(nvme.OpWrite, nvme.FuseSecond)
+		if s.Output(); !s.Begun(a) || s.Begun(b) {
+			continue
+		}
+		if !s.Forget(a) || !s.Forget(b) {
+			t.Fatal("not forgotten")
+		}
+		s.out()
+		if err := s.in(s.format.AppendR2T(nil, &nvme.R2T{CID: waits, Length: uint32(len(data))})); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.out()) < len(data) {
+			t.Error("the data that was asked for is not sent")
+		}
+		return
+	}
+	t.Fatal("the output was never full between two fused commands")
+}
+
+// inCapsule submits a command whose data goes with it, and leaves the output alone.
+func (s *session) inCapsule(op nvme.Opcode, fuse nvme.CommandFlags) uint16 {
+	var c nvme.Command
+	c.SetIO(op, &nvme.IO{NSID: 1, Blocks: 1})
+	c.Flags |= fuse
+	cid, ok := s.Submit(&c, make([]byte, 512), nil, true, 9)
+	if !ok {
+		s.t.Fatal("no room for a command")
+	}
+	return cid
 }
 
 // The peer's bytes never cause a panic, or writes outside of the buffers; and how they

@@ -33,6 +33,7 @@ type fakeTarget struct {
 	cutAfter  atomic.Int64 // I/O commands after which each I/O connection is cut; 0: never
 	mute      atomic.Bool  // nothing is answered
 	badDigest atomic.Int64 // so many C2HData get a wrong digest
+	unheard   atomic.Bool  // log pages and Aborts are not answered
 	events    chan nvme.AsyncEvent
 
 	mu    sync.Mutex
@@ -327,6 +328,18 @@ func (k *fakeConn) fabrics(cmd *nvme.Command) bool {
 	return k.complete(cmd, nvme.StatusSuccess, 0)
 }
 
+// count counts the admin commands of a kind that have come.
+func (f *fakeTarget) count(op nvme.Opcode) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, o := range f.log {
+		if o == op {
+			n++
+		}
+	}
+	return n
+}
+
 func (k *fakeConn) adminCommand(cmd *nvme.Command) bool {
 	k.mu.Lock()
 	k.log = append(k.log, cmd.Opcode)
@@ -341,7 +354,14 @@ func (k *fakeConn) adminCommand(cmd *nvme.Command) bool {
 		default:
 			return true
 		}
+	case nvme.OpAbort:
+		if k.unheard.Load() {
+			return true
+		}
 	case nvme.OpGetLogPage:
+		if k.unheard.Load() {
+			return true
+		}
 		p, _ := cmd.LogPage()
 		log := make([]byte, p.Length)
 		binary.LittleEndian.PutUint64(log, 77)

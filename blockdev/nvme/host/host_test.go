@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 
@@ -270,6 +271,51 @@ func TestCancel(t *testing.T) {
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepRead(1<<20, got) }), blockdev.OK)
 	if !bytes.Equal(data, got) {
 		t.Fatal("what follows a canceled request is confused")
+	}
+}
+
+// TestAdminContext: who waits for room at the controller's admin queue gives up in time.
+func TestAdminContext(t *testing.T) {
+	f := newFake(t)
+	f.unheard.Store(true)
+	d := openFake(t, f, nil)
+	page := func(ctx context.Context) error {
+		return d.c.LogPage(ctx, nvme.LogPage{ID: nvme.LogError}, make([]byte, 64))
+	}
+	const room = adminCommands - maxEvents - 2
+	ends := make(chan error)
+	for range room {
+		go func() { ends <- page(context.Background()) }()
+	}
+	for f.count(nvme.OpGetLogPage) < room {
+		runtime.Gosched()
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := page(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("ended with %v", err)
+	}
+	d.Close()
+	for range room {
+		<-ends
+	}
+}
+
+// TestAborts: the controller gets no more at a time than it says that it does.
+func TestAborts(t *testing.T) {
+	f := newFake(t)
+	f.unheard.Store(true)
+	d := openFake(t, f, nil)
+	for range 10 {
+		d.c.abort(1, 0)
+	}
+	var cmd nvme.Command
+	cmd.SetIdentify(nvme.Identify{CNS: nvme.CNSController})
+	if _, err := d.c.Admin(t.Context(), &cmd, make([]byte, nvme.IdentifySize)); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.count(nvme.OpAbort); n != 1 { // ACL is 0
+		t.Errorf("%d Aborts", n)
 	}
 }
 

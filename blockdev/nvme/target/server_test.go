@@ -30,3 +30,23 @@ func TestReadWrite(t *testing.T) {
 		}
 	}
 }
+
+// TestManyLargeReads: what waits for buffers goes on when others have been sent, also when the
+// host says nothing meanwhile.
+func TestManyLargeReads(t *testing.T) {
+	_, addr := serve(t, target.Config{}, memory(t))
+	_, io := pair(t, addr)
+	const n = 2 * core.MaxBuffered / core.MaxTransfer
+	var all []byte
+	for i := range n {
+		c := read(0, core.MaxTransfer)
+		c.CID = uint16(i)
+		all = nvme.Format{}.AppendCommand(all, c, 0)
+	}
+	io.write(all)
+	for ended := 0; ended < n; {
+		if h, _ := io.pdu(); h.Type == nvme.TypeCapsuleResp {
+			ended++
+		}
+	}
+}

@@ -144,6 +144,9 @@ func (s *Session) connectAdmin(sub *Subsystem, p *nvme.Connect, d *nvme.ConnectD
 		id: id, sub: sub, admin: s, hostNQN: d.HostNQN, hostID: d.HostID, queues: MaxQueues, lastSeen: s.t.now,
 	}
 	c.setKeepAlive(p.KATO)
+	if sub.discovery && c.keepAlive == 0 {
+		c.keepAlive = discoveryIdle
+	}
 	sub.controllers[id] = c
 	return s.join(c, p), nvme.StatusSuccess, nil
 }

@@ -122,11 +122,14 @@ func (s *Session) makeSlots(n int) {
 // Exclusive says whether the next calls need the target for themselves. If not, others of
 // its sessions may be used at the same time, as long as none of them is Exclusive.
 func (s *Session) Exclusive() bool {
-	return s.queue == nil || s.queue.id == 0 || s.Again()
+	return s.queue == nil || s.queue.id == 0 || s.delayed()
 }
 
-// Again says whether Received has to be called again, Exclusive, to go on.
-func (s *Session) Again() bool { return len(s.slow) > 0 || s.drained || s.worked }
+// Again says whether Received has to be called again, to go on.
+func (s *Session) Again() bool { return s.delayed() || s.fed() }
+
+// delayed says that there is something to go on with that other sessions have to do with.
+func (s *Session) delayed() bool { return len(s.slow) > 0 || s.drained || s.worked }
 
 // Entries is how many commands there can be at a time.
 func (s *Session) Entries() int { return len(s.slots) }
@@ -318,7 +321,7 @@ func (s *Session) onCommand(h *nvme.Header, b []byte) error {
 	if err := q.cmd.Decode(b[nvme.HeaderSize:]); err != nil {
 		return err
 	}
-	q.state, q.capsule, q.status = receiving, uint32(n), nvme.StatusSuccess
+	q.state, q.capsule, q.status, q.partner = receiving, uint32(n), nvme.StatusSuccess, none
 	if s.queue != nil {
 		s.queue.consumed()
 		// What others send to an I/O queue does not keep a host's controller alive.
@@ -335,6 +338,9 @@ func (s *Session) onCommand(h *nvme.Header, b []byte) error {
 
 func (s *Session) capsuleComplete(i int32, ok bool) {
 	if !ok {
+		if first := s.held; first != none && s.queue != nil && s.queue.id != 0 {
+			s.fail(first, nvme.StatusFusedMissing|nvme.DNR)
+		}
 		s.complete(i, nvme.StatusTransientTransport)
 		return
 	}
@@ -380,7 +386,8 @@ func (s *Session) dataComplete(i int32, ok bool) {
 		s.bulky--
 	}
 	if q.status != nvme.StatusSuccess {
-		s.complete(i, q.status)
+		q.state = receiving
+		s.fail(i, q.status) // with the other one of two fused commands
 		return
 	}
 	if q.landed {

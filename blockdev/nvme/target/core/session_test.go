@@ -36,3 +36,44 @@ func TestEndsUnanswered(t *testing.T) {
 		t.Errorf("%d answers; the session has ended with %v", len(out), io.ses.Err())
 	}
 }
+
+// TestDiscoveryIdle: who connects to the discovery service without a keep alive timeout, and
+// falls silent, does not keep others out.
+func TestDiscoveryIdle(t *testing.T) {
+	tg, p, _ := newTarget(t)
+	connect := func() (*host, nvme.Status) {
+		h := newHost(t, tg, p)
+		h.greet(nvme.ICReq{})
+		var c nvme.Command
+		c.SetConnect(&nvme.Connect{SQSize: 31})
+		d := nvme.ConnectData{CNTLID: nvme.CNTLIDDynamic, SubNQN: nvme.DiscoveryNQN, HostNQN: hostNQN, HostID: [16]byte{1}}
+		r, _ := h.do(&c, d.Append(nil))
+		return h, r.Status
+	}
+	now := uint64(1000)
+	tg.Tick(now)
+	var all []*host
+	for range core.MaxControllers {
+		h, st := connect()
+		if !st.OK() {
+			t.Fatal(st)
+		}
+		all = append(all, h)
+	}
+	if _, st := connect(); st.OK() {
+		t.Fatal("there is room for more than MaxControllers")
+	}
+	for range 125 {
+		now += 1000
+		tg.Tick(now)
+	}
+	for i, h := range all {
+		if h.ses.Err() == nil {
+			t.Fatalf("session %d is still there", i)
+		}
+		h.ses.Close()
+	}
+	if _, st := connect(); !st.OK() {
+		t.Errorf("another one gets: %v", st)
+	}
+}

@@ -122,6 +122,11 @@ func (s *Session) needBuffer(i int32, n int) {
 	s.waiting = append(s.waiting, i)
 }
 
+// fed says that commands wait for buffers, and there are some again.
+func (s *Session) fed() bool {
+	return len(s.waiting) > 0 && s.buffers.fits(int(s.slots[s.waiting[0]].got))
+}
+
 // feed gives buffers to commands that wait for them, in order.
 func (s *Session) feed() {
 	for len(s.waiting) > 0 {

@@ -35,6 +35,9 @@ const (
 	// AuthTimeout is how long it may take until the host has authenticated itself, if it
 	// has to.
 	AuthTimeout = 30_000
+	// discoveryIdle ends a discovery controller that was connected without a keep alive
+	// timeout (base specification, "Discovery controller activity timeout").
+	discoveryIdle = 120_000
 	// keepAliveUnit is KAS: timeouts are rounded up to multiples of it.
 	keepAliveUnit = 1000
 )

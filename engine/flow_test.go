@@ -53,6 +53,25 @@ func TestCongestion(t *testing.T) {
 	two.awaitFrames(1, 1600)
 }
 
+// TestClogged: at twice the limit it is said that it can't go on like that, until it is below
+// the limit again.
+func TestClogged(t *testing.T) {
+	one, two, thaw := frozenPair(t, nil)
+	one.send(2, 0, 960, 1000)
+	if !one.ls.Congested() || one.ls.Clogged() {
+		t.Errorf("congested %v, clogged %v between the limit and twice as much", one.ls.Congested(), one.ls.Clogged())
+	}
+	one.send(2, 960, 1280, 1000)
+	if !one.ls.Clogged() {
+		t.Error("not clogged above twice the limit")
+	}
+	thaw()
+	two.awaitFrames(1, 1280)
+	if err := one.ls.WaitUncongested(testContext(t)); err != nil || one.ls.Clogged() {
+		t.Errorf("clogged %v, error %v", one.ls.Clogged(), err)
+	}
+}
+
 func TestOverrun(t *testing.T) {
 	one, two, thaw := frozenPair(t, nil)
 	one.send(2, 0, 2400, 1000)

@@ -41,7 +41,7 @@ type FrameHandler interface {
 }
 
 // FrameConn is a connection that carries frames. All methods may be called by
-// anybody at any time, but for SetUser and SetMaxQueuedBytes.
+// anybody at any time, but for SetUser, SetMaxQueuedBytes and SetMaxFrame.
 type FrameConn struct {
 	c     Conn
 	ring  atomic.Pointer[ring] // nil: everything goes through c
@@ -155,6 +155,11 @@ func (fc *FrameConn) User() any { return fc.user }
 // SetMaxQueuedBytes sets how many bytes may wait for the other end to read;
 // only inside OnOpen.
 func (fc *FrameConn) SetMaxQueuedBytes(bytes int) { fc.limit = bytes }
+
+// SetMaxFrame sets how many bytes the payload of a frame that comes may have, before it is
+// decompressed; 0: wire.MaxPayload. Only inside OnOpen and OnFrame. A part of a frame that is not
+// complete takes memory.
+func (fc *FrameConn) SetMaxFrame(bytes uint32) { fc.fr.most = bytes }
 
 // RemoteAddr names the other end.
 func (fc *FrameConn) RemoteAddr() string { return fc.c.RemoteAddr() }

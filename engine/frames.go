@@ -46,6 +46,7 @@ type frameReader struct {
 	head    [wire.HeaderSize]byte  // its bytes
 	begun   bool                   // the header was read, the payload not
 	stop    bool                   // set in a frame: what is behind it is no frame of this stream
+	most    uint32                 // bytes of a payload as it comes; 0: wire.MaxPayload
 	scratch *[wire.MaxPayload]byte // for decompressing; nil until needed
 }
 
@@ -103,7 +104,11 @@ func (f *frameReader) header(r Reader) (ok bool, err error) {
 	}
 	copy(f.head[:], b)
 	f.begun = true
-	return true, wire.ParseHeader(f.head[:], &f.h)
+	err = wire.ParseHeader(f.head[:], &f.h)
+	if err == nil && f.most > 0 && f.h.Length > f.most {
+		err = fmt.Errorf("%w: a frame of %d bytes, at most %d now", wire.ErrTooLarge, f.h.Length, f.most)
+	}
+	return true, err
 }
 
 func (f *frameReader) deliver(payload []byte, on func(*wire.Header, []byte) error) error {

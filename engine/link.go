@@ -23,8 +23,10 @@ const (
 	// sends pings and does not read gets no more answers.
 	maxControl = 64
 
-	// overrunFactor times MaxQueuedBytes is where a link fails.
+	// overrunFactor times MaxQueuedBytes is where a link fails, clogFactor times where
+	// who can't wait is to be refused.
 	overrunFactor = 4
+	clogFactor    = 2
 )
 
 // link is what we share with one peer, over all its connections.
@@ -55,6 +57,7 @@ type link struct {
 	sess     *session
 	q        outQueue
 	over     bool // counts as congested
+	clogged  bool // counts as clogged
 
 	lastRecv uint64 // last frame received in order
 	unacked  int    // frames received since we sent an Ack
@@ -162,11 +165,24 @@ func (l *link) congestion() bool {
 		l.ls.congested.Add(1)
 	case l.over && l.q.bytes <= limit/2:
 		l.relieve()
+	case !l.clogged && l.q.bytes > clogFactor*limit:
+		l.clogged = true
+		l.ls.clogged.Add(1)
+	case l.clogged && l.q.bytes <= limit:
+		l.unclog()
 	}
 	return false
 }
 
+func (l *link) unclog() {
+	if l.clogged {
+		l.clogged = false
+		l.ls.clogged.Add(-1)
+	}
+}
+
 func (l *link) relieve() {
+	l.unclog()
 	if l.over {
 		l.over = false
 		l.ls.congested.Add(-1)

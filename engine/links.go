@@ -16,10 +16,6 @@ import (
 // dialTimeout bounds one attempt to connect.
 const dialTimeout = 3 * time.Second
 
-// maxStrangers bounds the accepted connections that have not yet said who
-// they are; more are closed at once.
-const maxStrangers = 64
-
 // LinkHandler receives what happens on links. For one peer, calls never
 // overlap. They run on goroutines of the engine and must not wait for other
 // callbacks, nor call Close; Send never waits and may be called.
@@ -68,6 +64,7 @@ type Links struct {
 	draining  atomic.Bool // Close was called: no new frames
 	leaving   atomic.Bool // goodbye has been said: no new connections
 	congested atomic.Int32
+	clogged   atomic.Int32
 	changed   gate // opens when a link goes up or down, is relieved, or has drained
 	strangers counters
 
@@ -152,6 +149,11 @@ func (ls *Links) Queued(peer uint16) int {
 // Congested says that a peer has more than MaxQueuedBytes unacknowledged, and
 // not yet gone below half of it again: start no new work. Answers may be sent.
 func (ls *Links) Congested() bool { return ls.congested.Load() > 0 }
+
+// Clogged says that a peer has more than twice MaxQueuedBytes unacknowledged, and not yet gone
+// below MaxQueuedBytes again: who can't wait while links are congested has to be refused, for
+// at four times that much the link fails.
+func (ls *Links) Clogged() bool { return ls.clogged.Load() > 0 }
 
 // WaitUncongested waits until no peer is congested. It returns the cause of
 // ctx's end, or ErrClosed.
@@ -262,7 +264,7 @@ func (ls *Links) complain(peer uint16, status wire.Status, what, reason string) 
 func (ls *Links) addSession(s *session) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	if ls.closed || s.l == nil && len(ls.sessions)-ls.mails >= maxStrangers+2*len(ls.all()) {
+	if ls.closed {
 		return false
 	}
 	ls.sessions[s] = struct{}{}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"net"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,4 +32,36 @@ func TestLobby(t *testing.T) {
 			t.Error("not those are closed whose time is over")
 		}
 	})
+}
+
+// TestStrangers: connections that say nothing, fewer than MaxLobby, are all there, and a peer
+// gets in beside them.
+func TestStrangers(t *testing.T) {
+	b := benches()[0]
+	two := newNode(t, 2)
+	two.start(b, []Peer{{ID: 1}}, nil)
+	const many = 200
+	for range many {
+		c, err := net.Dial("tcp", two.addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	ctx := testContext(t)
+	there := func() int {
+		two.ls.mu.Lock()
+		defer two.ls.mu.Unlock()
+		return len(two.ls.sessions)
+	}
+	for there() < many {
+		if runtime.Gosched(); ctx.Err() != nil {
+			t.Fatalf("%d connections are there", there())
+		}
+	}
+	one := newNode(t, 1)
+	one.start(b, []Peer{{ID: 2, Addr: two.addr()}}, nil)
+	if err := one.ls.Ready(ctx); err != nil {
+		t.Error(err)
+	}
 }

@@ -36,6 +36,13 @@ func tooLarge(kind wire.Kind) []byte {
 	return b
 }
 
+// largeHello is the header of a frame that is larger than any that begins with HELLO.
+func largeHello() []byte {
+	b := make([]byte, wire.HeaderSize)
+	wire.PutHeader(b, &wire.Header{Version: wire.HelloVersion, Kind: wire.KindClient, Count: 1, Length: 64<<10 + 1})
+	return b
+}
+
 // badLock is a request for a lock after the greeting, a byte of which is spoiled.
 func badLock(at int, v byte) []byte {
 	b := wire.ReserveHeader(nil)
@@ -84,6 +91,7 @@ func badClients() []badInput {
 		{"truncated header", welcomed[:40], true, 0, []string{closed, "incomplete frame"}},
 		{"truncated payload", welcomed[:len(welcomed)-1], true, 0, []string{closed, "incomplete frame"}},
 		{"oversized", tooLarge(wire.KindClient), false, 0, []string{closed, "over a limit", "1048577"}},
+		{"large before HELLO", largeHello(), false, 0, []string{closed, "over a limit", "at most 65536 now"}},
 		{"wrong frame version", frame(wire.KindClient, func(h *wire.Header) { h.Version = 99 }, goodHello()), false, 0, []string{closed, "unsupported version", "99"}},
 		{"no common version", frame(wire.KindClient, nil, hello(wire.VersionRange(77, 78))), false, wire.Refused, []string{closed, "refused", "77 to 78"}},
 		{"kind of a node", frame(wire.KindNode, nil, &wire.Msg{Type: wire.Confirm, Name: []byte("x")}), false, 0, []string{closed, "kind"}},

@@ -123,11 +123,16 @@ func (s *session) tooFast(space uint32, m *wire.Msg) (refused bool, err error) {
 	return true, nil
 }
 
+// full says that the session may make no more requests now. mu is held.
+func (s *session) full() bool {
+	return s.waiting >= s.node.cfg.Limits.Waiting || s.node.links.Clogged()
+}
+
 // waits counts a request that will be answered, if the session may have one more. mu is
 // held.
 func (sp *sessionSpace) waits(limited bool) bool {
 	s := sp.session
-	if limited && s.waiting >= s.node.cfg.Limits.Waiting {
+	if limited && s.full() {
 		return false
 	}
 	sp.unanswered++
@@ -159,7 +164,12 @@ func (sp *sessionSpace) more(m *wire.Msg, limited bool) bool {
 	return ok
 }
 
+// tooMany is why the session is full. Who has embedded the node waits for its links; a client
+// has a connection that is read by the loop of others.
 func (s *session) tooMany() string {
+	if s.node.links.Clogged() {
+		return fmt.Sprintf("node %d waits for other nodes that do not take what is queued for them; try again", s.node.cfg.ID)
+	}
 	return s.node.overText(s.node.cfg.Limits.Waiting, "requests waiting", "max_client_waiting")
 }
 

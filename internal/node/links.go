@@ -3,6 +3,9 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/yield"
@@ -60,6 +63,24 @@ func (l *linkSide) OnPeerDown(id uint16, err error) {
 	l.peers.of(id).looks.Store(false)
 	l.peers.of(id).traces.Store(false)
 	l.cfg.Logger.Warn("peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
+	if errors.Is(err, engine.ErrOverrun) {
+		l.overrun(l.peers.of(id), err)
+	}
+}
+
+// overrunTime is how long the others have to take a node out of the view that does not
+// acknowledge what it gets.
+var overrunTime = 15 * time.Second
+
+// overrun fences this node if a peer stays a member for which too much was queued. What was
+// dropped nobody sends again, so the two would wait for each other for ever.
+func (l *linkSide) overrun(p *peer, err error) {
+	start := p.start.Load()
+	time.AfterFunc(overrunTime, func() {
+		if p.start.Load() == start && slices.Contains(l.peers.members(), p) {
+			(*Node)(l).Fence(fmt.Errorf("%w: node %d is a member, but too much was queued for it: %w", ErrFenced, p.id, err))
+		}
+	})
 }
 
 // OnPeerReset: the peer has started anew. It gets in with the view that has its new

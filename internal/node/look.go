@@ -154,7 +154,12 @@ func (n *Node) sendAnswer(to uint16, number uint64, r *Report) {
 	if err != nil {
 		text = fmt.Appendf(nil, `{"err":%q}`, err.Error())
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
 	for len(text) > lookSize {
+		if n.links.WaitUncongested(ctx) != nil {
+			return // nobody waits for it any more
+		}
 		n.sendLook(to, lookPiece, number, text[:lookSize])
 		text = text[lookSize:]
 	}

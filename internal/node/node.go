@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -116,6 +117,7 @@ type Node struct {
 
 type barrier struct {
 	claim uint64
+	who   *session // nil: a program in this process
 	done  func(error)
 }
 
@@ -242,15 +244,18 @@ func (n *Node) fenceMoved() {
 // Barrier calls done when every claim that is open now has closed: from then
 // on what the node has created is known to the cluster. done may run before
 // Barrier returns and must not block.
-func (n *Node) Barrier(done func(error)) {
-	claim := n.common.issued.Load()
+func (n *Node) Barrier(done func(error)) { n.barrier(nil, done) }
+
+// barrier is Barrier for a session, nil: for nobody who may go.
+func (n *Node) barrier(who *session, done func(error)) {
 	n.mu.Lock()
+	claim := n.common.issued.Load() // under mu: they rise from one barrier to the next
 	if n.closed {
 		n.mu.Unlock()
 		done(ErrClosed)
 		return
 	}
-	n.barriers = append(n.barriers, barrier{claim, done})
+	n.barriers = append(n.barriers, barrier{claim, who, done})
 	n.waiting.Add(1)
 	n.mu.Unlock()
 	n.checkBarriers()
@@ -266,21 +271,29 @@ func (n *Node) checkBarriers() {
 	}
 	closed := n.common.closed.Load()
 	n.mu.Lock()
-	var due []barrier
-	kept := n.barriers[:0]
-	for _, b := range n.barriers {
-		if b.claim <= closed {
-			due = append(due, b)
-		} else {
-			kept = append(kept, b)
-		}
+	passed := 0
+	for passed < len(n.barriers) && n.barriers[passed].claim <= closed {
+		passed++
 	}
-	n.barriers = kept
+	due := n.barriers[:passed:passed]
+	n.barriers = n.barriers[passed:]
 	n.waiting.Add(-int32(len(due)))
 	n.mu.Unlock()
 	for _, b := range due {
 		b.done(nil)
 	}
+}
+
+// forgetBarriers lets go of those of a session that has ended.
+func (n *Node) forgetBarriers(who *session) {
+	if n.waiting.Load() == 0 {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	kept := slices.DeleteFunc(n.barriers, func(b barrier) bool { return b.who == who })
+	n.waiting.Add(int32(len(kept) - len(n.barriers)))
+	n.barriers = kept
 }
 
 // Close ends the node: clients are told, their locks are released, what the node

@@ -48,9 +48,7 @@ func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, erro
 	if err != nil || s.isOpen() {
 		return s, err
 	}
-	if err = errNotJoined; members != nil {
-		err = members.Open(ctx, name, props.config())
-	}
+	err = members.Open(ctx, name, props.config())
 	switch {
 	case err == nil:
 		err = s.awaitView(ctx)
@@ -130,6 +128,9 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 			return nil, fmt.Errorf("%w: %q has range keys %v, asked for %v", ErrMismatch, name, s.props.Range, props.Range)
 		}
 		return s, nil
+	}
+	if n.fixed == nil && n.members == nil { // what it is to be like is not agreed on here
+		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
 	if len(n.spaces) >= maxSpaces {
 		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))

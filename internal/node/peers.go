@@ -11,11 +11,12 @@ import (
 // there for each of its starts.
 type peer struct {
 	id     uint16
-	delay  atomic.Int64 // ns, artificial
-	claims atomic.Bool  // connected, and understands claims
-	looks  atomic.Bool  // connected, and answers questions
-	traces atomic.Bool  // connected, and makes spans
-	batch  batch        // of the link's reading goroutine
+	start  atomic.Uint64 // the instance that is a member, 0: any
+	delay  atomic.Int64  // ns, artificial
+	claims atomic.Bool   // connected, and understands claims
+	looks  atomic.Bool   // connected, and answers questions
+	traces atomic.Bool   // connected, and makes spans
+	batch  batch         // of the link's reading goroutine
 }
 
 // peerTable gives each node id that is met a small number, its slot, for good, so
@@ -70,6 +71,7 @@ func (t *peerTable) set(peers []Peer) {
 	in := make([]*peer, len(peers))
 	for i, p := range peers {
 		in[i] = t.of(p.ID)
+		in[i].start.Store(p.Instance)
 	}
 	t.inView.Store(&in)
 }

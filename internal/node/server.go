@@ -31,6 +31,9 @@ func (n *Node) listenClients(addr string) (engine.Listener, error) {
 	return l, nil
 }
 
+// maxHello bounds a frame of who has not said who he is, in bytes: the lobby has many of them.
+const maxHello = 64 << 10
+
 // clientSide is the node as its clients' connections on one address see it.
 type clientSide struct {
 	*Node
@@ -43,6 +46,7 @@ func (c *clientSide) OnOpen(fc *engine.FrameConn) {
 	s := &session{node: n, conn: fc, client: clientOf(fc, c.network), spaces: map[uint32]*sessionSpace{}}
 	fc.SetUser(s)
 	fc.SetMaxQueuedBytes(n.cfg.Limits.Queued)
+	fc.SetMaxFrame(maxHello)
 	s.ticket = n.lobby.Enter(func() { fc.CloseReason(engine.ErrLobby) })
 }
 

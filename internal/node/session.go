@@ -81,15 +81,7 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 		s.openSpace(m)
 		return nil
 	case wire.BarrierReq:
-		req := m.Req
-		s.node.Barrier(func(err error) {
-			st := wire.OK
-			if err != nil {
-				st = wire.ShuttingDown
-			}
-			s.send(0, &wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode})
-			s.flush()
-		})
+		s.barrier(m)
 		return nil
 	case wire.LeaseReq:
 		s.answerLease(h.Lockspace, m.Req)
@@ -108,6 +100,33 @@ func (s *session) message(h *wire.Header, m *wire.Msg) error {
 		return s.notOpen(h.Lockspace, m)
 	}
 	return sp.message(m)
+}
+
+// barrier answers when what the node has created is known to the cluster. It is a request that
+// waits.
+func (s *session) barrier(m *wire.Msg) {
+	s.mu.Lock()
+	full := s.full()
+	if !full {
+		s.waiting++
+	}
+	s.mu.Unlock()
+	if full {
+		s.fail(0, m, wire.Limit, s.tooMany())
+		return
+	}
+	req := m.Req
+	s.node.barrier(s, func(err error) {
+		st := wire.OK
+		if err != nil {
+			st = wire.ShuttingDown
+		}
+		s.mu.Lock()
+		s.waiting--
+		s.append(0, &wire.Msg{Type: wire.Ast, Req: req, Status: st, Mode: wire.NoMode})
+		s.mu.Unlock()
+		s.flush()
+	})
 }
 
 // notOpen answers a message about a lockspace that this client has not opened.
@@ -152,6 +171,7 @@ func (s *session) hello(m *wire.Msg) error {
 	s.pace = s.node.newPace()
 	s.name = string(m.Text)
 	s.mu.Lock()
+	s.conn.SetMaxFrame(0)
 	s.greeted, s.version = true, version
 	s.leases, s.rights = m.Features&wire.FeatureLease != 0, m.Features&wire.FeatureAccess != 0
 	s.mu.Unlock()
@@ -347,7 +367,7 @@ func (sp *sessionSpace) Complete(id, tag uint64, c *lockspace.Completion) {
 	defer s.mu.Unlock()
 	sp.answered()
 	if l, ok := sp.locks[id]; ok {
-		if l.waiting || l.changes && l.req == tag {
+		if l.waiting || l.changes && (l.req == tag || gone(c)) {
 			delete(sp.waiting, l.req)
 		}
 		if l.waiting && c.Status != wire.OK || gone(c) {

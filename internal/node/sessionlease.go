@@ -35,6 +35,11 @@ const expireEvery = int(100 * time.Millisecond / tickTime)
 // answerLease tells the client for how long it may count on its locks.
 func (s *session) answerLease(space uint32, req uint64) {
 	left := s.node.LeaseLeft()
+	select {
+	case <-s.node.over: // it has been told that the session is lost; nobody waits for it longer than that
+		left = 0
+	default:
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if left < math.MaxInt64 {
@@ -61,6 +66,7 @@ func knows(err error) bool {
 // release gives up what the session has, when the client cannot believe in it any more.
 func (s *session) release(closing bool, err error) {
 	s.leaveConn()
+	s.node.forgetBarriers(s)
 	if s.ringed {
 		s.node.rings.Add(-1)
 	}

@@ -89,12 +89,14 @@ func (s *session) add(sp *Space, may access.Right) {
 	ss := &sessionSpace{session: s, space: sp, may: may, locks: map[uint64]clientLock{}, waiting: map[uint64]uint64{}}
 	ss.deaf = sp.Listen(ss)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.gone {
-		ss.deaf()
-		return
+	gone := s.gone
+	if !gone {
+		s.ready = append(s.ready, ss)
 	}
-	s.ready = append(s.ready, ss)
+	s.mu.Unlock()
+	if gone {
+		ss.deaf() // without mu, which who tells of conflicts takes while the listeners are locked
+	}
 }
 
 // spaceOf gives the client's part in a lockspace, nil: it has not opened it. On the

@@ -246,7 +246,8 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 // Stats gives what the node has done.
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
-// Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has. Errors:
+// Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has; it stays, with these
+// properties, until all nodes on which it was opened have ended. Errors:
 // ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {

@@ -279,7 +279,7 @@ func (s *Server) leaderTick() {
 		n := &s.state.Nodes[i]
 		silent := s.now - max(l.heard[n.Instance], l.since)
 		d := l.doomed[n.Instance]
-		if d == nil && s.cfg.FenceAfter > 0 && silent >= s.cfg.FenceAfter {
+		if d == nil && s.cfg.FenceLate > 0 && silent >= s.state.Terms.due()+s.cfg.FenceLate {
 			d = &sentence{}
 			l.doomed[n.Instance] = d
 			s.out.Fence = append(s.out.Fence, n.Instance)

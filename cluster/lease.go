@@ -84,6 +84,13 @@ func (t Terms) Held() int64 { return t.held(0) }
 // Over is how long, in ns on any member's clock, until a lease has surely ended.
 func (t Terms) Over() int64 { return t.over(0) }
 
+// renewal is how long after a renewal a member sends the next one, on its clock. The rest
+// of the lease is there for those that are lost, and for elections.
+func (t Terms) renewal() int64 { return t.Lease / 4 }
+
+// due is how long after a renewal the leader may expect the next one, on its own clock.
+func (t Terms) due() int64 { return t.renewal() + t.drift() }
+
 // drift is the share of the lease that a clock may be wrong by, rounded up.
 func (t Terms) drift() int64 { return (t.Lease*int64(t.DriftPPM) + 999_999) / 1_000_000 }
 

@@ -266,7 +266,7 @@ func (m *Member) renew() {
 	m.renewAt = m.now + m.cfg.Retry
 	if m.state != nil {
 		version = m.state.Version
-		m.renewAt = m.now + m.state.Terms.Lease/4
+		m.renewAt = m.now + m.state.Terms.renewal()
 	}
 	m.send(&message{kind: msgRenew, seq: m.seq, version: version})
 	m.retryAt = min(m.retryAt, m.now+m.cfg.Retry)
@@ -416,7 +416,7 @@ func (m *Member) onRenewed(msg *message) {
 	if until := at + m.state.Terms.held(m.cfg.Without); until > m.until {
 		m.until, m.since = until, at
 	}
-	m.renewAt = s.at + m.state.Terms.Lease/4
+	m.renewAt = s.at + m.state.Terms.renewal()
 	m.onEvents(msg.version, msg.events)
 	m.checkLease()
 }

@@ -17,9 +17,10 @@ type ServerConfig struct {
 	Seed      uint64 // of election times: another one on each voter
 	Tick      int64  // ns between two ticks: 1 ms to 10 s
 	Elections int    // ticks without the leader before an election: 3 to 100; each voter waits up to twice that
-	// FenceAfter is for how long, in ns, a member may be silent before its fence
-	// is ordered (Output.Fence); 0: never, time alone fences.
-	FenceAfter int64
+	// FenceLate is how late, in ns, a member's next renewal may be before its fence is
+	// ordered (Output.Fence); 0: never, time alone fences. It counts from when the
+	// renewal is due by the lease that is agreed, which this voter's node may not know.
+	FenceLate int64
 	// Bars says that a member whose end has come is out only when it has also been kept
 	// from what the members share (Output.Bar): its lease binds those that look at it,
 	// and not what is under way to a disk.

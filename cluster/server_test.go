@@ -157,9 +157,9 @@ func TestBusyLeader(t *testing.T) {
 // when the agent says so. Without the rule it gets one, and goes on.
 func TestFence(t *testing.T) {
 	for _, off := range []Rules{0, RuleCondemned} {
-		so := newSolo(t, ServerConfig{FenceAfter: 200 * ms, Without: off})
+		so := newSolo(t, ServerConfig{FenceLate: 200 * ms, Without: off})
 		one := so.join(1)
-		so.tick(400 * ms)
+		so.tick(600 * ms)
 		if len(so.out.Fence) != 1 || so.out.Fence[0] != one {
 			t.Fatalf("ordered %x", so.out.Fence)
 		}
@@ -175,19 +175,19 @@ func TestFence(t *testing.T) {
 // TestBar: a member whose lease has ended stays until it has been kept from the disks;
 // so does one that a fence agent has ended. One that answers in time is let alone.
 func TestBar(t *testing.T) {
-	for name, after := range map[string]int64{"lease": 0, "fenced": 200 * ms} {
+	for name, late := range map[string]int64{"lease": 0, "fenced": 200 * ms} {
 		t.Run(name, func(t *testing.T) {
-			so := newSolo(t, ServerConfig{FenceAfter: after, Bars: true})
+			so := newSolo(t, ServerConfig{FenceLate: late, Bars: true})
 			one := so.join(1)
 			lease := so.s.state.Terms.Lease
-			if after == 0 {
+			if late == 0 {
 				so.tick(lease / 2)
 				if len(so.out.Bar) > 0 || so.renew(one, 2) == nil {
 					t.Fatalf("a member in time: bars %x", so.out.Bar)
 				}
 				so.tick(2 * lease)
 			} else {
-				so.tick(2 * after)
+				so.tick(3 * late)
 				if len(so.out.Bar) > 0 {
 					t.Fatal("barred before it is fenced")
 				}

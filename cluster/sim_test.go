@@ -213,7 +213,7 @@ func (m *machine) boot() {
 	if m.disk != nil {
 		s, err := NewServer(ServerConfig{
 			Store: m.disk.store, Seed: m.w.rng.Uint64(), Tick: simTick, Elections: 5,
-			FenceAfter: m.fenceAfter(), Bars: m.w.p.bars, Without: m.w.p.off, Logf: m.logf(),
+			FenceLate: m.fenceLate(), Bars: m.w.p.bars, Without: m.w.p.off, Logf: m.logf(),
 			Applied: func(st *State) { m.w.check.state(m, "server", st) },
 		}, m.disk)
 		if err != nil {
@@ -226,9 +226,9 @@ func (m *machine) boot() {
 	m.tickLater()
 }
 
-func (m *machine) fenceAfter() int64 {
+func (m *machine) fenceLate() int64 {
 	if m.w.p.fences {
-		return m.w.p.terms.Lease * 6 / 10
+		return m.w.p.terms.Lease * 3 / 10
 	}
 	return 0
 }

@@ -126,7 +126,7 @@ func (c *council) boot(n *node) {
 	c.r.tracef(nil, "node %d boots", n.id)
 	if s.disk != nil {
 		server, err := cluster.NewServer(cluster.ServerConfig{
-			Store: s.store, Seed: mix(c.r.cfg.Seed ^ s.store), Tick: councilTick, Elections: 3, FenceAfter: c.fenceAfter(),
+			Store: s.store, Seed: mix(c.r.cfg.Seed ^ s.store), Tick: councilTick, Elections: 3, FenceLate: c.fenceLate(),
 			Without: c.r.rules, Applied: func(st *cluster.State) { c.members.state("server", n, st) },
 		}, s.disk)
 		if err != nil {
@@ -138,9 +138,9 @@ func (c *council) boot(n *node) {
 	c.join(n)
 }
 
-func (c *council) fenceAfter() int64 {
+func (c *council) fenceLate() int64 {
 	if c.p.Agents {
-		return councilLease * 6 / 10
+		return councilLease * 35 / 100
 	}
 	return 0
 }

@@ -74,10 +74,7 @@ func (a *Agent) openStore() (err error) {
 			return err
 		}
 	}
-	a.server, err = cluster.NewServer(cluster.ServerConfig{
-		Store: a.store.Number(), Seed: random(), Tick: int64(a.cfg.tick()), Elections: electionTicks,
-		FenceAfter: a.fenceAfter(), Bars: a.cfg.Bar != nil, Logf: a.raftLog,
-	}, a.store)
+	a.server, err = cluster.NewServer(a.cfg.voter(a.store.Number(), a.raftLog), a.store)
 	if err != nil {
 		return err
 	}
@@ -120,15 +117,6 @@ func random() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return binary.LittleEndian.Uint64(b[:]) | 1
-}
-
-// fenceAfter: a fence agent is for those who do not answer, so it waits for as long as
-// an election may take.
-func (a *Agent) fenceAfter() int64 {
-	if a.cfg.Fence == nil {
-		return 0
-	}
-	return int64(2 * electionTicks * a.cfg.tick())
 }
 
 func (a *Agent) raftLog(format string, args ...any) {

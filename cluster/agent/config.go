@@ -80,6 +80,17 @@ func (c *Config) tick() time.Duration {
 	return min(max(time.Duration(c.Terms.Lease/100), 10*time.Millisecond), 100*time.Millisecond)
 }
 
+// voter says how the node's voter runs.
+func (c *Config) voter(store uint64, logf func(format string, args ...any)) cluster.ServerConfig {
+	s := cluster.ServerConfig{Store: store, Seed: random(), Tick: int64(c.tick()), Elections: electionTicks, Bars: c.Bar != nil, Logf: logf}
+	if c.Fence != nil {
+		// A fence agent is for those who do not answer: a renewal that was lost, or that
+		// waits for an election, comes within this time.
+		s.FenceLate = 2 * electionTicks * s.Tick
+	}
+	return s
+}
+
 func (c *Config) retry() time.Duration {
 	return min(max(time.Duration(c.Terms.Lease/25), 20*time.Millisecond), 500*time.Millisecond)
 }

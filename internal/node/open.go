@@ -40,29 +40,61 @@ func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, erro
 	n.mu.Lock()
 	known := n.byName(name) != nil
 	s, err := n.openLocked(name, props)
-	members := n.members
+	var a *admission
+	if err == nil && !s.isOpen() {
+		a = n.askLocked(s)
+	}
 	n.mu.Unlock()
 	if err == nil && !known {
 		n.cfg.Logger.Info("lockspace is opened on this node", "event", eventLockspaceOpen, "lockspace", name)
 	}
-	if err != nil || s.isOpen() {
+	if err != nil || a == nil {
 		return s, err
 	}
-	err = members.Open(ctx, name, props.config())
-	switch {
-	case err == nil:
-		err = s.awaitView(ctx)
-	case errors.Is(err, cluster.ErrConfig):
-		n.forget(s)
-		err = fmt.Errorf("%w, and not values of %d bytes, range keys %v: %w", ErrMismatch, props.ValueLen, props.Range, err)
-	case errors.Is(err, cluster.ErrLimit):
-		n.forget(s)
-		err = fmt.Errorf("%w: %w", ErrLimit, err)
-	}
-	if err != nil {
+	if err := s.awaitView(ctx, a); err != nil {
 		return nil, fmt.Errorf("lockspace %q: %w", name, err)
 	}
 	return s, nil
+}
+
+// admission is a question to the cluster whether this node may open a lockspace. There is one
+// at a time, for all who wait for that: what is refused to one must not be taken away while
+// it is granted to another.
+type admission struct {
+	done chan struct{} // closed when the answer is there
+	err  error         // then; nil: granted, the view comes
+}
+
+func (n *Node) askLocked(s *Space) *admission {
+	if s.asking == nil {
+		s.asking = &admission{done: make(chan struct{})}
+		go n.ask(s, n.members, s.asking)
+	}
+	return s.asking
+}
+
+// ask goes on when those who wait have gone: the answer comes all the same.
+func (n *Node) ask(s *Space, members opener, a *admission) {
+	err := members.Open(context.Background(), s.name, s.props.config())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	refused := true
+	switch {
+	case errors.Is(err, cluster.ErrConfig):
+		err = fmt.Errorf("%w, and not values of %d bytes, range keys %v: %w", ErrMismatch, s.props.ValueLen, s.props.Range, err)
+	case errors.Is(err, cluster.ErrLimit):
+		err = fmt.Errorf("%w: %w", ErrLimit, err)
+	default: // granted, or not known: its first view may be on its way
+		refused = false
+	}
+	if refused && !s.isOpen() {
+		delete(n.spaces, s.id)
+		n.publish()
+	}
+	if a.err = err; err != nil {
+		s.asking = nil // the next one asks again
+	}
+	close(a.done)
 }
 
 // errNotJoined: the node is not yet a member of its cluster.
@@ -77,30 +109,25 @@ func (s *Space) isOpen() bool {
 	}
 }
 
-func (s *Space) awaitView(ctx context.Context) error {
-	select {
-	case <-s.opened:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.node.over:
-		s.node.mu.Lock()
-		defer s.node.mu.Unlock()
-		if s.node.closed {
-			return ErrClosed
+func (s *Space) awaitView(ctx context.Context, a *admission) error {
+	for answered := a.done; ; answered = nil {
+		select {
+		case <-s.opened:
+			return nil
+		case <-answered:
+			if a.err != nil {
+				return a.err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.node.over:
+			s.node.mu.Lock()
+			defer s.node.mu.Unlock()
+			if s.node.closed {
+				return ErrClosed
+			}
+			return s.node.fenced
 		}
-		return s.node.fenced
-	}
-}
-
-// forget takes a lockspace away that the cluster does not let this node open. One of
-// which that is not known stays: its first view may be on its way.
-func (n *Node) forget(s *Space) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.spaces[s.id] == s && !s.isOpen() {
-		delete(n.spaces, s.id)
-		n.publish()
 	}
 }
 
@@ -129,7 +156,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		}
 		return s, nil
 	}
-	if n.fixed == nil && n.members == nil { // what it is to be like is not agreed on here
+	if n.fixed == nil && n.members == nil {
 		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
 	if len(n.spaces) >= maxSpaces {

@@ -56,6 +56,7 @@ type Space struct {
 	clocks    tokenClock
 	view      atomic.Pointer[lockspace.View] // nil: none yet
 	opened    chan struct{}                  // closed with the first view
+	asking    *admission                     // nil: the cluster need not be asked, or is to be asked again; guarded by Node.mu
 	renewing  atomic.Bool                    // a view with new tokens has been asked for
 	lost      atomic.Uint64                  // locks, since Node.watch has looked
 

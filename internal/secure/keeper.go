@@ -22,7 +22,7 @@ type Files struct {
 func (f Files) Given() bool { return f != Files{} }
 
 // Keeper has them in memory. When a file has changed it reads all again, with the next
-// connection; if that fails it goes on with what it has.
+// connection; if that fails it goes on with what it has, and tries again.
 type Keeper struct {
 	files Files
 	log   *slog.Logger
@@ -31,6 +31,7 @@ type Keeper struct {
 	have  loaded
 	seen  [3]time.Time // when the files were changed, as far as they are read
 	asked time.Time    // when that was looked at
+	said  string       // the error that was logged last, "": the files are as they were read
 }
 
 type loaded struct {
@@ -92,14 +93,23 @@ func (k *Keeper) now() loaded {
 		}
 		if err == nil {
 			k.log.Info("certificates are read again", "until", l.cert.Leaf.NotAfter)
-			k.have = l
+			k.have, k.seen = l, at
 		}
-		k.seen = at
 	}
+	k.say(err)
+	return k.have
+}
+
+// say logs an error when it comes, and not each time that nothing has become of it.
+func (k *Keeper) say(err error) {
+	text := ""
 	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != k.said {
 		k.log.Error("certificates have changed and can't be read; those of before stay", "err", err)
 	}
-	return k.have
+	k.said = text
 }
 
 func load(f Files) (l loaded, err error) {
@@ -124,7 +134,13 @@ func load(f Files) (l loaded, err error) {
 		return l, fmt.Errorf("%s: no certificate in PEM", f.CA)
 	}
 	l.cert = &c
-	if err := l.verify([]*x509.Certificate{c.Leaf}, x509.ExtKeyUsageClientAuth); err != nil {
+	chain := make([]*x509.Certificate, len(c.Certificate))
+	for i, der := range c.Certificate {
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return l, fmt.Errorf("%s: certificate %d: %w", f.Cert, i+1, err)
+		}
+	}
+	if err := l.verify(chain, x509.ExtKeyUsageClientAuth); err != nil {
 		return l, fmt.Errorf("%s: not by the CA of %s: %w", f.Cert, f.CA, err)
 	}
 	return l, nil
@@ -140,6 +156,10 @@ func (l *loaded) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) error
 		between.AddCert(c)
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{Roots: l.roots, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{usage}})
+	var invalid x509.CertificateInvalidError
+	if errors.As(err, &invalid) && invalid.Reason == x509.Expired { // without the time of now, so that it stays one error
+		return fmt.Errorf("%w of %q is valid from %v to %v, not now", ErrIdentity, invalid.Cert.Subject.CommonName, invalid.Cert.NotBefore, invalid.Cert.NotAfter)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,11 +3,15 @@ package secure
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -248,5 +252,105 @@ func TestReload(t *testing.T) {
 	change(issue(t, ca, Identity{Node: 7}))
 	if serial() == first || !strings.Contains(log.String(), "certificates are read again") {
 		t.Fatal(log.String())
+	}
+}
+
+// TestReloadLater: what could not be read, or was not valid yet, is tried again though no
+// file has changed since, and is said once.
+func TestReloadLater(t *testing.T) {
+	ca := newCA(t, "c")
+	for what, c := range map[string]struct {
+		until  time.Duration // it is valid from then on
+		mode   os.FileMode   // of the key
+		mended func(k *Keeper)
+		want   string // in the log; "": nothing
+	}{
+		"key for all":   {0, 0o644, func(k *Keeper) { os.Chmod(k.files.Key, 0o600) }, "all users can use this key"},
+		"not yet valid": {24 * time.Hour, 0o600, nil, "is valid from "},
+		"good at once":  {0, 0o600, nil, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var log bytes.Buffer
+			dir := t.TempDir()
+			k, err := Open(put(t, dir, issue(t, ca, Identity{Node: 7}), ca), slog.New(slog.NewTextHandler(&log, nil)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			next, err := Issue(ca, Identity{Node: 7}, time.Now().Add(c.until), year)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := put(t, dir, next, ca)
+			later := time.Now().Add(time.Minute)
+			if err := errors.Join(os.Chtimes(f.Cert, later, later), os.Chmod(f.Key, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+			taken := func() bool {
+				k.asked = time.Time{}
+				return bytes.Equal(k.now().cert.Certificate[0], block(t, next.Cert))
+			}
+			for range 3 {
+				if got := taken(); got != (c.want == "") {
+					t.Fatalf("taken: %v, log: %s", got, log.String())
+				}
+			}
+			if n := strings.Count(log.String(), "level=ERROR"); c.want != "" && n != 1 || !strings.Contains(log.String(), c.want) || strings.Contains(log.String(), "current time") {
+				t.Errorf("%d errors logged: %s", n, log.String())
+			}
+			if c.mended != nil {
+				if c.mended(k); !taken() {
+					t.Errorf("not tried again: %s", log.String())
+				}
+			}
+		})
+	}
+}
+
+func block(t *testing.T, text []byte) []byte {
+	t.Helper()
+	b, _ := pem.Decode(text)
+	if b == nil {
+		t.Fatal("no PEM")
+	}
+	return b.Bytes
+}
+
+// TestIntermediate: a certificate may come with those between it and the CA.
+func TestIntermediate(t *testing.T) {
+	signed := func(c *x509.Certificate, by *Pair) Pair {
+		var parent *x509.Certificate
+		var key *ecdsa.PrivateKey
+		if by != nil {
+			var err error
+			if parent, key, err = by.parse(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.NotBefore, c.NotAfter, c.BasicConstraintsValid = time.Now().Add(-time.Hour), time.Now().Add(time.Hour), true
+		p, err := sign(c, parent, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	signer := func(name string, by *Pair) Pair {
+		return signed(&x509.Certificate{Subject: pkix.Name{CommonName: name}, KeyUsage: x509.KeyUsageCertSign, IsCA: true}, by)
+	}
+	root := signer("root", nil)
+	between := signer("between", &root)
+	leaf := func(i Identity) Pair {
+		i.Cluster = "c"
+		return signed(&x509.Certificate{
+			Subject: pkix.Name{CommonName: i.String()}, URIs: []*url.URL{i.URI()},
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
+		}, &between)
+	}
+	one, two := leaf(Identity{Node: 1}), leaf(Identity{Client: "x"})
+	if _, err := Open(put(t, t.TempDir(), one, root), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "not by the CA of") {
+		t.Errorf("without those between: %v", err)
+	}
+	one.Cert, two.Cert = append(one.Cert, between.Cert...), append(two.Cert, between.Cert...)
+	if who, e1, e2 := handshake(t, open(t, one, root).Server(), open(t, two, root).Client()); e1 != nil || e2 != nil || who.Client != "x" {
+		t.Error(e1, e2, who)
 	}
 }

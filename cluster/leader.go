@@ -259,7 +259,7 @@ func (s *Server) deadline(n *Node) int64 {
 }
 
 // excuse takes a pause of this voter off the silence of all: what came meanwhile is not
-// read yet. A part of each pause counts (Server.Tick), so that a leader which has one after
+// read yet. A part of each pause counts (excusePause), so that a leader which has one after
 // the other, on a busy machine, does not wait for the dead for ever.
 func (l *leadership) excuse(pause, now int64) {
 	l.since = min(l.since+pause, now)

@@ -49,7 +49,7 @@ import "fmt"
 // and the deed is closed by tokens and reservations, and by nothing here. A
 // leader that pauses reads its clock late, and waits too long rather than too
 // short; renewals that came in the pause lie unread, so it waits for longer by as
-// much, but for a few ticks of each pause (Server.Tick).
+// much, but for a few ticks of each pause (Server.excusePause).
 type Terms struct {
 	Lease    int64  // L, ns of real time: 100 ms to 1 h
 	DriftPPM uint32 // r, in millionths: 0 to 100000

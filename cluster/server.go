@@ -66,8 +66,9 @@ type Server struct {
 	snapped uint64 // index of the last snapshot
 
 	now, ticked  int64
-	ticks        int // since the leader was heard of
-	electAt      int // ticks
+	looked       int64 // when this voter last looked who is silent, or would have as leader
+	ticks        int   // since the leader was heard of
+	electAt      int   // ticks
 	lead         uint64
 	led          *leadership // nil: not the leader
 	out          Output
@@ -144,10 +145,6 @@ func (s *Server) Tick(now int64) (Output, error) {
 	return s.run(now, func() error {
 		if s.ticked != 0 && now-s.ticked < s.cfg.Tick {
 			return nil
-		}
-		late := now - s.ticked - 4*s.cfg.Tick
-		if s.led != nil && s.ticked != 0 && late > 0 {
-			s.led.excuse(late, now)
 		}
 		s.ticked = now
 		s.ticks++
@@ -246,11 +243,14 @@ func (s *Server) Bars(instance uint64) bool {
 }
 
 // run does something, and what follows from it. then is what the leader does
-// behind it.
+// behind it: it may put out who is silent.
 func (s *Server) run(now int64, do func() error, then func()) (Output, error) {
 	s.now, s.out = max(s.now, now), Output{}
 	if s.failed != nil {
 		return s.out, s.failed
+	}
+	if then != nil {
+		s.excusePause()
 	}
 	s.failed = s.guard(func() error {
 		if err := do(); err != nil {
@@ -271,6 +271,16 @@ func (s *Server) run(now int64, do func() error, then func()) (Output, error) {
 		}
 	})
 	return s.out, s.failed
+}
+
+// excusePause comes before each look at who is silent: if the last one is some ticks ago,
+// this voter was stopped, or is busy.
+func (s *Server) excusePause() {
+	late := s.now - s.looked - 4*s.cfg.Tick
+	if s.led != nil && s.looked != 0 && late > 0 {
+		s.led.excuse(late, s.now)
+	}
+	s.looked = s.now
 }
 
 // onRaft takes a message of Raft. Proposals do not travel, and nobody else

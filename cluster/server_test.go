@@ -133,6 +133,37 @@ func TestPausedLeader(t *testing.T) {
 	}
 }
 
+// TestPausedLeaderHears: the same, whatever a leader hears first when it goes on: the time,
+// or that another member is fenced or barred.
+func TestPausedLeaderHears(t *testing.T) {
+	for first, hear := range map[string]func(so *solo, dead uint64) (Output, error){
+		"the time": func(so *solo, _ uint64) (Output, error) { return so.s.Tick(so.now) },
+		"a fence":  func(so *solo, dead uint64) (Output, error) { return so.s.FenceDone(so.now, dead) },
+		"a bar":    func(so *solo, dead uint64) (Output, error) { return so.s.BarDone(so.now, dead) },
+	} {
+		t.Run(first, func(t *testing.T) {
+			so := newSolo(t, ServerConfig{FenceLate: 10 * simTick, Bars: first == "a bar"})
+			dead, alive := so.join(1), so.join(2)
+			for waits := false; !waits; waits = so.s.led.doomed[dead] != nil && (first != "a bar" || so.s.Bars(dead)) {
+				so.tick(simTick)
+				if so.renew(alive, 2) == nil || so.now > 3*so.s.state.Terms.Lease {
+					t.Fatal("before the pause")
+				}
+			}
+			so.now += 2 * so.s.state.Terms.Lease
+			so.took(hear(so, dead))
+			so.tick(simTick)
+			if a := so.renew(alive, so.s.state.Version); a == nil || a.status != StatusOK { // it lay unread
+				t.Fatalf("answer %+v to one who lives", a)
+			}
+			so.tick(5 * simTick)
+			if so.s.state.Member(alive) == nil || so.s.led.doomed[alive] != nil {
+				t.Error("one who lives is put out")
+			}
+		})
+	}
+}
+
 // TestBusyLeader: a leader that always comes late waits somewhat longer for who is dead,
 // and not for ever.
 func TestBusyLeader(t *testing.T) {

@@ -145,8 +145,7 @@ func stillVoting(members []Member, voting []uint16) (out []Member) {
 // change carries out what an administrator wants. The content type keeps web pages
 // out: a browser asks before it posts this one to another site.
 func (s *Server) change(w http.ResponseWriter, r *http.Request) {
-	var c Change
-	err := json.NewDecoder(io.LimitReader(r.Body, maxChange)).Decode(&c)
+	c, err := decodeChange(http.MaxBytesReader(w, r.Body, maxChange))
 	switch {
 	case r.Header.Get("Content-Type") != "application/json":
 		fail(w, http.StatusUnsupportedMediaType, "want the content type application/json")
@@ -165,6 +164,20 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, c)
 }
 
+// decodeChange takes nothing that it does not understand: what is meant for another node
+// must not be carried out for this one.
+func decodeChange(body io.Reader) (c Change, err error) {
+	d := json.NewDecoder(body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return c, err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return c, errors.New("more follows it")
+	}
+	return c, nil
+}
+
 // errChange: a change that cannot be.
 var errChange = errors.New("admin")
 
@@ -175,6 +188,8 @@ func (s *Server) carryOut(ctx context.Context, n *node.Node, c Change) error {
 		return fmt.Errorf("%w: membership is fixed here; to change it, end all nodes and start them with other peers", errChange)
 	case p.State() == nil:
 		return fmt.Errorf("%w: node %d has not joined the cluster yet", errChange, n.ID())
+	case c.Node == 0 && (c.Op == "remove" || c.Op == "promote"):
+		return fmt.Errorf("%w: %s without a node: want its id, 1 to 65535", errChange, c.Op)
 	}
 	switch c.Op {
 	case "remove":

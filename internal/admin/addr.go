@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"strings"
 )
 
 // What CheckAddr finds wrong.
@@ -29,11 +30,18 @@ func CheckAddr(addr string, network bool) error {
 	if host == "" {
 		return fmt.Errorf("%w %q: no host before the colon; want one, such as 127.0.0.1", ErrAddr, addr)
 	}
-	if network || host == "localhost" {
-		return nil
-	}
-	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+	if !network && !isLoopback(addr) {
 		return fmt.Errorf("%w: %q, want one of the loopback interface, such as 127.0.0.1:%s", ErrNetwork, addr, port)
 	}
 	return nil
+}
+
+// isLoopback says that host, which may have a port, is localhost or an address of the
+// loopback interface.
+func isLoopback(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }

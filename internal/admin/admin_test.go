@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -161,6 +162,39 @@ func TestErrors(t *testing.T) {
 		t.Errorf("locks of an unknown lockspace: %v", err)
 	}
 }
+
+// TestHosts: an address of the loopback interface answers to no name that somebody else may
+// have let lead there, one of the network to any.
+func TestHosts(t *testing.T) {
+	_, s, _ := start(t)
+	_, port, _ := strings.Cut(s.Addr(), ":")
+	for host, good := range map[string]bool{
+		s.Addr(): true, "localhost:" + port: true, "localhost": true, "127.0.0.1": true, "127.9.9.9:80": true, "[::1]:" + port: true, "[::1]": true, "": true,
+		"evil.example:" + port: false, "evil.example": false, "localhost.evil.example": false, "127.0.0.1.evil.example:" + port: false, "10.0.0.1:" + port: false,
+	} {
+		for _, wide := range []bool{false, true} {
+			at := Server{node: s.node, log: s.log, ln: s.ln, running: s.running}
+			if wide {
+				at.ln = fromNetwork{s.ln}
+			}
+			for _, r := range []*http.Request{
+				httptest.NewRequest(http.MethodGet, "/v1/status", nil), httptest.NewRequest(http.MethodGet, "/", nil),
+			} {
+				w := httptest.NewRecorder()
+				r.Host = host
+				at.handler().ServeHTTP(w, r)
+				if denied := w.Code == http.StatusForbidden; denied == (good || wide) || denied && !strings.Contains(w.Body.String(), "ask http://127.0.0.1:"+port) {
+					t.Errorf("%s as %q, from the network %v: %d %s", r.URL, host, wide, w.Code, w.Body)
+				}
+			}
+		}
+	}
+}
+
+// fromNetwork is a listener at all interfaces.
+type fromNetwork struct{ net.Listener }
+
+func (fromNetwork) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: 7541} }
 
 // No more than maxRequests are answered at the same time.
 func TestRequestLimit(t *testing.T) {

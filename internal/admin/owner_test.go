@@ -45,7 +45,7 @@ func TestAdministrator(t *testing.T) {
 			httptest.NewRequest(http.MethodPost, "/v1/members", strings.NewReader(`{"op":"leave"}`)),
 		} {
 			w := httptest.NewRecorder()
-			r.RemoteAddr = remote
+			r.RemoteAddr, r.Host = remote, s.Addr()
 			s.handler().ServeHTTP(w, r)
 			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "permission denied") {
 				t.Errorf("%s %s of %s: %d %s", r.Method, r.URL, remote, w.Code, w.Body)

@@ -145,7 +145,24 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, fmt.Sprintf("nothing at %s; there are / for people, /v1/status, /v1/members, /v1/lockspaces, /v1/locks, /v1/ranges, /v1/why, /v1/dump, /v1/top, /v1/events, /v1/config, /v1/counters, /v1/times, /metrics and /debug/pprof/", r.URL.Path))
 	})
-	return http.NewCrossOriginProtection().Handler(mux) // a page in a browser here changes nothing
+	return s.ownName(http.NewCrossOriginProtection().Handler(mux)) // a page in a browser here changes nothing
+}
+
+// ownName keeps pages of other sites out of an address of the loopback interface whose own
+// name leads to it: for the browser they are of the same site. A browser always says which
+// name it asks.
+func (s *Server) ownName(h http.Handler) http.Handler {
+	if here, ok := s.ln.Addr().(*net.TCPAddr); !ok || !here.IP.IsLoopback() {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != "" && !isLoopback(r.Host) {
+			s.log.Warn("admin request denied", "remote", r.RemoteAddr, "path", r.URL.Path, "host", r.Host)
+			fail(w, http.StatusForbidden, fmt.Sprintf("this is an address of the loopback interface, and is not asked as %q: ask http://%s or localhost", r.Host, s.Addr()))
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // get is limit for documents: they are only read, and quickly.

@@ -90,7 +90,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := eventWriter{enc: json.NewEncoder(w), to: http.NewResponseController(w), w: w}
+	out := eventWriter{enc: json.NewEncoder(w), to: http.NewResponseController(w), w: w, silent: time.NewTimer(stillThere)}
+	defer out.silent.Stop()
 	last := s.events.Last()
 	at := last - min(last, q.recent)
 	for {
@@ -120,7 +121,7 @@ func (s *Server) awaitEvents(ctx context.Context, out *eventWriter, grown <-chan
 		select {
 		case <-grown:
 			return true
-		case <-time.After(stillThere):
+		case <-out.silent.C:
 			if out.still() != nil {
 				return false
 			}
@@ -134,14 +135,21 @@ func (s *Server) awaitEvents(ctx context.Context, out *eventWriter, grown <-chan
 
 // eventWriter writes lines, each within a time.
 type eventWriter struct {
-	enc *json.Encoder
-	to  *http.ResponseController
-	w   http.ResponseWriter
+	enc    *json.Encoder
+	to     *http.ResponseController
+	w      http.ResponseWriter
+	silent *time.Timer // since the last line: events that are not wanted are none
+}
+
+// begin is called before each line.
+func (o *eventWriter) begin() {
+	o.silent.Reset(stillThere)
+	// A connection that can't have a deadline has none.
+	_ = o.to.SetWriteDeadline(time.Now().Add(answerTimeout))
 }
 
 func (o *eventWriter) line(l any) error {
-	// A connection that can't have a deadline has none.
-	_ = o.to.SetWriteDeadline(time.Now().Add(answerTimeout))
+	o.begin()
 	return o.enc.Encode(l)
 }
 
@@ -158,7 +166,7 @@ func (o *eventWriter) flush() error { return o.to.Flush() }
 
 // still shows that the daemon is there.
 func (o *eventWriter) still() error {
-	_ = o.to.SetWriteDeadline(time.Now().Add(answerTimeout))
+	o.begin()
 	if _, err := fmt.Fprintln(o.w); err != nil {
 		return err
 	}

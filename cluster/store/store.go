@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -74,13 +75,8 @@ func Open(path string, o Options) (_ *Store, err error) {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.Wait})
-	switch {
-	case errors.Is(err, berrors.ErrTimeout):
-		return nil, fmt.Errorf("%w: %s: stop the other lockifyd, or give this one another data directory", ErrLocked, path)
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("store: %w: let the user that lockifyd runs as read and write it", err)
-	case err != nil:
-		return nil, damaged(path, err)
+	if err != nil {
+		return nil, openError(path, err)
 	}
 	s := &Store{Memory: cluster.NewMemory(), db: db, path: path}
 	opened := false
@@ -94,6 +90,20 @@ func Open(path string, o Options) (_ *Store, err error) {
 	}
 	opened = true
 	return s, nil
+}
+
+// openError tells a file that is damaged from a system that does not give it.
+func openError(path string, err error) error {
+	var system syscall.Errno
+	switch {
+	case errors.Is(err, berrors.ErrTimeout):
+		return fmt.Errorf("%w: %s: stop the other lockifyd, or give this one another data directory", ErrLocked, path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("store: %s: %w: let the user that lockifyd runs as read and write it", path, err)
+	case errors.As(err, &system):
+		return fmt.Errorf("store: %s: %w: keep the file, see to that, and start again", path, err)
+	}
+	return damaged(path, err)
 }
 
 // damaged says what to do with a file that cannot be read.

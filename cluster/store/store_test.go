@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -197,6 +198,11 @@ func TestRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, Options{}, ErrDamaged, "--join"},
+		{"one page", func(t *testing.T, path string) {
+			if err := os.Truncate(path, 4096); err != nil {
+				t.Fatal(err)
+			}
+		}, Options{}, ErrDamaged, "--join"},
 		{"a changed entry", flip([]byte("hello entry")), Options{}, ErrDamaged, "checksum"},
 		{"an entry gone", change(func(tx *bbolt.Tx) error { return tx.Bucket(bucketLog).Delete(bytes8(2)) }), Options{}, ErrDamaged, "entry 2 is missing"},
 		{"the end gone", change(func(tx *bbolt.Tx) error { return tx.Bucket(bucketLog).Delete(bytes8(3)) }), Options{}, ErrDamaged, "is committed"},
@@ -226,6 +232,31 @@ func TestRefused(t *testing.T) {
 				t.Fatalf("%v; want %v, %q", err, c.is, c.text)
 			}
 		})
+	}
+}
+
+// TestOpenSystem: a fault of the system is none of the file, which must not be moved away.
+func TestOpenSystem(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		make func(path string) error
+		is   error
+	}{
+		{"a directory", func(path string) error { return os.Mkdir(path, 0o700) }, syscall.EISDIR},
+		{"a circle of links", func(path string) error { return os.Symlink(path, path) }, syscall.ELOOP},
+		{"a full disk", func(path string) error { return os.Symlink("/dev/full", path) }, syscall.ENOSPC},
+	} {
+		path := filepath.Join(t.TempDir(), "store")
+		if err := c.make(path); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(path, Options{Wait: 30 * time.Second})
+		if err == nil {
+			_ = s.Close()
+		}
+		if !errors.Is(err, c.is) || errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "keep the file") {
+			t.Errorf("%s: %v", c.name, err)
+		}
 	}
 }
 

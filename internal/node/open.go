@@ -156,7 +156,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		}
 		return s, nil
 	}
-	if n.fixed == nil && n.members == nil {
+	if n.fixed == nil && n.members == nil { // what it is to be like is not agreed on here
 		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
 	if len(n.spaces) >= maxSpaces {

@@ -1,5 +1,7 @@
 package sim
 
+import "context"
+
 // Campaign is many runs: the deliberate bugs, each of which must be found, and
 // then seeds over all profiles, none of which may fail, until the time is up.
 type Campaign struct {
@@ -70,8 +72,8 @@ type RunReport struct {
 // maxFailures ends a campaign: one is enough to mend.
 const maxFailures = 3
 
-// Run runs the campaign.
-func (c *Campaign) Run() (*Report, error) {
+// Run runs the campaign. When ctx ends it does so behind the runs that are under way.
+func (c *Campaign) Run(ctx context.Context) (*Report, error) {
 	rep := &Report{}
 	for i := range invariantNames {
 		rep.Invariants = append(rep.Invariants, InvariantReport{Name: invariantNames[i]})
@@ -79,7 +81,7 @@ func (c *Campaign) Run() (*Report, error) {
 	start := c.Clock()
 	if !c.Skip {
 		rep.MutantsTotal = len(mutants)
-		if err := c.huntAll(rep); err != nil {
+		if err := c.huntAll(ctx, rep); err != nil {
 			return nil, err
 		}
 	}
@@ -92,6 +94,9 @@ func (c *Campaign) Run() (*Report, error) {
 	}
 	began := c.Clock()
 	for seed := max(c.Seed, 1); c.Clock()-start < c.Budget && rep.Violations < maxFailures && (c.Last == 0 || seed <= c.Last); seed++ {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		if err := c.all(rep, seed); err != nil {
 			return nil, err
 		}
@@ -154,8 +159,11 @@ func (c *Campaign) count(rep *Report, p *ProfileReport, seed uint64, res *Result
 const huntAtOnce = 8
 
 // huntAll looks for all deliberate bugs.
-func (c *Campaign) huntAll(rep *Report) error {
+func (c *Campaign) huntAll(ctx context.Context, rep *Report) error {
 	for from := 0; from < len(mutants); from += huntAtOnce {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		n := min(huntAtOnce, len(mutants)-from)
 		found, errs := make([]*MutantReport, n), make([]error, n)
 		c.spread(n, func(i int) { found[i], errs[i] = c.hunt(&mutants[from+i]) })

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"testing"
 )
@@ -143,5 +145,17 @@ func TestUnknown(t *testing.T) {
 	}
 	if _, err := Run(Config{Profile: "fresh", Mutant: "none"}); err == nil {
 		t.Error("a mutant that does not exist")
+	}
+}
+
+// TestCampaignEnds: it goes on for no longer than its context.
+func TestCampaignEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, skip := range []bool{false, true} {
+		c := Campaign{Clock: func() int64 { return 0 }, Budget: 1, Skip: skip}
+		if _, err := c.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("without mutants %v: %v", skip, err)
+		}
 	}
 }

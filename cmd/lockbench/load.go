@@ -120,7 +120,7 @@ func contendCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "contend", Short: "Have clients of several daemons wait for each other", Args: cobra.NoArgs,
 		Long:    "Have clients of several daemons wait for each other: each has one lock at a time, of names that others want, too.\n" + loadHelp,
-		Example: "  lockbench contend --clients 100 --count 10 --skew 1.2",
+		Example: "  lockbench contend --depth 100 --count 10 --skew 1.2",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			r.order.System, r.order.Clients = rig.Daemon, r.order.Depth
 			return r.all(cmd, func(ctx context.Context) (*rig.Round, error) {

@@ -71,3 +71,24 @@ func TestLoadRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestExamples: the flags of each example are there.
+func TestExamples(t *testing.T) {
+	seen := 0
+	for _, cmd := range root().Commands() {
+		for line := range strings.Lines(cmd.Example) {
+			seen++
+			words := strings.Fields(line)
+			of, args, err := root().Find(words[1:])
+			if err == nil {
+				err = of.ParseFlags(args)
+			}
+			if err != nil || words[0] != "lockbench" {
+				t.Errorf("%s: %v", strings.TrimSpace(line), err)
+			}
+		}
+	}
+	if seen < 5 {
+		t.Errorf("%d examples", seen)
+	}
+}

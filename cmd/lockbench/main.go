@@ -14,19 +14,23 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root := &cobra.Command{
-		Use:           "lockbench",
-		Short:         "Measure lockify",
-		SilenceUsage:  true,
-		SilenceErrors: true,
-	}
-	root.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(), securityCommand(), securityWorkerCommand(),
-		clientWorkerCommand(), peersCommand(), localCommand(), clientCommand(), clusterCommand(), contendCommand(), growthCommand(), flameCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
+	if err := root().ExecuteContext(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")
 		}
 		fmt.Fprintln(os.Stderr, "lockbench:", err)
 		os.Exit(1)
 	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "lockbench",
+		Short:         "Measure lockify",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	cmd.AddCommand(replayCommand(), workerCommand(), demoCommand(), simCommand(), recoveryCommand(), chaosCommand(), diskCommand(), diskWorkerCommand(), soakCommand(), securityCommand(), securityWorkerCommand(),
+		clientWorkerCommand(), peersCommand(), localCommand(), clientCommand(), clusterCommand(), contendCommand(), growthCommand(), flameCommand())
+	return cmd
 }

@@ -138,7 +138,7 @@ func simMany(cmd *cobra.Command, o *simOptions) error {
 	if o.profile != "" {
 		c.Profiles = []string{o.profile}
 	}
-	rep, err := c.Run()
+	rep, err := c.Run(cmd.Context())
 	progress.done()
 	if err != nil {
 		return err

@@ -94,6 +94,8 @@ say "remove ends it, purge takes its data and user"
 dpkg -r lockify
 [ "$(systemctl is-active lockifyd || true)" != active ] || fail "it goes on"
 dpkg -i /run/new.deb
+back() { [ "$(systemctl is-active lockifyd) $(systemctl is-enabled lockifyd)" = "active enabled" ]; }
+await 15 back
 dpkg --purge lockify
 [ ! -e /var/lib/lockify ] || fail "purge has left its data"
 if getent passwd lockify; then fail "purge has left the user"; fi

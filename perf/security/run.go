@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,17 +60,18 @@ func ratio(a, b float64) float64 {
 
 // Run attacks. The error joins all that failed.
 func Run(ctx context.Context, o Options) (all []Result, err error) {
+	chosen := slices.DeleteFunc(slices.Clone(attacks), func(a attack) bool { return !strings.Contains(a.name, o.Only) })
+	if len(chosen) == 0 {
+		return nil, fmt.Errorf("no attack has %q in its name; there are %s", o.Only, names())
+	}
 	r, err := start(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
-	for _, a := range attacks {
+	for _, a := range chosen {
 		if ctx.Err() != nil {
 			return all, errors.Join(err, ctx.Err())
-		}
-		if !strings.Contains(a.name, o.Only) {
-			continue
 		}
 		if o.Progress != nil {
 			o.Progress(a.name)
@@ -88,6 +90,15 @@ func Run(ctx context.Context, o Options) (all []Result, err error) {
 		}
 	}
 	return all, err
+}
+
+// names are those of the attacks.
+func names() string {
+	var all []string
+	for _, a := range attacks {
+		all = append(all, a.name)
+	}
+	return strings.Join(all, "; ")
 }
 
 // A machine is not the same from one second to the next, so slices of the measurements

@@ -125,3 +125,12 @@ func TestRunFinds(t *testing.T) {
 		t.Errorf("the witness has no lock: %v", err)
 	}
 }
+
+// TestOnlyNothing: a name that is none of an attack is no reason to be content.
+func TestOnlyNothing(t *testing.T) {
+	o := smallest(t)
+	o.Only = "no such attack"
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "slow reader") {
+		t.Errorf("%v, want one that names the attacks", err)
+	}
+}

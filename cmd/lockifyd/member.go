@@ -21,7 +21,24 @@ func (d *daemon) dynamic() bool {
 	if len(cfg.etcd.Endpoints) > 0 {
 		return false
 	}
-	return cfg.newCluster || len(cfg.join) > 0 || d.data != nil && len(cfg.peers) == 0 && d.data.InCluster()
+	return cfg.newCluster || len(cfg.join) > 0 || d.data != nil && d.data.InCluster()
+}
+
+// checkData refuses a data directory that is not what the settings rely on. Without the
+// cluster that it was in, a node with nobody to join would be all of another one, and
+// grant what others hold.
+func (d *daemon) checkData() error {
+	cfg := d.cfg
+	if d.data == nil || len(cfg.etcd.Endpoints) > 0 {
+		return nil
+	}
+	switch in := d.data.InCluster(); {
+	case in && len(cfg.peers) > 0:
+		return fmt.Errorf("data: %s is of a node whose cluster agrees on its members, but peers fix them: drop peers, or set another directory", cfg.data)
+	case !in && len(cfg.peers) == 0 && cfg.listen != "" && !d.dynamic():
+		return fmt.Errorf("listen is set, but %s has no cluster: set join to join one (is the directory empty, or not mounted?), or new_cluster to make one", cfg.data)
+	}
+	return nil
 }
 
 // openPart starts the node's part in the agreement, if there is one.

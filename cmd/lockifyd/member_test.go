@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -225,6 +226,32 @@ func TestWrongMembership(t *testing.T) {
 		if status := run(append(strings.Fields(c.args), "--check-config"), &out, &errs); status != exitConfig || !strings.Contains(errs.String(), c.want) {
 			t.Errorf("%s: status %d, %s", c.args, status, errs.String())
 		}
+	}
+}
+
+// TestDataOfAnotherMembership: a daemon whose data directory is not of the cluster that its
+// settings rely on does not start, and is no cluster of its own.
+func TestDataOfAnotherMembership(t *testing.T) {
+	empty, founded := t.TempDir(), t.TempDir()
+	addr := daemontest.FreeAddrs(t, 2)
+	listen := []string{"--listen", addr[0]}
+	d := daemontest.Start(t, single(t, append(listen, "--data", founded, "--new-cluster")...)...)
+	stopDaemon(t, d, syscall.SIGTERM)
+	for _, c := range []struct{ data, more, want string }{
+		{empty, "", "listen is set, but " + empty + " has no cluster: set join"},
+		{filepath.Join(empty, "missing"), "", "missing has no cluster: set join"},
+		{founded, "--peers 2=" + addr[1], "drop peers"},
+	} {
+		args := append(single(t, append(listen, "--data", c.data)...), strings.Fields(c.more)...)
+		p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), args...))
+		if status := p.Wait(t); status != exitFailed || !strings.Contains(p.Err.String(), c.want) {
+			t.Errorf("%s %s: status %d, %s", c.data, c.more, status, p.Err)
+		}
+	}
+	for _, args := range [][]string{
+		append(listen, "--data", founded), {"--data", empty}, append(listen, "--data", empty, "--peers", "2="+addr[1]), listen,
+	} {
+		stopDaemon(t, daemontest.Start(t, single(t, args...)...), syscall.SIGTERM)
 	}
 }
 

@@ -117,6 +117,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		if d.data, err = member.OpenData(cfg.data); err != nil {
 			return err
 		}
+		if err := d.checkData(); err != nil {
+			return err
+		}
 	}
 	if cfg.profile != "" {
 		if d.stopProfile, err = perf.StartProfile(cfg.profile, cfg.profileDir); err != nil {

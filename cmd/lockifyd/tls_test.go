@@ -114,7 +114,7 @@ func TestTLSRefused(t *testing.T) {
 		"a client's":       {secured(t, dir, "c", 1, "127.0.0.1:0", "--advertise", "127.0.0.1:9", "--new-cluster"), `the certificate is of client "c"`},
 		"another cluster":  {append(secured(t, dir, "node-1", 1, "127.0.0.1:0", "--advertise", "127.0.0.1:9", "--new-cluster"), "--cluster", "x"), `this is node 1 of cluster "x"`},
 		"one file missing": {[]string{"--id", "1", "--tls-cert", "x", "--tls-ca", "y"}, `missing; want a file: tls_cert, tls_key and tls_ca go together`},
-		"netpoll":          {append(secured(t, dir, "node-1", 1, "127.0.0.1:0"), "--transport", "netpoll"), `has no TLS; want plain`},
+		"netpoll":          {append(secured(t, dir, "node-1", 1, "127.0.0.1:0", "--advertise", "127.0.0.1:9", "--new-cluster"), "--transport", "netpoll"), `has no TLS; want plain`},
 		"plain network":    {[]string{"--id", "1", "--listen", "0.0.0.0:7540"}, `--listen: got "0.0.0.0:7540", which others on the network can reach`},
 		"plain clients":    {[]string{"--id", "1", "--clients", "tcp://10.0.0.1:1"}, `without TLS whoever does so is taken for a client`},
 	} {

@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -94,4 +96,35 @@ func Found(st Storage, b Birth) error {
 		},
 	}
 	return st.Save(&pb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(1))}, nil, snap)
+}
+
+// Alone says that st is of a cluster which no other node than id has ever been in, as far
+// as its snapshot and the log behind that tell.
+func Alone(st Storage, id uint16) (bool, error) {
+	snap, err := st.Snapshot()
+	if err != nil || raft.IsEmptySnap(snap) {
+		return false, err
+	}
+	s, _, err := decodeSnapshot(snap.GetData())
+	if err != nil {
+		return false, fmt.Errorf("cluster: snapshot: %w", err)
+	}
+	if slices.ContainsFunc(s.Voters, func(v Voter) bool { return v.ID != id }) ||
+		slices.ContainsFunc(s.Nodes, func(n Node) bool { return n.ID != id }) ||
+		slices.ContainsFunc(s.Past, func(instance uint64) bool { return NodeOf(instance) != id }) {
+		return false, nil
+	}
+	first := snap.GetMetadata().GetIndex() + 1
+	last, err := st.LastIndex()
+	if err != nil || last < first {
+		return err == nil, err
+	}
+	entries, err := st.Entries(first, last+1, math.MaxUint64)
+	if err != nil {
+		return false, err
+	}
+	return !slices.ContainsFunc(entries, func(e *pb.Entry) bool {
+		c, err := DecodeCommand(e.GetData())
+		return e.GetType() == pb.EntryNormal && err == nil && c.Kind == Join && NodeOf(c.Instance) != id
+	}), nil
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -74,11 +76,28 @@ func (a *Agent) openStore() (err error) {
 			return err
 		}
 	}
+	if err := a.joinsOwn(); err != nil {
+		return err
+	}
 	a.server, err = cluster.NewServer(a.cfg.voter(a.store.Number(), a.raftLog), a.store)
 	if err != nil {
 		return err
 	}
 	return a.needContacts(a.server.State())
+}
+
+// joinsOwn refuses to join others with the store of a cluster that this node is all of: it
+// would go on as that one, and never ask them.
+func (a *Agent) joinsOwn() error {
+	if a.cfg.Found || len(a.cfg.Join) == 0 || slices.Contains(a.cfg.Join, a.cfg.Addr) {
+		return nil
+	}
+	alone, err := cluster.Alone(a.store, a.cfg.ID)
+	if err != nil || !alone {
+		return err
+	}
+	return fmt.Errorf("%w: %s is of a cluster of its own, which no other node has been in: move it away to join that of %s, or drop join",
+		cluster.ErrInvalid, a.cfg.Store, strings.Join(a.cfg.Join, ", "))
 }
 
 // needContacts adds what the store knows to whom there is to ask.

@@ -312,6 +312,44 @@ func TestWholeClusterRestarts(t *testing.T) {
 	}
 }
 
+// TestJoinWithOwnCluster: the store of a cluster that no other node has been in is not for
+// joining others. Where others have been in it, joining them is what is going on.
+func TestJoinWithOwnCluster(t *testing.T) {
+	t.Parallel()
+	net, dir := newNetwork(), t.TempDir()
+	one := net.node(t, 1, founder(dir)).join()
+	one.openSpace("s", "")
+	for _, c := range []struct {
+		join    []string
+		found   bool
+		refused bool
+	}{
+		{join: []string{"node:9"}, refused: true},
+		{join: []string{"node:9", "node:1"}},
+		{join: []string{"node:9"}, found: true},
+		{},
+	} {
+		one.stop()
+		one.cfg.Join, one.cfg.Found = c.join, c.found
+		if a, err := Open(one.cfg); c.refused != (err != nil) || err != nil && !strings.Contains(err.Error(), "move it away to join that of node:9") {
+			t.Errorf("%+v: %v", c, err)
+		} else if err == nil {
+			a.Close()
+		}
+		one.cfg.Join = nil
+		one.open()
+	}
+	one.join()
+	two := net.node(t, 2, joiner("")).join()
+	if err := two.Leave(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	one.stop()
+	one.cfg.Join = []string{"node:2"}
+	one.open()
+	one.join()
+}
+
 // TestManyMembers: 64 nodes, three of them with a vote, and one lockspace.
 func TestManyMembers(t *testing.T) {
 	const many = 64

@@ -35,6 +35,7 @@ type Agent struct {
 	member *membership       // nil: none
 	local  []letter          // what this node has said to itself
 	bars   map[uint64]string // instances that are being barred, and what is in the way
+	known  []string          // where other members are, or were last
 }
 
 // letter is a payload that has come.
@@ -79,6 +80,7 @@ func (a *Agent) openStore() (err error) {
 	if err := a.joinsOwn(); err != nil {
 		return err
 	}
+	a.known = a.store.Members()
 	a.server, err = cluster.NewServer(a.cfg.voter(a.store.Number(), a.raftLog), a.store)
 	if err != nil {
 		return err
@@ -111,10 +113,38 @@ func (a *Agent) needContacts(s *cluster.State) error {
 			}
 		}
 	}
-	if len(a.cfg.Join) == 0 {
-		return fmt.Errorf("%w: nobody to join, and no new cluster is to be made", cluster.ErrInvalid)
+	if len(a.cfg.Join)+len(a.known) == 0 {
+		return fmt.Errorf("%w: nobody to join, and no new cluster is to be made: set join (--join) to the address of any member", cluster.ErrInvalid)
 	}
 	return nil
+}
+
+// knows keeps where other members are, those with a vote first: whoever was to be joined
+// may be gone when this node has to join again. They are few, since each is asked in turn.
+func (a *Agent) knows(s *cluster.State) {
+	const most = 16
+	var addrs []string
+	add := func(addr string) {
+		if len(addrs) < most && addr != a.cfg.Addr && !slices.Contains(addrs, addr) {
+			addrs = append(addrs, addr)
+		}
+	}
+	for _, v := range s.Voters {
+		add(v.Addr)
+	}
+	for i := range s.Nodes {
+		add(s.Nodes[i].Addr)
+	}
+	if len(addrs) == 0 || slices.Equal(addrs, a.known) {
+		return // with nobody else there, those of before may come back
+	}
+	a.known = addrs
+	if a.store == nil {
+		return
+	}
+	if err := a.store.SetMembers(addrs); err != nil {
+		a.cfg.Logger.Error("the addresses of the members cannot be stored", "err", err)
+	}
 }
 
 func (a *Agent) found() error {

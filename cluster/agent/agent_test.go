@@ -350,6 +350,33 @@ func TestJoinWithOwnCluster(t *testing.T) {
 	one.join()
 }
 
+// TestContactIsGone: whoever was to be joined is gone for good; those who were members
+// find the others all the same, by what they have heard or stored.
+func TestContactIsGone(t *testing.T) {
+	t.Parallel()
+	net, dir := newNetwork(), t.TempDir()
+	only := func(store string) func(*Config) {
+		return func(c *Config) { c.Join, c.Store = []string{"node:1"}, store }
+	}
+	one := net.node(t, 1, founder(dir)).join()
+	two := net.node(t, 2, only(filepath.Join(dir, "two"))).join()
+	three := net.node(t, 3, only(filepath.Join(dir, "three"))).join()
+	stored, cut := net.node(t, 4, only(filepath.Join(dir, "four"))).join(), net.node(t, 5, only("")).join()
+	two.await(t, "three votes", func() bool { return len(two.state.Voters) == 3 && len(voting(two)) == 3 })
+	for _, n := range []*node{three, stored, cut} {
+		n.await(t, "all members", func() bool { return len(n.state.Nodes) == 5 && len(n.state.Voters) == 3 })
+	}
+	one.stop()
+	stored.stop()
+	net.setCut("node:5", true)
+	cut.await(t, "no quorum", func() bool { return errors.Is(cut.ended, cluster.ErrNoQuorum) })
+	net.setCut("node:5", false)
+	cut.join()
+	stored.cfg.Join = nil
+	stored.open()
+	stored.join()
+}
+
 // TestManyMembers: 64 nodes, three of them with a vote, and one lockspace.
 func TestManyMembers(t *testing.T) {
 	const many = 64
@@ -445,6 +472,8 @@ func TestConfig(t *testing.T) {
 		if a, err := Open(c); err == nil {
 			t.Errorf("%s is accepted", what)
 			a.Close()
+		} else if what == "nobody to join" && !strings.Contains(err.Error(), "--join") {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

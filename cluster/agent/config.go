@@ -21,7 +21,7 @@ type Config struct {
 	Cluster string   // name that all nodes share, 1 to 255 bytes
 	Addr    string   // where the others reach this node: its links and its mail; at most 100 bytes
 	Found   bool     // make a new cluster if Store has none: for its first node, once
-	Join    []string // addresses of nodes that may be in the cluster; may be empty with a store that has been in it
+	Join    []string // addresses of nodes that may be in the cluster; the members known of before are asked, too
 	// Store is the file of the voter's store; "": the node has no vote. An agent that
 	// founds a cluster needs one.
 	Store string

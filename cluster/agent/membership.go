@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -58,7 +59,7 @@ func (m *membership) begin(instance uint64) (err error) {
 		cfg.Store = a.store.Number()
 		_, cfg.Cluster = a.store.Node()
 	}
-	for _, addr := range a.cfg.Join {
+	for _, addr := range slices.Concat(a.cfg.Join, a.known) {
 		c := cluster.Contact{Addr: addr}
 		if addr == a.cfg.Addr {
 			c.ID = a.cfg.ID
@@ -87,6 +88,7 @@ func (m *membership) settle() {
 		s = s.Clone()
 		m.state.Store(s)
 		m.belongs(s.Cluster)
+		m.a.knows(s)
 		m.teller.tell(func() { m.h.Agreed(s, views) })
 	}
 	for _, answer := range m.pure.Answers() {

@@ -3,6 +3,7 @@ package store
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,6 +39,7 @@ var (
 	keyNumber  = []byte("number")
 	keyNode    = []byte("node")
 	keyCluster = []byte("cluster")
+	keyMembers = []byte("members")
 	keyOnly    = []byte("only")
 )
 
@@ -49,6 +51,7 @@ type Store struct {
 	number          uint64 // random, the low 16 bits 0
 	node            uint16 // 0: not known yet
 	cluster         uint64 // 0: none yet
+	members         []string
 }
 
 // Options say what the store must be.
@@ -148,6 +151,11 @@ func (s *Store) identity() error {
 		if s.number == 0 {
 			return damaged(s.path, "it has no number")
 		}
+		if v := meta.Get(keyMembers); v != nil {
+			if err := json.Unmarshal(v, &s.members); err != nil {
+				return damaged(s.path, err)
+			}
+		}
 		return nil
 	})
 	if err != nil || !fresh {
@@ -198,6 +206,22 @@ func (s *Store) Belongs(id uint16, cluster uint64) error {
 		s.node, s.cluster = id, cluster
 	}
 	return err
+}
+
+// Members gives where other members were when SetMembers was last told.
+func (s *Store) Members() []string { return s.members }
+
+// SetMembers stores where other members are: who starts again may ask them.
+func (s *Store) SetMembers(addrs []string) error {
+	text, err := json.Marshal(addrs)
+	if err != nil {
+		return err
+	}
+	if err := s.update(func(tx *bbolt.Tx) error { return tx.Bucket(bucketMeta).Put(keyMembers, text) }); err != nil {
+		return err
+	}
+	s.members = addrs
+	return nil
 }
 
 // Empty says that nothing has been saved: the node was no voter yet.

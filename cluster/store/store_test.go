@@ -144,12 +144,18 @@ func TestIdentity(t *testing.T) {
 	if err := s.Belongs(0, 8); !errors.Is(err, ErrForeign) {
 		t.Fatalf("another cluster: %v", err)
 	}
+	if err := s.SetMembers([]string{"a:1", "unix:///b"}); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	s = open(t, path, Options{})
 	if id, c := s.Node(); id != 4 || c != 7 || s.Number()&0xffff != 4 {
 		t.Fatalf("node %d, cluster %d, number %x", id, c, s.Number())
+	}
+	if m := strings.Join(s.Members(), " "); m != "a:1 unix:///b" {
+		t.Errorf("members at %s", m)
 	}
 }
 

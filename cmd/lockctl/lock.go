@@ -56,6 +56,10 @@ decimal number that grows with each exclusive grant; storage that checks it
 refuses who has lost the lock), and LOCKIFY_VALUE, the value stored with the
 lock by its last writer, if there is one, without zero bytes at its end.
 
+A node that does not answer within 10 s is an error, as is one that ends while
+lockctl waits for the lock; but if --addr names several, lockctl waits anew at
+the next one, unless there is --no-wait.
+
 The lock is lost when the connection to the node breaks, when the node ends, or
 when a name taken with --new was not new. COMMAND must not go on then: it is
 killed at once (SIGKILL), unless --on-lost=ignore. It is killed too if lockctl
@@ -112,6 +116,9 @@ func (r *lockRun) args(cmd *cobra.Command, args []string) error {
 	if err := exactArgs("LOCKSPACE", "NAME")(cmd, own); err != nil {
 		return err
 	}
+	if cmd.Flags().Changed("timeout") && r.timeout <= 0 {
+		return &exitStatus{exitUsage, fmt.Errorf("--timeout %v, want more than 0; --no-wait does not wait", r.timeout)}
+	}
 	r.space, r.name = own[0], own[1]
 	return r.check()
 }
@@ -123,8 +130,6 @@ func (r *lockRun) check() error {
 		return bad("--mode %q, want NL, CR, CW, PR, PW or EX", r.modeName)
 	}
 	switch {
-	case r.timeout < 0:
-		return bad("--timeout %v, want more than 0", r.timeout)
 	case r.onLost != "kill" && r.onLost != "ignore":
 		return bad("--on-lost %q, want kill or ignore", r.onLost)
 	case r.value != "" && r.mode != lockify.PW && r.mode != lockify.EX:
@@ -190,14 +195,30 @@ func (r *lockRun) take(ctx context.Context) (*lockify.Client, *lockify.Lock, err
 	return c, l, err
 }
 
+// dialAndLock waits for the lock at one daemon, and at another one if that ends meanwhile.
 func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lock, error) {
-	c, err := lockify.Dial(ctx, r.addr, lockify.OneSession(), lockify.WithTLS(r.tls))
-	if err != nil {
-		return nil, nil, err
+	addrs := strings.Split(r.addr, ",")
+	for {
+		c, l, err := r.lockAt(ctx, strings.Join(addrs, ","))
+		if !errors.Is(err, lockify.ErrSessionLost) || r.noWait || len(addrs) == 1 {
+			return c, l, err
+		}
+		addrs = append(addrs[1:], addrs[0])
+		select {
+		case <-time.After(againTime):
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 	}
-	s, err := r.open(ctx, c, r.space)
+}
+
+// againTime is between the end of a connection and the next one.
+const againTime = 100 * time.Millisecond
+
+// lockAt waits for the lock at the first daemon that answers.
+func (r *lockRun) lockAt(ctx context.Context, addr string) (*lockify.Client, *lockify.Lock, error) {
+	c, s, err := r.connect(ctx, addr, r.space, &r.spaceFlags)
 	if err != nil {
-		c.Close()
 		return nil, nil, err
 	}
 	opts := []lockify.Option{lockify.ReadValue()}
@@ -207,9 +228,21 @@ func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lo
 	if r.isNew {
 		opts = append(opts, lockify.New())
 	}
-	l, err := s.Lock(ctx, r.name, r.mode, opts...)
+	var l *lockify.Lock
+	lock := func(ctx context.Context) (err error) {
+		l, err = s.Lock(ctx, r.name, r.mode, opts...)
+		return err
+	}
+	if r.noWait {
+		err = r.atOnce(ctx, addr, lock)
+	} else {
+		err = lock(ctx)
+	}
 	if err != nil {
 		c.Close()
+		if errors.Is(err, lockify.ErrSessionLost) {
+			err = fmt.Errorf("lock of %q at %s: connection lost while waiting: %w", r.name, addr, err)
+		}
 		return nil, nil, err
 	}
 	return c, l, nil

@@ -74,14 +74,17 @@ type options struct {
 	tls    lockify.TLSFiles
 	stdout io.Writer
 	stderr io.Writer
+
+	adminTime  time.Duration // bounds a question to the admin address
+	clientTime time.Duration // bounds what a daemon answers its clients at once
 }
 
 const (
 	defaultAdmin = "127.0.0.1:7541"
 	defaultAddr  = "unix:///run/lockify/lockify.sock"
 
-	// adminTime bounds a question to the admin address.
-	adminTime = 30 * time.Second
+	adminTime  = 30 * time.Second
+	clientTime = 10 * time.Second
 )
 
 const long = `lockctl shows what a lockify node knows, and holds locks while commands run.
@@ -95,7 +98,7 @@ disk speaks with NVMe/TCP targets. tls makes certificates.
 Exit status: 0 done, 1 failed, 2 wrong usage; lockctl help exit-codes has them all.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
-	o := &options{stdout: stdout, stderr: stderr}
+	o := &options{stdout: stdout, stderr: stderr, adminTime: adminTime, clientTime: clientTime}
 	cmd := &cobra.Command{
 		Use: "lockctl", Short: "Look at a lockify node; hold a lock while a command runs", Long: long, Version: version,
 		Example: `  lockctl status

@@ -5,8 +5,6 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
-
-	"github.com/lockify-dlm/lockify"
 )
 
 func purgeCommand(o *options) *cobra.Command {
@@ -46,14 +44,10 @@ its answer is not waited for.`,
 }
 
 func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, props *spaceFlags) error {
-	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession(), lockify.WithTLS(o.tls))
+	c, s, err := o.connect(ctx, o.addr, space, props)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	s, err := props.open(ctx, c, space)
-	if err != nil {
-		return err
-	}
-	return s.Purge(ctx, node, session)
+	return o.atOnce(ctx, o.addr, func(ctx context.Context) error { return s.Purge(ctx, node, session) })
 }

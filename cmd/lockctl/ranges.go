@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/internal/admin"
 )
 
@@ -89,15 +88,11 @@ keeps the range until it is given back, with --return.`,
 }
 
 func (o *options) delegate(ctx context.Context, r *delegateRun) error {
-	c, err := lockify.Dial(ctx, o.addr, lockify.OneSession(), lockify.WithTLS(o.tls))
+	c, s, err := o.connect(ctx, o.addr, r.space, &r.spaceFlags)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	s, err := r.open(ctx, c, r.space)
-	if err != nil {
-		return err
-	}
 	if r.back {
 		return s.Return(ctx, r.key)
 	}

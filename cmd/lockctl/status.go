@@ -20,9 +20,13 @@ func (o *options) ask(ctx context.Context, f func(ctx context.Context, c *admin.
 	if err != nil {
 		return &exitStatus{exitUsage, err}
 	}
-	ctx, cancel := context.WithTimeout(ctx, adminTime)
+	ctx, cancel := context.WithTimeoutCause(ctx, o.adminTime, fmt.Errorf("no answer of the lockifyd at %s (--admin) within %v", o.admin, o.adminTime))
 	defer cancel()
-	return f(ctx, c)
+	err = f(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (o *options) printJSON(v any) error {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/lockify-dlm/lockify"
+)
+
+// This file is for commands that are clients of a daemon.
+
+// atOnce calls f, which wants of the daemon at addr what it answers without waiting for
+// other clients: one that hangs must not keep lockctl for ever.
+func (o *options) atOnce(ctx context.Context, addr string, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.clientTime, fmt.Errorf("no answer of %s within %v", addr, o.clientTime))
+	defer cancel()
+	err := f(ctx)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// connect connects to a daemon, and opens a lockspace.
+func (o *options) connect(ctx context.Context, addr, space string, props *spaceFlags) (c *lockify.Client, s *lockify.Lockspace, err error) {
+	err = o.atOnce(ctx, addr, func(ctx context.Context) (err error) {
+		if c, err = lockify.Dial(ctx, addr, lockify.OneSession(), lockify.WithTLS(o.tls)); err != nil {
+			return o.explain(addr, err)
+		}
+		if s, err = props.open(ctx, c, space); err != nil {
+			c.Close()
+		}
+		return err
+	})
+	return c, s, err
+}
+
+// explain says what to do about an address where nobody answers as a daemon does.
+func (o *options) explain(addr string, err error) error {
+	var network *net.OpError
+	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	switch {
+	case closed && strings.Contains(addr, "tcp://") && !o.tls.Given():
+		return fmt.Errorf("%w: the other end closed the connection: does it want TLS (--tls-cert, --tls-key, --tls-ca)?", err)
+	case errors.As(err, &network) && network.Op == "dial" && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
+		return fmt.Errorf("%w: no lockifyd there: is it running? (--addr, $LOCKIFY_ADDR)", err)
+	}
+	return err
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+)
+
+// listenAt listens for the time of the test, and hands each connection to f; nil: nobody
+// takes them.
+func listenAt(t *testing.T, network, addr string, f func(net.Conn)) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for f != nil {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			f(c)
+		}
+	}()
+	return l
+}
+
+// TestNoAnswer: a daemon that hangs does not keep lockctl, which names it.
+func TestNoAnswer(t *testing.T) {
+	addr := "unix://" + listenAt(t, "unix", filepath.Join(t.TempDir(), "s"), nil).Addr().String()
+	o := &options{addr: addr, admin: listenAt(t, "tcp", "127.0.0.1:0", nil).Addr().String(), clientTime: time.Millisecond, adminTime: time.Millisecond}
+	lock := &lockRun{options: o, space: "s", name: "n", mode: lockify.EX, spaceFlags: spaceFlags{rule: "none"}}
+	for what, c := range map[string]struct {
+		f    func() error
+		want string
+	}{
+		"lock":  {func() error { _, _, err := lock.take(t.Context()); return err }, "no answer of " + addr + " within 1ms"},
+		"purge": {func() error { return o.purge(t.Context(), "s", 1, 0, &lock.spaceFlags) }, "no answer of " + addr + " within 1ms"},
+		"members": {func() error {
+			return o.ask(t.Context(), func(ctx context.Context, c *admin.Client) error { _, err := c.Members(ctx); return err })
+		}, "no answer of the lockifyd at " + o.admin + " (--admin) within 1ms"},
+	} {
+		if err := c.f(); err == nil || err.Error() != c.want {
+			t.Errorf("%s: %v, want %s", what, err, c.want)
+		}
+	}
+}
+
+// TestNobodyThere: what is told of an address without a daemon, or with one that wants TLS.
+func TestNobodyThere(t *testing.T) {
+	closes := listenAt(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1<<16))
+		c.Close()
+	})
+	for addr, want := range map[string]string{
+		"tcp://" + closes.Addr().String():                                                    "does it want TLS (--tls-cert, --tls-key, --tls-ca)?",
+		"unix://" + filepath.Join(t.TempDir(), "none"):                                       "no lockifyd there: is it running? (--addr, $LOCKIFY_ADDR)",
+		"tcp://" + daemontest.FreeAddrs(t, 1)[0] + ",tcp://" + daemontest.FreeAddrs(t, 1)[0]: "no lockifyd there",
+	} {
+		var out, errs strings.Builder
+		if status := run([]string{"--addr", addr, "lock", "s", "n"}, &out, &errs); status != exitError || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: status %d, %s", addr, status, errs.String())
+		}
+	}
+}
+
+// TestDaemonEndsWhileWaiting: who waits at a daemon that is killed is told so, or goes on
+// waiting at another one that was named.
+func TestDaemonEndsWhileWaiting(t *testing.T) {
+	c := daemontest.NewJoined(t, 3, 2*time.Second)
+	one, two, three := c.Nodes[0], c.Nodes[1], c.Nodes[2]
+	open(t, one, "s")
+	open(t, two, "s")
+	held := lock(t, open(t, three, "s"), "n", lockify.EX)
+	here := daemontest.Run(t, one.CtlCommand(t.Context(), "lock", "s", "n"))
+	both := daemontest.Run(t, one.CtlCommand(t.Context(), "--addr", one.Client+","+two.Client, "lock", "s", "n", "--", "echo", "granted"))
+	waiting := func(d *daemontest.Daemon, want int) {
+		t.Helper()
+		find(t, d, "s", "n", "those who wait", func(r *admin.Resource) bool { return len(r.Waiting) == want })
+	}
+	waiting(one, 2)
+	one.Signal(t, syscall.SIGKILL)
+	if status := here.Wait(t); status != exitError || !strings.Contains(here.Err.String(), `lock of "n" at `+one.Client+": connection lost while waiting") {
+		t.Errorf("status %d, %s", status, here.Err)
+	}
+	waiting(two, 1)
+	if err := held.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status := both.Wait(t); status != 0 || both.Out.String() != "granted\n" {
+		t.Errorf("status %d, %s%s", status, both.Out, both.Err)
+	}
+}

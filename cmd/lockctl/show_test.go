@@ -14,6 +14,7 @@ import (
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+	"github.com/lockify-dlm/lockify/internal/events"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files anew")
@@ -234,6 +235,7 @@ func TestUsage(t *testing.T) {
 		{"lock a b --value 12345 --value-size 4", "--value has 5 bytes, at most 4 (--value-size)"},
 		{"lock a b --on-lost panic", `--on-lost "panic", want kill or ignore`},
 		{"lock a b --timeout -1s", "--timeout -1s, want more than 0; --no-wait does not wait"},
+		{"watch --kind members,deadlocks", `--kind: no kind "deadlocks"; there are ` + strings.Join(events.Kinds, ", ")},
 		{"lock a b --timeout 0s", "--timeout 0s, want more than 0; --no-wait does not wait"},
 		{"lock a b --value-size 257", "--value-size 257, want 0 to 256"},
 		{"lock a b --value-size -1", "--value-size -1, want 0 to 256"},

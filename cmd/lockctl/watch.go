@@ -47,6 +47,9 @@ wait-long, wait-end, and log for all else that is logged.`,
 			if w.recent < 0 || w.count < 0 {
 				return &exitStatus{exitUsage, errors.New("--recent and --count: want a number that is not negative")}
 			}
+			if err := w.filter.Check(); err != nil {
+				return &exitStatus{exitUsage, fmt.Errorf("--kind: %w", err)}
+			}
 			return o.watch(cmd.Context(), &w)
 		},
 	}

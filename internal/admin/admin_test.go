@@ -137,6 +137,7 @@ func TestErrors(t *testing.T) {
 		{"GET", "/v1/locks?lockspace=x&limit=100001", 400, "limit"},
 		{"GET", "/v1/locks?lockspace=x&limit=1e3", 400, "limit"},
 		{"GET", "/v1/locks?lockspace=x&max=3", 400, `parameter "max"; there are lockspace and limit`},
+		{"GET", "/v1/events?kinds=deadlock,odd", 400, `no kind "odd"; there are session-begin, `},
 		{"POST", "/v1/status", 405, "method POST"},
 		{"DELETE", "/v1/locks?lockspace=x", 405, "method DELETE"},
 		{"GET", "/v2/status", 404, "nothing at /v2/status"},

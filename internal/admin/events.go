@@ -29,6 +29,16 @@ type EventFilter struct {
 	Lockspace string
 }
 
+// Check finds kinds that no event is of.
+func (f *EventFilter) Check() error {
+	for _, k := range f.Kinds {
+		if !slices.Contains(events.Kinds, k) {
+			return fmt.Errorf("no kind %q; there are %s", k, strings.Join(events.Kinds, ", "))
+		}
+	}
+	return nil
+}
+
 func (f *EventFilter) wants(e *events.Event) bool {
 	return (len(f.Kinds) == 0 || slices.Contains(f.Kinds, e.Kind)) && (f.Lockspace == "" || e.Lockspace == f.Lockspace)
 }
@@ -54,6 +64,7 @@ func parseWatch(q url.Values) (w watchQuery, err error) {
 		switch v := q.Get(key); key {
 		case "kinds":
 			w.Kinds = strings.Split(v, ",")
+			err = w.Check()
 		case "lockspace":
 			w.Lockspace = v
 		case "recent":

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,5 +96,20 @@ func TestFlood(t *testing.T) {
 	}
 	if n := len(h.limit.of); n > maxMessages {
 		t.Errorf("%d messages are counted", n)
+	}
+}
+
+// TestKinds: there are the kinds that package node says, and no others.
+func TestKinds(t *testing.T) {
+	text, err := os.ReadFile("../node/happen.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, m := range regexp.MustCompile(`(?m)^\tevent\w+ += "([a-z-]+)"$`).FindAllStringSubmatch(string(text), -1) {
+		said = append(said, m[1])
+	}
+	if all := append(said, Log); !slices.Equal(all, Kinds) {
+		t.Errorf("package node has %q, Kinds are %q", all, Kinds)
 	}
 }

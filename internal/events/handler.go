@@ -101,7 +101,7 @@ func (h *Handler) keep(r *slog.Record) {
 		return true
 	})
 	if e.Kind == "" {
-		e.Kind = "log"
+		e.Kind = Log
 	}
 	h.ring.add(e)
 }

@@ -31,11 +31,30 @@ func TestWatch(t *testing.T) {
 	waits.Out.Await(t, 0, `"kind":"wait-long"`, `"lockspace":"files"`, `"mode":"PR"`, `"name":"alpha"`)
 	s.LockAsync("beta", lockify.PR, func(*lockify.Lock, error) {}, lockify.Owner(1))
 	all.Out.Await(t, 0, "WARN  deadlock", "alpha: node 1 session", "owner 2 waits for node 1 session")
-	all.Out.Await(t, 0, "wait-end", "given up")
+	all.Out.Await(t, 0, "wait-end", "end=over", "mode=PR", "name=")
 	d.Signal(t, syscall.SIGTERM)
 	if status := all.Wait(t); status != exitError {
 		t.Errorf("status %d at the daemon's end", status)
 	}
+}
+
+// A lock that was waited for, and has gone by the time that the node looks again, has the
+// name and the mode of the wait at its end.
+func TestWatchWaitEnd(t *testing.T) {
+	d := daemontest.Cluster(t, 1, "--long-wait", "1s")[0]
+	all := follow(t, d)
+	s := open(t, d, "files")
+	held := lock(t, s, "alpha", lockify.EX)
+	waits := make(chan *lockify.Lock)
+	s.LockAsync("alpha", lockify.PR, func(l *lockify.Lock, err error) { waits <- l })
+	all.Out.Await(t, 0, "wait-long", "mode=PR", "name=alpha")
+	if err := held.Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := (<-waits).Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	all.Out.Await(t, 0, "wait-end", "mode=PR", "name=alpha")
 }
 
 // A recovery is told with its figures, on the nodes that stay.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"cmp"
+	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -15,6 +17,9 @@ import (
 type longWait struct {
 	sp      *sessionSpace
 	id, req uint64
+	// Of one of which it has been said that it waits.
+	name   string // quoted
+	wanted lockspace.Mode
 }
 
 // longest bounds how many of one client's waiting requests, and of all that have waited
@@ -37,7 +42,7 @@ func (n *Node) waits(d time.Duration, most int) (list []longWait, since map[long
 					break
 				}
 				if ago := n.ticksAgo(sp.locks[id].at); ago >= d {
-					since[longWait{sp, id, req}] = ago
+					since[longWait{sp: sp, id: id, req: req}] = ago
 				}
 			}
 			sp.session.mu.Unlock()
@@ -67,35 +72,50 @@ func (s *Space) clients() (all []*sessionSpace) {
 // watchWaits says which requests have come to wait for long, and which do no more.
 func (n *Node) watchWaits() {
 	list, since, _ := n.waits(n.cfg.LongWait, longestOfAll)
+	said := map[longWait]longWait{} // by what identifies it
+	for w := range n.longWaits {
+		said[longWait{sp: w.sp, id: w.id, req: w.req}] = w
+	}
 	now := map[longWait]time.Duration{}
 	for _, w := range list {
-		now[w] = since[w]
-		if _, known := n.longWaits[w]; known {
+		if known, ok := said[w]; ok {
+			now[known] = since[w]
 			continue
 		}
 		o, ok := w.look()
-		if !ok {
-			delete(now, w) // it has ended by now
-			continue
+		if !ok || o.Wanted == lockspace.NoMode {
+			continue // it has ended by now
 		}
-		n.cfg.Logger.Warn("a request waits for long", "event", eventWaitLong, "lockspace", w.sp.space.name, "name", quoted(o.Name),
-			"mode", o.Wanted.String(), "session", w.sp.session.id, "client", w.sp.session.name, "seconds", since[w].Seconds())
+		ago := since[w]
+		w.name, w.wanted = quoted(o.Name), o.Wanted
+		now[w] = ago
+		w.say(slog.LevelWarn, "a request waits for long", ago, "event", eventWaitLong)
 	}
-	for w, waited := range n.longWaits {
-		if _, still := now[w]; still || since[w] > 0 {
-			continue
+	for id, w := range said {
+		if _, still := since[id]; !still {
+			o, there := w.look()
+			w.say(slog.LevelInfo, "a long wait has ended", n.longWaits[w], "event", eventWaitEnd, "end", w.end(o, there))
 		}
-		end, name := "given up", ""
-		if o, ok := w.look(); ok {
-			name = quoted(o.Name)
-			if o.Granted != lockspace.NoMode {
-				end = "granted"
-			}
-		}
-		n.cfg.Logger.Info("a long wait has ended", "event", eventWaitEnd, "lockspace", w.sp.space.name, "name", name,
-			"end", end, "session", w.sp.session.id, "client", w.sp.session.name, "seconds", waited.Seconds())
 	}
 	n.longWaits = now
+}
+
+// say logs what there is to say about a request.
+func (w longWait) say(level slog.Level, what string, waited time.Duration, more ...any) {
+	w.sp.space.node.cfg.Logger.Log(context.Background(), level, what, append(more, "lockspace", w.sp.space.name, "name", w.name,
+		"mode", w.wanted.String(), "session", w.sp.session.id, "client", w.sp.session.name, "seconds", waited.Seconds())...)
+}
+
+// end tells how a wait has ended, from the lock that it was for, if that is there still. A
+// lock that has gone may have been granted and unlocked meanwhile.
+func (w longWait) end(o lockspace.OwnLock, there bool) string {
+	switch {
+	case there && o.Granted == w.wanted:
+		return "granted"
+	case there && o.Granted == lockspace.NoMode:
+		return "given up"
+	}
+	return "over"
 }
 
 // look gives the lock that is waited for, if it is still there.

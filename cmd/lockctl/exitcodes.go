@@ -18,7 +18,7 @@ var statuses = []struct {
 	{exitWouldBlock, "lock --no-wait: the lock is held by others"},
 	{exitTimeout, "lock --timeout: not granted in time"},
 	{exitLost, "lock: the lock was lost while the command ran"},
-	{exitIncomplete, "why, dump, top: what is shown is true, but not all: some node did not answer"},
+	{exitIncomplete, "why, dump, top: what is shown is true, but not all: some node did not answer; members: the node that was asked is no member"},
 	{exitCannotRun, "lock: the command is there, but cannot be started"},
 	{exitNotFound, "lock: there is no such command"},
 	{exitSignal, "lock: and the number of the signal that has ended the command, or lockctl while it waited: 143 for SIGTERM"},

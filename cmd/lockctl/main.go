@@ -21,7 +21,7 @@ const (
 	exitWouldBlock = 3   // --no-wait, and the lock is held by others
 	exitTimeout    = 4   // not granted within --timeout
 	exitLost       = 5   // the lock was lost while the command ran
-	exitIncomplete = 6   // what is shown is not all: some node could not be asked
+	exitIncomplete = 6   // what is shown is not all: some node could not be asked, or is no member
 	exitCannotRun  = 126 // the command is there, but can't be started
 	exitNotFound   = 127 // there is no such command
 	exitSignal     = 128 // + signal that ended the command, or lockctl while it waited

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -20,7 +21,9 @@ been agreed, and its own links. A vote counts "soon" when the node has yet to ge
 is to vote about. A node with a vote that is "down" is no member now, but
 keeps its vote for when it comes back. One that has given its vote up "ends" counting
 soon; until then more than half of all that count must live. A node in state "fencing" has not renewed its lease,
-and the leader, which alone shows this, is keeping it from the shared disks.`,
+and the leader, which alone shows this, is keeping it from the shared disks.
+
+On a node that is no member, or not yet, members says why, and ends with status 6.`,
 		Example: `  lockctl members
   lockctl members --admin 127.0.0.1:7102 --json`,
 		Args: exactArgs(),
@@ -31,9 +34,14 @@ and the leader, which alone shows this, is keeping it from the shared disks.`,
 					return err
 				}
 				if o.json {
-					return o.printJSON(m)
+					err = o.printJSON(m)
+				} else {
+					err = printMembers(o.stdout, m)
 				}
-				return printMembers(o.stdout, m)
+				if err == nil && m.Waits != "" {
+					err = &exitStatus{exitIncomplete, errors.New("incomplete: this node is no member")}
+				}
+				return err
 			})
 		},
 	}

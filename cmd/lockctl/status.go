@@ -78,6 +78,9 @@ func printStatus(w io.Writer, st *admin.Status) error {
 	up := time.Duration(st.UptimeS * float64(time.Second)).Truncate(time.Second)
 	t := &st.Totals
 	fmt.Fprintf(w, "node %d of cluster %s, instance %v, epoch %d, up %v\n", st.Node, st.Cluster, st.Instance, st.Epoch, up)
+	if st.NoMember != "" {
+		fmt.Fprintf(w, "no member: %s\n", st.NoMember)
+	}
 	fmt.Fprintf(w, "%s, %s, %s, %s\n", count(st.Sessions, "client"), count(t.Lockspaces, "lockspace"), count(t.Resources, "resource"), count(t.Locks, "lock"))
 	fmt.Fprintf(w, "claims: %d open, %d made, %d confirmed, %d adopted, %d lost, %d refused\n",
 		t.Claims.Open, t.Claims.Made, t.Claims.Confirmed, t.Claims.Adopted, t.Claims.Lost, t.Claims.Refused)

@@ -138,7 +138,11 @@ func screen(w io.Writer) (columns, rows int) {
 }
 
 func printTop(w io.Writer, t *admin.Top) error {
-	fmt.Fprintf(w, "cluster %s, asked by node %d\n\n", t.Cluster, t.Node)
+	fmt.Fprintf(w, "cluster %s, asked by node %d\n", t.Cluster, t.Node)
+	if t.NoMember != "" {
+		fmt.Fprintf(w, "no member: %s\n", t.NoMember)
+	}
+	fmt.Fprintln(w)
 	var rows [][]any
 	for i := range t.Nodes {
 		n := &t.Nodes[i]

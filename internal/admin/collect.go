@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -19,9 +21,10 @@ import (
 func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
 
 func (s *Server) status() Status {
-	st := s.node().Stats()
+	n := s.node()
+	st := n.Stats()
 	out := Status{
-		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, Epoch: st.Epoch,
+		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, NoMember: noMember(n), Epoch: st.Epoch,
 		UptimeS: time.Since(s.started).Seconds(), Sessions: st.Sessions,
 		Links: make([]Link, 0, len(st.Links)), Totals: allTotals(&st),
 	}
@@ -30,6 +33,29 @@ func (s *Server) status() Status {
 	}
 	slices.SortFunc(out.Links, func(a, b Link) int { return cmp.Compare(a.Peer, b.Peer) })
 	return out
+}
+
+// noMember says why a node is no member, "": it is one. What it knows of locks is then
+// nothing that holds.
+func noMember(n *node.Node) string {
+	if why := n.Why(); why != nil {
+		return why.Error()
+	}
+	if p := n.Membership(); p != nil && p.State() == nil {
+		return notJoined
+	}
+	return ""
+}
+
+const notJoined = "this node has not joined the cluster yet"
+
+// member refuses what only a member can answer, if n is none.
+func member(w http.ResponseWriter, n *node.Node) bool {
+	why := noMember(n)
+	if why != "" {
+		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("node %d is no member of the cluster, and cannot say: %s", n.ID(), why))
+	}
+	return why == ""
 }
 
 func linkOf(id uint16, p *engine.PeerStats) Link {

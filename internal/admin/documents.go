@@ -5,6 +5,7 @@ type Status struct {
 	Node     uint16  `json:"node"`
 	Instance ID      `json:"instance"` // of this start of the node
 	Cluster  string  `json:"cluster"`
+	NoMember string  `json:"no_member,omitempty"` // why the node is no member of it
 	Epoch    uint64  `json:"epoch"`
 	UptimeS  float64 `json:"uptime_s"`
 	Sessions int     `json:"sessions"` // connected clients

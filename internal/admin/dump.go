@@ -40,6 +40,9 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.node()
+	if !member(w, n) {
+		return
+	}
 	d := &dumper{
 		node: n, space: q.Get("lockspace"), local: local, enc: json.NewEncoder(w), to: http.NewResponseController(w),
 		trailer: DumpTrailer{End: true, Nodes: []uint16{}, Unreached: []Unreached{}},

@@ -14,7 +14,8 @@ import (
 // Top is the answer to /v1/top: what goes on in the cluster now.
 type Top struct {
 	Cluster   string      `json:"cluster"`
-	Node      uint16      `json:"node"` // that has asked the others
+	Node      uint16      `json:"node"`                // that has asked the others
+	NoMember  string      `json:"no_member,omitempty"` // why that is no member, and knows no others
 	Nodes     []TopNode   `json:"nodes"`
 	Hot       []TopName   `json:"hot"`   // the names that are asked for most
 	Waits     []TopWait   `json:"waits"` // the longest first, of clients
@@ -84,7 +85,7 @@ func (s *Server) top(w http.ResponseWriter, r *http.Request) {
 func (c *Client) Top(ctx context.Context) (*Top, error) { return document[Top](ctx, c, "/v1/top") }
 
 func (s *Server) topOf(ctx context.Context, n *node.Node, space string) *Top {
-	out := &Top{Cluster: s.cluster, Node: n.ID(), Nodes: []TopNode{}, Hot: []TopName{}, Waits: []TopWait{}}
+	out := &Top{Cluster: s.cluster, Node: n.ID(), NoMember: noMember(n), Nodes: []TopNode{}, Hot: []TopName{}, Waits: []TopWait{}}
 	if space != "" {
 		out.Waited = &Waited{Lockspace: Name(space), Names: []WaitedName{}}
 	}

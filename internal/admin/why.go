@@ -131,7 +131,11 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "parameters lockspace and name are needed")
 		return
 	}
-	y := explain(r.Context(), s.node(), space, name)
+	n := s.node()
+	if !member(w, n) {
+		return
+	}
+	y := explain(r.Context(), n, space, name)
 	if !y.open && len(y.doc.Unreached) == 0 {
 		notOpen(w, space)
 		return

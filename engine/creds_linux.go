@@ -23,7 +23,7 @@ func credsOf(nc net.Conn) (creds *Creds) {
 		if err != nil {
 			return
 		}
-		creds = &Creds{UID: u.Uid, Groups: []uint32{u.Gid}}
+		creds = &Creds{UID: u.Uid, PID: u.Pid, Groups: []uint32{u.Gid}}
 		for _, g := range peerGroups(int(fd)) {
 			if !slices.Contains(creds.Groups, g) {
 				creds.Groups = append(creds.Groups, g)

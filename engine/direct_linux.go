@@ -63,7 +63,8 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &directConn{connBase: connBase{remote: nc.RemoteAddr().String(), creds: credsOf(nc)}, fd: fd, h: h, lone: runtime.GOMAXPROCS(0) == 1}
+	creds := credsOf(nc)
+	c := &directConn{connBase: connBase{remote: remoteOf(nc, creds), creds: creds}, fd: fd, h: h, lone: runtime.GOMAXPROCS(0) == 1}
 	if c.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("engine: epoll: %w", err)

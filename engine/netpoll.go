@@ -153,7 +153,8 @@ type netpollConn struct {
 // with netpoll.
 func adopt(nc net.Conn, h Handler, conns *connSet) (*netpollConn, error) {
 	fd, err := duplicate(nc)
-	c := &netpollConn{connBase: connBase{remote: nc.RemoteAddr().String(), creds: credsOf(nc)}, fd: fd, h: h, conns: conns, opened: make(chan struct{})}
+	creds := credsOf(nc)
+	c := &netpollConn{connBase: connBase{remote: remoteOf(nc, creds), creds: creds}, fd: fd, h: h, conns: conns, opened: make(chan struct{})}
 	_, c.possible = nc.(*net.UnixConn)
 	nc.Close()
 	if err != nil {

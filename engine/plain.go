@@ -112,7 +112,8 @@ type plainConn struct {
 }
 
 func newPlainConn(nc net.Conn, h Handler) *plainConn {
-	c := &plainConn{connBase: connBase{remote: nc.RemoteAddr().String(), creds: credsOf(nc)}, nc: nc, h: h}
+	creds := credsOf(nc)
+	c := &plainConn{connBase: connBase{remote: remoteOf(nc, creds), creds: creds}, nc: nc, h: h}
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw

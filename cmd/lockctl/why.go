@@ -115,7 +115,7 @@ func whose(l *admin.WhyLock) string {
 	case l.Orphan:
 		who = fmt.Sprintf("orphan of session %d", l.Session)
 	case l.Session != 0:
-		who = fmt.Sprintf("%s (session %d)", l.Client, l.Session)
+		who = fmt.Sprintf("%s (session %d%s)", l.Client, l.Session, process(l))
 		if l.Client == "" {
 			who = fmt.Sprintf("session %d", l.Session)
 		}
@@ -126,6 +126,14 @@ func whose(l *admin.WhyLock) string {
 		who += fmt.Sprintf(" owner %d", l.Owner)
 	}
 	return who
+}
+
+// process says which process of the node's machine has a lock, as far as is known.
+func process(l *admin.WhyLock) string {
+	if !strings.HasPrefix(l.Remote, "pid ") {
+		return ""
+	}
+	return ", " + l.Remote
 }
 
 // ago shows a time in a few digits.

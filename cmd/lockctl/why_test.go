@@ -2,7 +2,9 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"syscall"
@@ -14,9 +16,10 @@ import (
 )
 
 // varies are the parts of what why says that differ from run to run.
-var varies = regexp.MustCompile(`\b[0-9.]+m?s\b ?|0x[0-9a-f]+|lockctl.test( \(pid \d+\))?| +`)
+var varies = regexp.MustCompile(`\b[0-9.]+m?s\b ?|0x[0-9a-f]+|lockctl.test| +`)
 
 func steady(text string) string {
+	text = strings.ReplaceAll(text, fmt.Sprintf("pid %d", os.Getpid()), "pid PID")
 	return varies.ReplaceAllStringFunc(text, func(s string) string {
 		switch {
 		case s[0] == ' ':

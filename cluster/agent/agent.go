@@ -30,6 +30,8 @@ type Agent struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	outside outside
+
 	// Of the loop.
 	server *cluster.Server   // nil: no vote
 	member *membership       // nil: none
@@ -203,7 +205,8 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 	case e.cluster != a.cfg.Cluster:
 		a.otherCluster(&e)
 	case e.kind == isRefusal:
-		a.cfg.Logger.Warn("another node refuses us", "node", e.from, "addr", e.addr, "reason", string(e.payload))
+		a.outside.set(fmt.Sprintf("node %d at %s: %s", e.from, e.addr, e.payload))
+		a.warnOnce("another node refuses us", "node", e.from, "addr", e.addr, "reason", string(e.payload))
 	default:
 		select {
 		case a.inbox <- letter{e.from, e.addr, append([]byte(nil), e.payload...)}:
@@ -213,7 +216,7 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 }
 
 func (a *Agent) otherCluster(e *envelope) {
-	a.cfg.Logger.Warn("mail of another cluster dropped", "node", e.from, "addr", e.addr, "cluster", e.cluster, "here", a.cfg.Cluster)
+	a.warnOnce("mail of another cluster dropped", "node", e.from, "addr", e.addr, "cluster", e.cluster, "here", a.cfg.Cluster)
 	if e.kind == isMessage {
 		r := envelope{kind: isRefusal, from: a.cfg.ID, cluster: e.cluster, addr: a.cfg.Addr}
 		r.payload = fmt.Appendf(nil, "this node is of cluster %q, you are of %q", a.cfg.Cluster, e.cluster)

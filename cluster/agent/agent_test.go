@@ -503,6 +503,10 @@ func TestForgedMail(t *testing.T) {
 	letter := envelope{kind: isRefusal, from: 3, cluster: "c", addr: "b", payload: []byte("go away")}
 	a.Receive(2, letter.append(nil))
 	a.Receive(3, letter.append(nil))
+	a.Receive(3, letter.append(nil)) // said once
+	if why := a.Outside(); why != "node 3 at b: go away" {
+		t.Errorf("outside because of %q", why)
+	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,7 @@ func (m *membership) settle() {
 		m.version = s.Version
 		s = s.Clone()
 		m.state.Store(s)
+		m.a.outside.set("")
 		m.belongs(s.Cluster)
 		m.a.knows(s)
 		m.teller.tell(func() { m.h.Agreed(s, views) })
@@ -100,6 +101,7 @@ func (m *membership) settle() {
 	phase, why := m.pure.Phase()
 	if phase == cluster.Joining && why != nil && !m.said {
 		m.said = true
+		m.a.outside.set(why.Error())
 		m.a.cfg.Logger.Warn("not let in yet", "reason", why)
 	}
 	if phase == cluster.Ended {

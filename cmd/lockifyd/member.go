@@ -124,13 +124,26 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 			}
 		case <-say.C:
 			if joined != nil {
-				d.log.Warn("waiting to become a member of the cluster", "join", d.cfg.join, "etcd", d.cfg.etcd.Endpoints)
-				d.tell("STATUS=waiting to become a member of the cluster")
+				d.sayWaits()
 			}
 		case <-n.Over():
 			return false, nil
 		}
 	}
+}
+
+// sayWaits says that the node is no member yet, and why, if the others have told.
+func (d *daemon) sayWaits() {
+	const what = "waiting to become a member of the cluster"
+	why := ""
+	if d.part != nil {
+		why = d.part.Outside()
+	}
+	if why == "" {
+		why = "no answer yet"
+	}
+	d.log.Warn(what, "reason", why, "join", d.cfg.join, "etcd", d.cfg.etcd.Endpoints)
+	d.tell(fmt.Sprintf("STATUS=%s: %q", what, why)) // others say why: it stays one line
 }
 
 // leave lets the node leave for good.

@@ -255,6 +255,18 @@ func TestDataOfAnotherMembership(t *testing.T) {
 	}
 }
 
+// TestSaysWhyItWaits: a node that is not let in says why, as the others have told it.
+func TestSaysWhyItWaits(t *testing.T) {
+	c := daemontest.NewJoined(t, 1, lease)
+	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--cluster", "other",
+		"--join", c.Nodes[0].Listen, "--listen", daemontest.FreeAddrs(t, 1)[0])...))
+	p.Err.Await(t, 0, "waiting to become a member", `this node is of cluster`, `you are of`)
+	refuses := strings.Count(p.Err.String(), "another node refuses us")
+	if refuses != 1 {
+		t.Errorf("the same refusal is said %d times", refuses)
+	}
+}
+
 // TestFinal: a node whose membership has ended starts anew, unless that cannot help.
 func TestFinal(t *testing.T) {
 	for err, want := range map[error]bool{

@@ -83,6 +83,9 @@ func (p *Part) Raft() (leader uint16, voting []uint16) { return p.agent.Raft() }
 // Bars gives whom this node keeps from what the nodes share; see agent.Agent.Bars.
 func (p *Part) Bars() map[uint64]string { return p.agent.Bars() }
 
+// Outside says why this node is not let in; see agent.Agent.Outside.
+func (p *Part) Outside() string { return p.agent.Outside() }
+
 // Failed gives the error with which the process should end.
 func (p *Part) Failed() <-chan error { return p.agent.Failed() }
 

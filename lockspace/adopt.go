@@ -87,7 +87,9 @@ func (s *Shard) onAdopted(hash uint64, m *wire.Msg) {
 	if clean {
 		s.stats.ClaimsAdopted++
 		if vouches {
+			s.before = s.endingBefore(r)
 			s.vouch(r, m)
+			s.before = 0
 		}
 		s.confirmHolders(r)
 	} else {

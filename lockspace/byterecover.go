@@ -133,8 +133,12 @@ func (s *Shard) perhapsReleased(r *resource, w *byterange.Request) bool {
 // until the name is rebuilt.
 func (s *Shard) onRangeReg(from uint64, hash uint64, m *wire.Msg) {
 	r := s.find(hash, m.Name)
-	if r == nil || r.rec == nil || r.rec.life != m.Life || s.keptBytes+m.Ranges.Len() > keptMax {
+	if r == nil || r.rec == nil || r.rec.life != m.Life {
 		s.stats.Ignored++
+		return
+	}
+	if s.keptBytes+m.Ranges.Len() > s.cfg.MaxLocks {
+		s.overrun()
 		return
 	}
 	s.keptBytes += m.Ranges.Len()

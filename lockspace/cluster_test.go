@@ -377,8 +377,8 @@ func (c *cluster) empty() string {
 			continue
 		}
 		for k, s := range n.shards {
-			if s.kept != 0 || s.keptBytes != 0 {
-				return fmt.Sprintf("node %d shard %d: %d messages and %d byte ranges are kept for a recovery", n.id, k, s.kept, s.keptBytes)
+			if s.kept != 0 || s.reported != 0 || s.keptBytes != 0 {
+				return fmt.Sprintf("node %d shard %d: %d requests, %d reports and %d byte ranges are kept for a recovery", n.id, k, s.kept, s.reported, s.keptBytes)
 			}
 			st := s.Stats()
 			if st.RangesOwned != 0 || st.RangesLent != 0 || len(s.leaving) != 0 || len(s.home) != 0 {

@@ -208,3 +208,24 @@ func (c *cluster) release(locks []*tlock) {
 		c.t.Error(left)
 	}
 }
+
+// TestFencedShardIsQuiet: a fenced shard asks nobody for deadlocks of what waited there.
+func TestFencedShardIsQuiet(t *testing.T) {
+	c := newCluster(t, 3, 1, 0)
+	x := c.mastered("x", 1, 0)
+	c.hold(1, x, EX, 0)
+	n := c.node(2)
+	s := n.shards[0]
+	r := Request{Name: []byte(x), Hash: Hash([]byte(x)), Mode: EX, Owner: 5, User: &tlock{n: n, name: x, tag: 1, wanted: EX, mode: NoMode}, Tag: 1}
+	if _, st := s.Lock(n.now(), &r); st != wire.OK {
+		t.Fatal(st)
+	}
+	c.settle()
+	s.Fence(n.now())
+	before := c.total()
+	c.now += 300e6
+	s.Tick(n.now())
+	if sent := c.total() - before; sent != 0 || !s.Quiet() {
+		t.Errorf("%d messages sent, quiet %v", sent, s.Quiet())
+	}
+}

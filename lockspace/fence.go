@@ -31,7 +31,7 @@ func (s *Shard) Fence(now int64) {
 	s.names, s.locks = resTable{}, lockTable{}
 	s.outbox, s.idle, s.claims = outbox{}, idleList{}, claimList{}
 	s.recs, s.futures, s.members, s.doomed = nil, nil, nil, nil
-	s.kept, s.keptBytes, s.recovering, s.work = 0, 0, false, work{}
+	s.kept, s.reported, s.keptBytes, s.recovering, s.work = 0, 0, 0, false, work{}
 	for _, lock := range s.retirements() {
 		t := s.retires[lock]
 		if o, ok := t.user.(renamed); ok {
@@ -59,6 +59,7 @@ func (s *Shard) Fence(now int64) {
 		}
 	}
 	s.orphans, s.handles, s.byHandle = nil, nil, nil
+	s.deadlocks = deadlocks{}
 }
 
 // Fenced says that this shard takes no part any more.

@@ -60,7 +60,7 @@ func (s *Shard) send(r *resource, to uint16, m *wire.Msg, gate gating) {
 		if s.before != 0 {
 			fence = min(fence, s.before-1)
 		}
-		if s.common.ClosedTo() < fence {
+		if h := r.lastHeld(to); s.common.ClosedTo() < fence && (h == nil || h.fence <= fence) {
 			s.hold(r, to, m, fence)
 			return
 		}
@@ -98,12 +98,18 @@ func (s *Shard) sendBare(to uint16, m *wire.Msg) {
 
 func (s *Shard) hold(r *resource, to uint16, m *wire.Msg, fence uint64) *held {
 	h := &held{fence: fence, since: s.now, to: to, res: r, msgs: []wire.Msg{keep(m, r)}}
-	if s.outbox.tail != nil {
-		s.outbox.tail.next = h
-	} else {
-		s.outbox.head = h
+	switch t := s.outbox.tail; {
+	case t == nil:
+		s.outbox.head, s.outbox.tail = h, h
+	case t.fence <= fence:
+		t.next, s.outbox.tail = h, h
+	default: // what a retirement or a removal waits for is older: it must not wait for what waits for it
+		at := &s.outbox.head
+		for (*at).fence <= fence {
+			at = &(*at).next
+		}
+		h.next, *at = *at, h
 	}
-	s.outbox.tail = h
 	s.outbox.n++
 	s.stats.HeldTotal++
 	p := &s.rarely(r).held

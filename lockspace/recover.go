@@ -45,9 +45,11 @@ func (s *Shard) copied(b []byte) []byte {
 
 // keepReport keeps m, behind what the same node and those of lower instances have reported.
 func (s *Shard) keepReport(rec *recovery, from uint64, m *wire.Msg) {
-	if !s.keepOne() {
+	if s.reported >= s.cfg.MaxLocks {
+		s.overrun()
 		return
 	}
+	s.reported++
 	e := takeFresh(&s.freshReps)
 	e.from, e.token, e.seq, e.locks = from, m.Token, m.Seq, s.copied(m.Locks)
 	if m.Bits&wire.BitValue != 0 {
@@ -68,13 +70,19 @@ func (s *Shard) dropReports(rec *recovery) {
 			continue
 		}
 		*p = (*p).next
-		s.kept--
+		s.reported--
 	}
 }
 
-// keptMax bounds the messages that a shard keeps until a recovery ends. Nodes
-// that keep to the protocol have one LOOKUP or NOTIFY for each name, and each
-// lock in one REG.
+// overrun ends this shard's part, which cannot keep what others hold: a name would be rebuilt
+// without its holders, and given to somebody else.
+func (s *Shard) overrun() {
+	s.stats.Overrun++
+	s.Fence(s.now)
+}
+
+// keptMax bounds the requests that a shard keeps until a recovery ends. Nodes
+// that keep to the protocol have one LOOKUP or NOTIFY for each name.
 const keptMax = 1 << 20
 
 // rebuildBit marks the lives of names that a directory node rebuilds. The rest
@@ -195,7 +203,7 @@ func (s *Shard) rebuild(r *resource) {
 		defer s.dropByteReports(rec, func(uint64) bool { return true })
 	}
 	for e := reports; e != nil; e = e.next {
-		s.kept--
+		s.reported--
 	}
 	own := r.state == rebuilding && r.life == life // perhaps let go of meanwhile; a claim may have met it
 	switch {

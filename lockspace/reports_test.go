@@ -188,3 +188,31 @@ func TestKeptMessagesAreBounded(t *testing.T) {
 	}
 	s.Deliver(c.node(1).now(), Origin{instanceOf(4), 2, 0}, 0, &wire.Msg{Type: wire.Done, Num: 1 << 16, Seq: 2})
 }
+
+// TestReportsAreBounded: a shard that cannot keep what others hold of a dead master's names gives
+// none of them to anybody else.
+func TestReportsAreBounded(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	v := viewOf(t, 2, c.node(1), c.node(2), c.node(4))
+	var held []*tlock
+	for i := range 6 {
+		x := c.moved(string(rune('a'+i)), 3, 1, v)
+		c.hold(3, x, NL, 0)
+		held = append(held, c.hold(2, x, EX, 0))
+	}
+	s := c.node(1).shards[0]
+	s.cfg.MaxLocks = len(held) - 1
+	c.node(3).crash(true)
+	c.change()
+	c.settle()
+	if !s.Fenced() || s.Stats().Overrun != 1 {
+		t.Errorf("fenced %v, overrun %d", s.Fenced(), s.Stats().Overrun)
+	}
+	for _, l := range held {
+		f := c.node(4).lock(l.name, EX, NoQueue)
+		c.settle()
+		if f.holds(EX) {
+			t.Errorf("%q is given to node 4, and node 2 has it", l.name)
+		}
+	}
+}

@@ -64,6 +64,7 @@ const (
 	unordered traits = 1 << iota // some request in waiting may be granted past others
 	ackDue                       // the REG for ack has been sent; OPEN tells when it is known there
 	counted                      // modes is kept
+	ending                       // a retirement waits for the claim, and nobody has used the name since
 	told                         // who in granted wants to hear of EX has heard that somebody waits for it
 )
 

@@ -87,12 +87,17 @@ func (s *Shard) retireOwn(l *Lock, id uint64, t *retirement, flags uint32, value
 		s.unlock(l, flags&^Retire, value)
 		if t.pending == nil {
 			s.retireHere(r, s.cfg.Self, id, t)
+		} else if !r.noLocks() {
+			s.endRetirement(id, wire.InUse)
 		}
 	case adopting:
 		s.awaitClaim(t, id, r)
 		s.before = fenceBefore(t.fence)
 		s.unlock(l, flags&^Retire, value)
 		s.before = 0
+		if !r.noLocks() {
+			s.endRetirement(id, wire.InUse)
+		}
 	case remote:
 		s.before = fenceBefore(t.fence)
 		s.unlock(l, flags, value)
@@ -108,7 +113,9 @@ func (s *Shard) retireOwn(l *Lock, id uint64, t *retirement, flags uint32, value
 
 // awaitClaim lets a retirement wait until the claim of its name is settled.
 func (s *Shard) awaitClaim(t *retirement, lock uint64, r *resource) {
+	s.failRetirements(r) // an earlier one: the name has been used since
 	t.pending = r
+	r.traits.set(ending, true)
 	s.unsettled = append(s.unsettled, lock)
 }
 
@@ -241,6 +248,17 @@ func (s *Shard) endRetirement(lock uint64, st Status) {
 	s.releaseHeld()
 }
 
+// endingBefore bounds the fence of what stands before the RETIRE of a name whose claim has
+// just been settled: that waits for the retirement itself otherwise. 0: there is none.
+func (s *Shard) endingBefore(r *resource) uint64 {
+	for _, lock := range s.unsettled {
+		if t := s.retires[lock]; t != nil && t.pending == r && r.traits.has(ending) {
+			return fenceBefore(t.fence)
+		}
+	}
+	return 0
+}
+
 // failRetirements ends those that have waited for a claim that was wrong.
 func (s *Shard) failRetirements(r *resource) {
 	for _, lock := range s.unsettled {
@@ -263,6 +281,8 @@ func (s *Shard) settleRetirements() {
 		switch r := t.pending; {
 		case r.state == claimed, r.state == adopting:
 			s.unsettled = append(s.unsettled, lock)
+		case !r.traits.has(ending): // what has been let go of it since waits for more than the retirement may
+			s.endRetirement(lock, wire.InUse)
 		case r.state == master:
 			t.pending, t.life = nil, r.life
 			s.retireHere(r, s.cfg.Self, lock, t)

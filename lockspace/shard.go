@@ -92,7 +92,8 @@ type Shard struct {
 	repBytes   []byte      // room for what reports point to
 	repLocks   wire.LockList
 	futures    []future
-	kept       int  // messages in recs
+	kept       int  // requests in recs
+	reported   int  // reports in recs; at most Config.MaxLocks
 	recovering bool // not all have told what they must in this view
 	fenced     bool
 	late       bool  // the message being delivered is of an earlier view
@@ -253,6 +254,7 @@ func (s *Shard) newLock(r *resource, owner, id uint64) *Lock {
 	if owner != s.cfg.Self {
 		r.owners |= ownerBit(owner)
 	}
+	r.traits.set(ending, false)
 	s.idle.remove(r)
 	return l
 }

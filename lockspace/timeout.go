@@ -110,8 +110,8 @@ func (s *Shard) stopTimer(l *Lock) {
 func (s *Shard) expire() {
 	for len(s.timers) > 0 && s.timers[0].at <= s.now {
 		l := s.lock(s.cfg.Self, s.timers[0].id)
-		if l == nil {
-			continue // with the view
+		if l == nil || !l.timed {
+			continue // with the view: it has ended, or was granted
 		}
 		s.stopTimer(l)
 		if l.withdrawn() {

@@ -55,6 +55,9 @@ func (c *exclusion) stepped(nm *name) {
 			if fits(a.believed(), b.believed()) {
 				continue
 			}
+			if nm.spoiled && !c.r.p.Reuse {
+				continue
+			}
 			if c.r.p.Reuse && (a.open || b.open) {
 				c.overlap(nm, a, b)
 				continue
@@ -165,7 +168,7 @@ func (c *exclusion) confirmedLate(nm *name, o *overlap) bool {
 		if c.state.ClaimedAt == s.claimed {
 			continue
 		}
-		if c.state.Role == "master" && n.now()-s.claimed+c.r.driftAllowed > c.r.p.IdleAfter/lockspace.IdleShare {
+		if (c.state.Role == "master" || c.state.Role == "unused") && n.now()-s.claimed+c.r.driftAllowed > c.r.p.IdleAfter/lockspace.IdleShare {
 			return true
 		}
 		if c.state.Role == "remote" {
@@ -252,7 +255,7 @@ func (c *exclusion) conflict(n *node, nm *name) {
 	c.r.stats.Conflicts++
 	delete(c.overlaps, nm)
 	nm.tainted = "a conflict was reported"
-	if !c.r.p.Reuse {
+	if !c.r.p.Reuse && !nm.spoiled {
 		c.r.fail(inConflict, nm, "node %d reports a conflict, and no name was used wrongly", n.id)
 	}
 }

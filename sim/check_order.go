@@ -110,7 +110,7 @@ func (c *order) ofDying(n *node) {
 			continue
 		}
 		for _, l := range n.live {
-			if l.id == e.ID && l.dying {
+			if l.real() == e.ID && l.dying {
 				ids = append(ids, e.ID)
 			}
 		}
@@ -185,9 +185,13 @@ func (w *OracleEvent) same(h *OracleEvent) bool {
 
 // completion notes what a local lock is told during an operation.
 func (c *order) completion(l *lock, done *ls.Completion) {
+	st := done.Status
+	if st == wire.TimedOut {
+		st = wire.Cancelled
+	}
 	if c.node == l.n && c.name == l.name {
 		c.seen = append(c.seen, OracleEvent{
-			Owner: l.n.instance, ID: l.id, Status: done.Status, Mode: done.Mode, Demoted: done.Bits&wire.BitDemoted != 0,
+			Owner: l.n.instance, ID: l.real(), Status: st, Mode: done.Mode, Demoted: done.Bits&wire.BitDemoted != 0,
 			Alternate: done.Bits&wire.BitAltMode != 0,
 			Reads:     done.Bits&(wire.BitValue|wire.BitNotValid) != 0, Value: slices.Clone(done.Value),
 		})
@@ -196,7 +200,7 @@ func (c *order) completion(l *lock, done *ls.Completion) {
 
 func (c *order) bast(l *lock, mode ls.Mode) {
 	if c.node == l.n && c.name == l.name {
-		c.seen = append(c.seen, OracleEvent{Owner: l.n.instance, ID: l.id, Blocking: true, Mode: mode})
+		c.seen = append(c.seen, OracleEvent{Owner: l.n.instance, ID: l.real(), Blocking: true, Mode: mode})
 	}
 }
 

@@ -116,7 +116,7 @@ func (c *order) you(m *wire.Msg) bool {
 			continue
 		}
 		flags := w.Flags
-		if c.dying(w.ID) {
+		if c.dying(w.ID) || c.orphaned(w.ID) {
 			flags &^= ls.WantBast // nobody listens then
 		}
 		c.o.Lock(w.Owner, w.ID, w.Wanted, flags)
@@ -128,7 +128,7 @@ func (c *order) you(m *wire.Msg) bool {
 // operation ends.
 func (c *order) dying(id uint64) bool {
 	for _, l := range c.node.live {
-		if l.id == id && l.dying {
+		if l.real() == id && l.dying {
 			return true
 		}
 	}
@@ -141,6 +141,16 @@ func (c *order) withdrawn(id uint64) bool {
 	for i := range c.seen {
 		if e := &c.seen[i]; e.ID == id && e.Owner == c.node.instance && !e.Blocking {
 			return e.Status == wire.Cancelled
+		}
+	}
+	return false
+}
+
+// orphaned says that the program of a lock of the node itself has gone.
+func (c *order) orphaned(id uint64) bool {
+	for _, l := range c.node.live {
+		if l.real() == id && l.orphan {
+			return true
 		}
 	}
 	return false

@@ -14,7 +14,10 @@ func (c *work) rested() {
 			if w.wanted != lockspace.NoMode {
 				c.waits(nm, w)
 			}
-			if w.open {
+			if w.wanted != lockspace.NoMode && w.deadline != 0 && w.n.ticked > w.deadline {
+				c.r.fail(inWork, nm, "at rest lock %d waits, and its deadline was %d us ago", w.num, (w.n.now()-w.deadline)/1000)
+			}
+			if w.open && !w.orphan {
 				c.r.fail(inWork, nm, "at rest lock %d is not confirmed", w.num)
 			}
 		}
@@ -56,6 +59,11 @@ func (l *lock) wasTold() bool {
 
 func (c *work) ended() {
 	c.rangesEnded()
+	for _, k := range c.r.retires {
+		if k.n.instance == k.instance && !k.n.down && k.ends != 1 {
+			c.r.fail(inOnce, k.nm, "%d outcomes of a retirement", k.ends)
+		}
+	}
 	for _, l := range c.r.locks {
 		if l == nil || l.crashed {
 			continue

@@ -95,6 +95,15 @@ func (r *run) releaseAll() (pending, released int) {
 	for i, l := range r.locks {
 		switch {
 		case l == nil || l.gone:
+		case l.orphan:
+			if l.left() {
+				a := action{at: r.now, op: opOf("purge"), node: int(l.n.id) - 1, lock: i}
+				r.do(&a)
+				r.stepped()
+				released++
+			} else {
+				pending++
+			}
 		case l.idle():
 			a := action{at: r.now, op: opOf("unlock"), node: int(l.n.id) - 1, lock: i}
 			r.do(&a)

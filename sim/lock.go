@@ -33,9 +33,29 @@ type lock struct {
 	crashed   bool       // gone with its node
 	lapsed    bool       // another has held what the mode held before the running operation excludes
 	bytes     *lockBytes // its byte ranges; nil: it has had none
+	orphan    bool       // its program has gone, and left it
+	session   uint64     // orphan: who has left it
+	adopts    bool       // a takeover of an orphan
+	takes     *lock      // which
+	taker     *lock      // orphan: who is just taking it over
+	realID    uint64     // by which the nodes know it, if it is not id
+	deadline  int64      // of the running operation, by its node's clock; 0: none
 }
 
-func (l *lock) idle() bool { return !l.gone && l.wanted == lockspace.NoMode }
+func (l *lock) idle() bool { return !l.gone && !l.orphan && l.wanted == lockspace.NoMode }
+
+// left says that l is an orphan on which nothing runs.
+func (l *lock) left() bool {
+	return !l.gone && l.orphan && l.wanted == lockspace.NoMode && l.taker == nil
+}
+
+// real is the id by which nodes know l.
+func (l *lock) real() uint64 {
+	if l.realID != 0 {
+		return l.realID
+	}
+	return l.id
+}
 
 // effective is the mode that l surely holds.
 func (l *lock) effective() lockspace.Mode {
@@ -83,6 +103,9 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 	if c.Bits&wire.BitDemoted != 0 {
 		l.from = lockspace.NL // before the grant
 	}
+	if l.adopts {
+		l.adopted(c)
+	}
 	l.last = *c
 	l.last.Value = nil
 	l.mode = c.Mode
@@ -98,7 +121,7 @@ func (l *lock) complete(n *node, id, tag uint64, c *lockspace.Completion) {
 		k.completed(l, c)
 	}
 	r.completions(l, c)
-	l.wanted, l.withdrawn, l.lapsed, l.writeAt = lockspace.NoMode, false, false, 0
+	l.wanted, l.withdrawn, l.lapsed, l.writeAt, l.deadline, l.adopts = lockspace.NoMode, false, false, 0, 0, false
 	if l.mode == lockspace.NoMode || l.dying {
 		l.gone, l.mode, l.open = true, lockspace.NoMode, false
 	}

@@ -123,6 +123,11 @@ func (r *run) die(n *node, lose bool) {
 			l.crashed, l.gone, l.mode, l.wanted, l.open = true, true, lockspace.NoMode, lockspace.NoMode, false
 		}
 	}
+	for _, k := range r.retires {
+		if k.n == n && k.nm.retiring == k {
+			r.unfree(k.nm)
+		}
+	}
 	n.live, n.curious, n.hurry = nil, nil, nil
 	for _, nm := range n.known[r.p.Roots:] {
 		nm.knownBy &^= 1 << n.id

@@ -18,6 +18,9 @@ type name struct {
 	children []*name            // published below this name
 	writes   []writeRec         // of the value; number i writes value(i+1)
 	tainted  string             // why values and tokens of this name may be wrong
+	free     []*name            // names that may be created again, under this one
+	retiring *retireCall        // its deleter waits for the end
+	spoiled  bool               // nobody knows how that went
 	root     bool               // all know it from the start
 	touched  bool               // in this step
 	ranged   bool               // byte ranges have been locked

@@ -26,7 +26,9 @@ type node struct {
 	known     []*name // what its programs have heard of, the latest last
 	seat      *seat   // in the council; nil: there is none
 	curious   *name   // the latest of them that came from somebody else
-	hurry     *lock   // of a directory below which a program has just created something
+	ticked    int64
+	handles   uint64 // ids that programs have chosen
+	hurry     *lock  // of a directory below which a program has just created something
 }
 
 // host is a node towards one of its shards; it implements lockspace.Host.
@@ -79,6 +81,7 @@ func (n *node) tick() {
 	if !n.mayAct() {
 		return
 	}
+	n.ticked = n.now()
 	closed := n.closed
 	for _, s := range n.shards {
 		s.Tick(n.now())
@@ -137,6 +140,10 @@ func (h host) Complete(user any, id, tag uint64, c *lockspace.Completion) {
 		k.complete(h.r, c)
 		return
 	}
+	if k, ok := user.(*retireCall); ok {
+		k.complete(h.node, id, tag, c)
+		return
+	}
 	l := user.(*lock)
 	h.r.touch(l.name)
 	l.complete(h.node, id, tag, c)
@@ -146,7 +153,7 @@ func (h host) Complete(user any, id, tag uint64, c *lockspace.Completion) {
 func (h host) Blocking(user any, id uint64, mode lockspace.Mode) {
 	l := user.(*lock)
 	h.r.tracef(l.name, "node %d: BAST %v for lock %d in %v", h.id, mode, l.num, l.mode)
-	if l.id != id || l.gone {
+	if l.id != id || l.gone || l.orphan {
 		h.r.fail(inOnce, l.name, "node %d: BAST for lock %d, which is gone", h.id, l.num)
 		return
 	}

@@ -28,6 +28,7 @@ const (
 	onNothing target = iota // a new lock
 	onIdle                  // a held lock with no operation running
 	onBusy                  // a lock with an operation running
+	onOrphan                // a lock without a program
 )
 
 // op is an operation of programs. choose fills in a random one, false if it
@@ -61,6 +62,13 @@ func init() { // the functions refer to the table
 		{"cancel", onBusy, 1, always, doCancel, false},
 		{"force", onBusy, 1, always, doForce, false},
 		{"wait", onBusy, 8, never, nil, false},
+		{"abandon", onIdle, 0, chooseAbandon, doAbandon, false},
+		{"abandon busy", onBusy, 0, chooseAbandon, doAbandon, false},
+		{"adopt", onOrphan, 6, chooseAdopt, doAdopt, true},
+		{"purge", onOrphan, 1, always, doPurge, false},
+		{"leave it", onOrphan, 4, never, nil, false},
+		{"deadline", onBusy, 0, chooseDeadline, doDeadline, false},
+		{"retire", onIdle, 0, chooseRetire, doRetire, false},
 	}
 }
 
@@ -109,6 +117,9 @@ func chooseLock(r *run, n *node, _ *lock, a *action) bool {
 	}
 	if r.p.Reuse && r.prog.IntN(2) == 0 {
 		a.flags |= ls.NewName
+	}
+	if r.p.Orphans && r.prog.IntN(2) == 0 {
+		a.flags |= ls.Persistent
 	}
 	return true
 }
@@ -177,6 +188,9 @@ func chooseCreate(r *run, n *node, l *lock, a *action) bool {
 		a.name = rangeKey(r.prog.IntN(rangeKeys)) + a.name
 	}
 	a.mode, a.flags = []ls.Mode{ls.EX, ls.EX, ls.PW, ls.PR, ls.CR}[r.prog.IntN(5)], ls.NewName|r.flags(ls.ValBlk|ls.WantBast)
+	if free := l.name.free; len(free) > 0 && r.prog.IntN(4) != 0 {
+		a.name = free[r.prog.IntN(len(free))].text
+	}
 	a.under, a.lock = l.num, len(r.locks)
 	if r.prog.IntN(2) == 0 {
 		n.hurry = l // others wait for the directory
@@ -188,6 +202,9 @@ func doCreate(r *run, n *node, _ *lock, a *action) {
 	l := r.lockOf(a.under)
 	nm := r.nameOf(a.name)
 	if l == nil || !l.idle() || !r.mayWrite(l) || nm.knownBy != 0 {
+		return
+	}
+	if !r.again(n, l, nm) {
 		return
 	}
 	n.learn(nm)
@@ -216,6 +233,9 @@ func chooseConvert(r *run, n *node, l *lock, a *action) bool {
 	}
 	if r.prog.IntN(3) == 0 && mayQueue(l.mode, a.mode) {
 		a.flags |= ls.QueCvt
+	}
+	if r.p.Orphans && r.prog.IntN(2) == 0 {
+		a.flags |= ls.Persistent
 	}
 	return true
 }
@@ -246,7 +266,7 @@ func doConvert(r *run, n *node, l *lock, a *action) {
 		r.fail(inOnce, nm, "lock %d: convert from %v to %v: %v", l.num, l.mode, a.mode, st)
 		return
 	}
-	r.end(func(o *Oracle, self uint64) { o.Change(self, l.id, a.mode, a.flags, value) })
+	r.end(func(o *Oracle, self uint64) { o.Change(self, l.real(), a.mode, a.flags, value) })
 	r.spoil(value)
 }
 
@@ -279,7 +299,7 @@ func doUnlock(r *run, n *node, l *lock, a *action) {
 		r.fail(inOnce, nm, "lock %d: unlock: %v", l.num, st)
 		return
 	}
-	r.end(func(o *Oracle, self uint64) { o.Unlock(self, l.id, a.flags, value) })
+	r.end(func(o *Oracle, self uint64) { o.Unlock(self, l.real(), a.flags, value) })
 	r.spoil(value)
 }
 
@@ -293,7 +313,7 @@ func doCancel(r *run, n *node, l *lock, _ *action) {
 		r.fail(inOnce, l.name, "lock %d: cancel: %v", l.num, st)
 		return
 	}
-	r.end(func(o *Oracle, self uint64) { o.Cancel(self, l.id) })
+	r.end(func(o *Oracle, self uint64) { o.Cancel(self, l.real()) })
 }
 
 func doForce(r *run, n *node, l *lock, _ *action) {
@@ -306,5 +326,5 @@ func doForce(r *run, n *node, l *lock, _ *action) {
 		r.fail(inOnce, l.name, "lock %d: forced unlock: %v", l.num, st)
 		return
 	}
-	r.end(func(o *Oracle, self uint64) { o.Cancel(self, l.id) })
+	r.end(func(o *Oracle, self uint64) { o.Cancel(self, l.real()) })
 }

@@ -26,6 +26,7 @@ type Profile struct {
 	Cached    int   // the same
 	Drift     int64 // parts per million that clocks may run fast or slow
 	Reuse     bool  // New is also used for names that exist
+	Orphans   bool  // programs go, and leave locks
 	Ranges    bool  // names lie in ranges, which are delegated and given back
 	Owners    int   // clients of a node, each of which locks for one owner after the other; 0: locks have no owners
 	Circles   bool  // time passes slowly enough for deadlocks across names, which are judged
@@ -53,7 +54,54 @@ const (
 )
 
 // profiles are all kinds of runs.
-var profiles = append(ownViews, agreedViews...)
+var profiles = append(append(ownViews, agreedViews...), afterlives...)
+
+// afterlives are kinds of runs in which programs go and leave locks, requests have deadlines, and
+// names are retired and used again (afterlife.go).
+var afterlives = []Profile{
+	{
+		Name: "orphans", About: "programs go and leave locks; deadlines; names are retired and created again",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, SlowNew: 10, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 1 * ms, IdleAfter: 10 * ms, Drift: 100, Orphans: true, Roots: 2, Locks: 8, Modes: manyModes,
+		Weights: map[string]int{"create": 6, "abandon": 4, "abandon busy": 2, "deadline": 4, "retire": 6},
+	},
+	{
+		Name: "widows", About: "the same, with nodes that die",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, SlowNew: 10, Members: 4 * ms, Masters: true, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Orphans: true, Roots: 2, Locks: 7, Modes: manyModes,
+		Weights: map[string]int{"create": 6, "abandon": 4, "abandon busy": 2, "deadline": 4, "retire": 6},
+	},
+	{
+		Name: "retire", About: "names are retired and created again, at once, by others",
+		MinNodes: 3, MaxNodes: 3, MaxShards: 2, Delay: 30 * us, Tail: 8, SlowNew: 40, Rests: 20 * ms,
+		Think: 60 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Roots: 1, Locks: 3, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 8, "convert": 1, "unlock": 4, "retire": 10},
+	},
+	{
+		Name: "retirer", About: "the same in ranges that are delegated",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 50 * us, Tail: 8, SlowNew: 30, Rests: 20 * ms,
+		Think: 60 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 4, Modes: []ls.Mode{ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 8, "convert": 1, "unlock": 4, "retire": 10, "delegate": 8, "return": 8},
+	},
+	{
+		Name: "heritage", About: "orphans, deadlines, retirements, delegated ranges, nodes that die",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 5, SlowNew: 20, Members: 4 * ms, Masters: true, Cuts: 5 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Orphans: true, Ranges: true, Roots: 3, Locks: 6, Modes: allModes,
+		Weights: map[string]int{"create": 8, "abandon": 4, "abandon busy": 2, "deadline": 4, "retire": 8, "delegate": 6, "return": 6},
+	},
+	{
+		Name: "retireu", About: "retirements and deadlines, New also for names that exist",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 100 * us, Tail: 8, Slow: 20, SlowNew: 20, Pauses: 60 * ms, Rests: 40 * ms,
+		Think: 80 * us, Tick: 1 * ms, IdleAfter: 5 * ms, Drift: 100, Reuse: true, Roots: 2, Locks: 5, Modes: []ls.Mode{ls.NL, ls.PR, ls.EX, ls.EX},
+		Weights: map[string]int{"create": 8, "deadline": 4, "retire": 10},
+	},
+	{
+		Name: "orphanc", About: "owners, deadlines, orphans, nodes that die: deadlocks",
+		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 2 * ms, Tail: 4, Slow: 2, Members: 2000 * ms, Rests: 3000 * ms,
+		Think: 20 * ms, Tick: 40 * ms, IdleAfter: 500 * ms, Drift: 100, Circles: true, Orphans: true, Roots: 4, Locks: 6, Modes: manyModes,
+		Weights: map[string]int{"create": 0, "convert": 3, "unlock": 4, "abandon": 1, "abandon busy": 1, "deadline": 1},
+	},
+}
 
 // ownViews are those whose views come from the simulator.
 var ownViews = []Profile{

@@ -52,6 +52,10 @@ func (r *run) program(n *node) (happened bool) {
 	}
 	a.lock = l.num
 	switch {
+	case l.orphan && l.wanted == ls.NoMode:
+		return r.choose(n, l, onOrphan, &a)
+	case l.orphan:
+		return false
 	case l.wanted != ls.NoMode:
 		return r.choose(n, l, onBusy, &a)
 	case l.told != 0 && r.p.Release > 0 && r.prog.IntN(100) < r.p.Release:
@@ -104,7 +108,7 @@ func (r *run) do(a *action) bool {
 		}
 	} else if o.on == onNothing {
 		l = nil
-	} else if l == nil || l.gone || l.n != n || (o.on == onIdle) != l.idle() {
+	} else if l == nil || l.gone || l.n != n || o.on == onIdle && !l.idle() || o.on == onBusy && (l.wanted == ls.NoMode || l.orphan) || o.on == onOrphan && !l.left() {
 		return false
 	}
 	if l != nil && (!l.idle() || a.op == opOf("cancel bytes")) && r.isDue(l) {

@@ -58,10 +58,15 @@ type Stats struct {
 	Leaves        uint64 `json:"leaves"`
 	Stops         uint64 `json:"stops"` // of processes
 	Splits        uint64 `json:"splits"`
-	Wiped         uint64 `json:"wiped"`    // stores
-	Ended         uint64 `json:"ended"`    // by fence agents
-	Posted        uint64 `json:"posted"`   // names that others learn through byte ranges
-	Circles       uint64 `json:"circles"`  // deadlocks across names that were reported
+	Wiped         uint64 `json:"wiped"`   // stores
+	Ended         uint64 `json:"ended"`   // by fence agents
+	Posted        uint64 `json:"posted"`  // names that others learn through byte ranges
+	Circles       uint64 `json:"circles"` // deadlocks across names that were reported
+	Retired       uint64 `json:"retired"` // names
+	Kept          uint64 `json:"kept"`    // retirements that ended otherwise
+	Again         uint64 `json:"again"`   // names created again
+	TakenOver     uint64 `json:"taken_over"`
+	TimedOut      uint64 `json:"timed_out"`
 	Phantoms      uint64 `json:"phantoms"` // that were none at the second look
 }
 
@@ -87,6 +92,7 @@ type run struct {
 	rule         lockspace.RangeRule
 	calls        []*rangeCall
 	byteCalls    []*byteCall
+	retires      []*retireCall
 
 	now    int64
 	seq    uint64
@@ -344,6 +350,11 @@ func (r *run) completions(l *lock, c *lockspace.Completion) {
 		if p := c.Cycle; len(p) > 0 && p.At(0).Life.Instance == l.n.instance { // else its master has been asked
 			r.circles.reported(p, l.from != lockspace.NoMode)
 		}
+	case wire.TimedOut:
+		r.stats.TimedOut++
+		if l.deadline == 0 || l.n.now() < l.deadline {
+			r.fail(inStatus, l.name, "lock %d: timed out before its deadline", l.num)
+		}
 	case wire.Cancelled:
 		if !l.withdrawn {
 			r.fail(inStatus, l.name, "lock %d: cancelled, and nobody has asked for that", l.num)
@@ -373,7 +384,7 @@ func (s *Stats) fields() []*uint64 {
 		&s.Completions, &s.ValidReads, &s.Deadlocks, &s.Demoted, &s.Claims, &s.Adopted, &s.Lost, &s.Resent, &s.Held,
 		&s.Overlaps, &s.Conflicts, &s.Cuts, &s.Pauses, &s.Rests, &s.Crashes, &s.Isolated, &s.Views, &s.Delegated, &s.Taken,
 		&s.ByteGrants, &s.ByteDeadlocks, &s.Posted,
-		&s.Circles, &s.Phantoms,
+		&s.Circles, &s.Phantoms, &s.Retired, &s.Kept, &s.Again, &s.TakenOver, &s.TimedOut,
 		&s.Joins, &s.Fenced, &s.Leaves, &s.Stops, &s.Splits, &s.Wiped, &s.Ended,
 	}
 }

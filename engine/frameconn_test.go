@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -323,4 +325,44 @@ func TestBadFramesEndTheirConnection(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// TestGoneIsNotClosed: who writes while the other end goes does not say that this end has
+// closed the connection, which would mean that the other one may be there. Many times, as it
+// takes a write at the right moment.
+func TestGoneIsNotClosed(t *testing.T) {
+	wrong := map[string]int{}
+	for i := range 300 {
+		f := newFramer()
+		opened := make(chan *FrameConn, 1)
+		f.onOpen = func(c *FrameConn) { opened <- c }
+		ln, err := ListenFrames(NewNetpoll(), "unix", filepath.Join(t.TempDir(), "s"), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("unix", ln.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fc := <-opened
+		some := make(chan struct{})
+		go func() {
+			for n := 0; fc.Send(clientFrame(1, 100)) == nil; n++ {
+				if n == i {
+					close(some)
+				}
+			}
+		}()
+		go io.Copy(io.Discard, c)
+		<-some
+		c.Close()
+		err = receive(t, f.closed)
+		if !errors.Is(err, ErrSlowReader) && !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+			wrong[err.Error()]++
+		}
+		ln.Close()
+	}
+	if len(wrong) > 0 {
+		t.Errorf("the other end has gone, but it is said: %v", wrong)
+	}
 }

@@ -303,8 +303,8 @@ func (c *netpollConn) onClosed(netpoll.Connection) error {
 func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.gone || c.shut.Load() || !c.np.IsActive() {
-		return 0, ErrClosed
+	if err := c.ended(); err != nil {
+		return 0, err
 	}
 	if n, done, err := c.with(c.fd, bufs); done {
 		return n, err
@@ -315,8 +315,8 @@ func (c *netpollConn) TryWritev(bufs [][]byte) (int, error) {
 func (c *netpollConn) Writev(bufs [][]byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.gone || c.shut.Load() || !c.np.IsActive() {
-		return ErrClosed
+	if err := c.ended(); err != nil {
+		return err
 	}
 	total := 0
 	for _, b := range bufs {
@@ -338,7 +338,21 @@ func (c *netpollConn) Writev(bufs [][]byte) error {
 	})
 	defer late.Stop()
 	if err := c.np.Writer().Flush(); err != nil {
+		if end := c.ended(); end != nil {
+			err = end // netpoll has words of its own for it
+		}
 		return c.because(err)
+	}
+	return nil
+}
+
+// ended says whether this end has closed the connection, or the other one has gone.
+func (c *netpollConn) ended() error {
+	switch {
+	case c.shut.Load():
+		return ErrClosed
+	case c.gone, !c.np.IsActive():
+		return io.EOF
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -52,8 +54,8 @@ func (r *lockRun) hold(l *lockify.Lock) error {
 				send(syscall.Signal(number(s)))
 			}
 		case <-lost:
-			r.event("lost", nil)
 			send(syscall.SIGKILL)
+			r.event("lost", nil)
 			<-ended
 			return &exitStatus{exitLost, fmt.Errorf("the lock on %q was lost, the command was killed", r.name)}
 		}
@@ -77,10 +79,27 @@ func (r *lockRun) ended(cmd *exec.Cmd, err error) error {
 	return &exitStatus{status: status}
 }
 
-func (r *lockRun) writeEvent(m map[string]any) {
-	// Who reads the events may have gone; the command goes on.
-	_ = json.NewEncoder(r.stderr).Encode(m)
+// writeEvents writes what comes, on a goroutine: who reads it may be slow, or have gone, and the
+// command goes on, or is to be killed, all the same. The result waits until all is written, but
+// for no longer than flushTime.
+func writeEvents(w io.Writer, events <-chan map[string]any) (flush func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m := range events {
+			_ = json.NewEncoder(w).Encode(m)
+		}
+	}()
+	return func() {
+		select {
+		case <-done:
+		case <-time.After(flushTime):
+		}
+	}
 }
+
+// flushTime is how long the end of lockctl waits for who reads the events.
+const flushTime = 5 * time.Second
 
 // inForeground says whether lockctl is in the foreground of a terminal. The
 // command then stays in the same process group, for ^C and ^Z to reach it.

@@ -34,7 +34,11 @@ type lockRun struct {
 	onLost string
 
 	signals chan os.Signal
+	events  chan map[string]any // to be written, see event
 }
+
+// maxEvents is more than a run has.
+const maxEvents = 16
 
 const lockLong = `lock takes the lock NAME in LOCKSPACE, runs COMMAND, and gives the lock up when
 COMMAND has ended. Without COMMAND it takes the lock and gives it up at once,
@@ -147,7 +151,16 @@ func (r *lockRun) check() error {
 // run takes the lock, runs the command, gives the lock up.
 func (r *lockRun) run(ctx context.Context) error {
 	r.signals = make(chan os.Signal, 8)
-	signal.Notify(r.signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	for _, s := range []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) { // as by nohup, for the command, too
+			signal.Notify(r.signals, s)
+		}
+	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the events ends this
+	r.events = make(chan map[string]any, maxEvents)
+	flush := writeEvents(r.stderr, r.events)
+	defer flush()
+	defer close(r.events)
 	c, l, err := r.take(ctx)
 	if err != nil {
 		return err
@@ -291,7 +304,7 @@ func (r *lockRun) event(what string, more map[string]any) {
 	for k, v := range more {
 		m[k] = v
 	}
-	r.writeEvent(m)
+	r.events <- m
 }
 
 // environment is what the command finds, beside lockctl's own.

@@ -62,6 +62,7 @@ const sayEvery = 5 * time.Second
 func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Writer) error {
 	said := false
 	ready := func() (err error) {
+		d.member.Store(true)
 		d.tell(sd.SdNotifyReady, d.status(d.node.Load()))
 		if !said {
 			said = true

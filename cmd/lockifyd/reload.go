@@ -35,6 +35,10 @@ func (d *daemon) reloads(ctx context.Context, hups <-chan os.Signal) {
 			seen = now
 		case <-hups:
 			read = stampOf(d.cfg.file)
+			if !d.member.Load() { // nor is it ready behind that
+				d.reload()
+				continue
+			}
 			d.tell(sd.SdNotifyReloading, sd.SdNotifyMonotonicUsec())
 			d.reload()
 			d.tell(sd.SdNotifyReady)

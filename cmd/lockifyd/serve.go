@@ -42,6 +42,7 @@ type daemon struct {
 	events      *events.Ring                  // what is logged, for lockctl watch
 	again       func() (*config, error)       // reads the configuration anew
 	data        *member.Data                  // nil without one
+	member      atomic.Bool                   // the service manager was told that the node is ready
 	stopProfile func()
 	transport   engine.Transport
 	secure      *secure.Keeper // nil: no TLS
@@ -62,6 +63,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	hups := make(chan os.Signal, 1)
 	signal.Notify(hups, syscall.SIGHUP)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // else the end of who reads the log ends the node
 	level := new(slog.LevelVar)
 	level.Set(cfg.logLevel)
 	ring := events.NewRing(keptEvents)
@@ -82,6 +84,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	}
 	if errors.Is(err, errSignal) {
 		d.log.Info("shutting down before the node could register at the shared disks")
+		<-signals // which register has put back
 		err = nil
 	}
 	go func() {

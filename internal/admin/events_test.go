@@ -39,7 +39,7 @@ func TestStillThere(t *testing.T) {
 		log := slog.New(events.NewHandler(ring, slog.DiscardHandler))
 		s := &Server{events: ring, watchers: make(chan struct{}, 1), closing: make(chan struct{})}
 		ctx, cancel := context.WithCancel(t.Context())
-		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events?follow=true&kinds=wanted", nil)
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/v1/events?follow=true&kinds=deadlock", nil)
 		w := &timedLines{ResponseWriter: httptest.NewRecorder(), from: time.Now()}
 		done := make(chan struct{})
 		go func() {
@@ -49,9 +49,9 @@ func TestStillThere(t *testing.T) {
 		tick := time.NewTicker(stillThere / 10)
 		for i := range 46 {
 			<-tick.C
-			kind := "noise"
+			kind := "view"
 			if i+1 == 25 {
-				kind = "wanted"
+				kind = "deadlock"
 			}
 			log.Info("now", "event", kind)
 		}

@@ -413,3 +413,36 @@ func TestOpenBeforeJoined(t *testing.T) {
 		t.Error("it is there")
 	}
 }
+
+// TestDiesInsideFrame: a client that dies within a frame is gone, and does not believe in its
+// locks for as long as its lease.
+func TestDiesInsideFrame(t *testing.T) {
+	n, _ := fixedPair(t, func(c *Config) { c.Transport = engine.NewNetpoll() })
+	n[0].SetLease(engine.BootTime() + int64(time.Hour))
+	network, rest := splitAddr(n[0].cfg.Clients[0])
+	c, err := net.Dial(network, rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(space uint32, short int, m wire.Msg) {
+		frame := m.Append(wire.ReserveHeader(nil))
+		wire.SealFrame(frame, &wire.Header{Version: wire.HelloVersion, Kind: wire.KindClient, Count: 1, Lockspace: space})
+		if _, err := c.Write(frame[:len(frame)-short]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	space := wire.SpaceID("a")
+	write(0, 0, wire.Msg{Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Features: wire.FeatureLease, Text: []byte("dies")})
+	write(0, 0, wire.Msg{Type: wire.OpenSpace, Req: 1, Text: []byte("a")})
+	write(space, 0, wire.Msg{Type: wire.LeaseReq, Req: 2})
+	write(space, 0, wire.Msg{Type: wire.LockReq, Req: 3, Mode: uint8(lockspace.EX), Name: []byte("x")})
+	await(t, func() bool {
+		s := n[0].allSessions()
+		return len(s) == 1 && s[0].believes() > 0
+	})
+	write(space, 3, wire.Msg{Type: wire.LockReq, Req: 4, Mode: uint8(lockspace.EX), Name: []byte("y")})
+	c.Close()
+	if m := dialRaw(t, n[0]).lock(5, "x", lockspace.EX, 0); m.Status != wire.OK {
+		t.Error(m.Status)
+	}
+}

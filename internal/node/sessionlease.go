@@ -60,7 +60,7 @@ func (s *session) believes() int64 {
 
 // knows says that a connection has ended by the client's doing.
 func knows(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // release gives up what the session has, when the client cannot believe in it any more.

@@ -362,7 +362,7 @@ func testKey(t *testing.T, b *backend) {
 func TestServerRestart(t *testing.T) {
 	server := etcdtest.Start(t)
 	b := newBackend(t, server)
-	b.cfg.Terms.Lease = 10e9
+	b.cfg.Terms.Lease = 2e9
 	e, p := b.start(t, 1<<16|1)
 	open(t, p, "s")
 	server.Signal(t, syscall.SIGKILL)
@@ -386,4 +386,25 @@ func TestServerRestart(t *testing.T) {
 	if err := p.Open(within(t), "s", nil); !errors.Is(err, cluster.ErrNoQuorum) {
 		t.Errorf("open: %v", err)
 	}
+}
+
+// TestServerHangs: one of three servers of etcd that hangs, with its connections up, costs nobody the
+// membership. (Calls took the servers in turn, and the keep-alives met the same one each time.)
+func TestServerHangs(t *testing.T) {
+	b := newBackend(t, etcdtest.Start(t))
+	b.cfg.Terms.Lease = 2e9
+	bad := newProxy(t, b.addr)
+	cfg := b.cfg
+	cfg.Endpoints = []string{"http://" + bad.addr, "http://" + newProxy(t, b.addr).addr, "http://" + newProxy(t, b.addr).addr}
+	e := newEar()
+	p, err := Join(cfg, 1<<16|1, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	e.await(t, func() bool { return e.lease != 0 })
+	goOn := bad.hang()
+	defer goOn()
+	from := e.until()
+	e.await(t, func() bool { return e.lease > from+3*b.cfg.Terms.Lease })
 }

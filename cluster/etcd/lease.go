@@ -103,7 +103,9 @@ func (m *membership) readKey(t cluster.Terms, instance uint64) renewal {
 	ctx, cancel := context.WithTimeout(m.ctx, 2*every(t))
 	defer cancel()
 	r := renewal{sent: engine.BootTime()}
-	r.mine, r.err = m.store.holds(ctx, instance)
+	r.mine, r.err = first(ctx, m.everyServer(), func(ctx context.Context, s *store) (bool, error) {
+		return s.holds(ctx, instance)
+	})
 	return r
 }
 
@@ -114,9 +116,15 @@ func (m *membership) keepAlive(t cluster.Terms, id clientv3.LeaseID) {
 	defer tick.Stop()
 	for {
 		ctx, cancel := context.WithTimeout(m.ctx, 2*every(t))
-		_, err := m.store.KeepAliveOnce(ctx, id)
+		gone, _ := first(ctx, m.everyServer(), func(ctx context.Context, s *store) (gone bool, err error) {
+			_, err = s.KeepAliveOnce(ctx, id)
+			if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+				return true, nil
+			}
+			return false, err
+		})
 		cancel()
-		if errors.Is(err, rpctypes.ErrLeaseNotFound) {
+		if gone {
 			return
 		}
 		select {

@@ -96,9 +96,14 @@ func (m *membership) dial() error {
 		err = errors.Join(context.Cause(m.ctx), client.Close())
 	}
 	if err == nil {
-		m.store = &store{client, m.cfg.Prefix + "/" + m.cfg.Cluster + "/", m.cfg.Terms}
+		m.store = m.storeOf(client)
+		m.dialEach()
 	}
 	return err
+}
+
+func (m *membership) storeOf(c *clientv3.Client) *store {
+	return &store{c, m.cfg.Prefix + "/" + m.cfg.Cluster + "/", m.cfg.Terms}
 }
 
 // insist tries until something succeeds or cannot.

@@ -28,8 +28,9 @@ type membership struct {
 	turn     chan struct{}                 // holds a token while a command is under way
 	req      uint64                        // of the last command; of whoever has the turn
 
-	mu   sync.Mutex
-	told chan struct{} // closed, and made anew, when a state has been told
+	mu      sync.Mutex
+	told    chan struct{} // closed, and made anew, when a state has been told
+	servers []*store      // those of etcd, a client for each, as far as they have answered
 
 	// Of the loop; store also of whoever comes after told or done.
 	store   *store

@@ -14,6 +14,7 @@ type proxy struct {
 
 	mu    sync.Mutex
 	cut   bool
+	hangs chan struct{} // nil: nothing does; closed when it goes on
 	conns map[net.Conn]bool
 	wg    sync.WaitGroup
 }
@@ -63,14 +64,45 @@ func (p *proxy) serve(c net.Conn, to string) {
 		return
 	}
 	p.wg.Go(func() {
-		_, _ = io.Copy(up, c) // ends with either
+		_, _ = io.Copy(up, hanging{p, c}) // ends with either
 		up.Close()
 	})
-	_, _ = io.Copy(c, up)
+	_, _ = io.Copy(c, hanging{p, up})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 	delete(p.conns, up)
+}
+
+// hanging reads from a connection, and keeps what it has read while the proxy hangs.
+type hanging struct {
+	p *proxy
+	net.Conn
+}
+
+func (h hanging) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	h.p.mu.Lock()
+	hangs := h.p.hangs
+	h.p.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+	}
+	return n, err
+}
+
+// hang lets nothing through, and keeps connections, until goOn is called.
+func (p *proxy) hang() (goOn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	hangs := make(chan struct{})
+	p.hangs = hangs
+	return func() {
+		p.mu.Lock()
+		p.hangs = nil
+		p.mu.Unlock()
+		close(hangs)
+	}
 }
 
 // drop ends all connections.

@@ -81,7 +81,7 @@ func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (r *ByteRan
 	}
 	r = &ByteRanges{lock: l, running: map[uint64]func(*lockspace.ByteOutcome){}, abandoned: map[OwnerID]*abandoned{}}
 	l.rarely().ranges = r
-	if err := l.await(ctx, true, s.be.lock(l, NL, o, false)); err != nil {
+	if err := l.await(ctx, true, s.be.lock(l, NL, o, false), nil); err != nil {
 		return nil, err
 	}
 	return r, nil

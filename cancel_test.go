@@ -5,9 +5,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/lockify-dlm/lockify/lockspace"
-	"github.com/lockify-dlm/lockify/wire"
 )
 
 // testCancelWaiting: the end of its context withdraws a request in the
@@ -164,24 +161,4 @@ func countLocks(nodes []*Node) (n int) {
 		}
 	}
 	return n
-}
-
-// hasty ends a conversion, and has somebody begin the next operation before who converts
-// can look.
-type hasty struct{ place }
-
-func (hasty) holds() bool { return true }
-
-func (hasty) convert(l *Lock, _ Mode, _ Option, _ bool) (b begun) {
-	l.complete(1, ErrCancelled, wire.Cancelled, &lockspace.Completion{Mode: PR})
-	if err := l.begin(&Option{}, opConvert, NL, nil); err != nil {
-		panic(err)
-	}
-	return b
-}
-
-// TestConversionKeepsOutcome: it is not that of the next operation.
-func TestConversionKeepsOutcome(t *testing.T) {
-	l := &Lock{at: hasty{}, space: &Lockspace{}, name: "name", id: 1, grant: lockspace.Grant{Mode: PR}}
-	expect(t, "Convert", l.Convert(testContext(t), EX), ErrCancelled)
 }

@@ -215,18 +215,11 @@ func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 	if err := l.settle(ctx); err != nil {
 		return err
 	}
-	if err := l.begin(&o, opConvert, mode, nil); err != nil {
+	wake := &waiter{}
+	if err := l.begin(&o, opConvert, mode, nil, wake); err != nil {
 		return err
 	}
-	// Who converts must not lose his outcome to who begins another operation behind his.
-	wake := &waiter{}
-	l.mu.Lock()
-	l.wake = wake
-	l.mu.Unlock()
-	if b := l.at.convert(l, mode, o, false); b.reads != nil {
-		b.reads.Until(func() bool { return l.ended(wake) })
-	}
-	return l.awaitAs(ctx, false, wake)
+	return l.await(ctx, false, l.at.convert(l, mode, o, false), wake)
 }
 
 // ConvertAsync begins a conversion; done is called as with LockAsync.
@@ -236,13 +229,17 @@ func (l *Lock) ConvertAsync(mode Mode, done func(error), opts ...Option) {
 		done = s.asyncTraced(opConvert, l.name, mode, &o, done)
 	}
 	early := l.early(done)
-	if err := l.begin(&o, opConvert, mode, early); err != nil {
+	var wake *waiter
+	if early == nil {
+		wake = &waiter{}
+	}
+	if err := l.begin(&o, opConvert, mode, early, wake); err != nil {
 		done(err)
 		return
 	}
 	l.at.convert(l, mode, o, true)
 	if early == nil {
-		l.later(done)
+		l.later(done, wake)
 	}
 }
 
@@ -260,14 +257,21 @@ func (l *Lock) Cancel() {
 // early gives done if it can be noted before the operation begins: in a session it ends
 // later than that, or says so (running.refuse). nil: to be noted behind it, by later.
 func (l *Lock) early(done func(error)) func(error) {
-	if _, here := l.at.(*embedded); here {
+	if l.space.here != nil {
 		return nil
 	}
 	return done
 }
 
+// goesAtOnce says that l ends as soon as an unlock begins, so that nobody can begin anything
+// behind that.
+func (l *Lock) goesAtOnce(o *Option) bool {
+	return l.space.here != nil && o.flags&lockspace.Retire == 0
+}
+
 // begin claims the lock for an operation; mode is that of a conversion, which may add to o.
-func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error)) error {
+// wake hears of its end, also if the next one begins before anybody looks.
+func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error), wake *waiter) error {
 	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -303,9 +307,9 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error)) error 
 	}
 	l.op = what
 	l.grant.Pending = true
-	l.done = done
+	l.done, l.wake = done, wake
 	l.req++
-	if _, here := l.at.(*embedded); here && what == opUnlock && o.flags&lockspace.Retire == 0 {
+	if what == opUnlock && l.goesAtOnce(o) {
 		l.end(false) // Pending stays if the node does it at once: mu is not taken again for that
 	}
 	return nil
@@ -331,47 +335,54 @@ func (l *Lock) settle(ctx context.Context) error {
 	return nil
 }
 
-// await waits for an operation that has begun. If ctx ends first, the operation is
-// withdrawn; with giveBack the lock is unlocked should it succeed nevertheless.
-func (l *Lock) await(ctx context.Context, giveBack bool, b begun) error {
+// await waits for an operation that has begun, with wake noted for it; nil: nobody else can
+// begin one behind it. If ctx ends first, the operation is withdrawn; with giveBack the lock
+// is unlocked should it succeed nevertheless.
+func (l *Lock) await(ctx context.Context, giveBack bool, b begun, wake *waiter) error {
 	if b.over {
 		return nil
 	}
 	if b.reads != nil {
-		b.reads.Until(l.settled)
+		b.reads.Until(func() bool { return l.ended(wake) })
 	}
 	l.mu.Lock()
-	if !l.grant.Pending {
-		defer l.mu.Unlock()
-		return l.outcome()
+	if over, err := l.over(wake); over {
+		l.mu.Unlock()
+		return err
 	}
-	wake := &waiter{}
-	l.wake = wake
+	if wake == nil {
+		l.wake = &waiter{}
+	}
+	l.wake.done = make(chan struct{})
+	mine := l.wake
 	l.mu.Unlock()
-	return l.awaitAs(ctx, giveBack, wake)
+	return l.sleep(ctx, giveBack, mine)
 }
 
-// ended says that the operation that wake waits for has ended.
+// over says whether the operation that wake was noted for has ended, and how. Without wake
+// it is the running or last one. mu is held.
+func (l *Lock) over(wake *waiter) (bool, error) {
+	if wake != nil {
+		return wake.ended, wake.err
+	}
+	return !l.grant.Pending, l.outcome()
+}
+
+// ended is over for who does not hold mu.
 func (l *Lock) ended(wake *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return wake.ended
+	over, _ := l.over(wake)
+	return over
 }
 
-// awaitAs is the rest of await for who has been noted as wake.
-func (l *Lock) awaitAs(ctx context.Context, giveBack bool, wake *waiter) error {
-	l.mu.Lock()
-	if wake.ended {
-		l.mu.Unlock()
-		return wake.err
-	}
-	wake.done = make(chan struct{})
-	l.mu.Unlock()
+// sleep is the rest of await, with a channel in wake.
+func (l *Lock) sleep(ctx context.Context, giveBack bool, wake *waiter) error {
 	select {
 	case <-wake.done:
 	case <-ctx.Done():
 		l.mu.Lock()
-		running, id, req := l.grant.Pending, l.id, l.req
+		running, id, req := !wake.ended, l.id, l.req // another operation may run by now
 		if running {
 			l.abandoned.Store(true)
 			if giveBack {
@@ -396,17 +407,17 @@ func (l *Lock) outcome() error {
 	return l.err
 }
 
-// later has done called with the outcome of the running operation.
-func (l *Lock) later(done func(error)) {
+// later has done called with the outcome of an operation, with wake as await has it.
+func (l *Lock) later(done func(error), wake *waiter) {
 	l.mu.Lock()
-	if l.grant.Pending {
+	over, err := l.over(wake)
+	if !over {
 		l.done = done
-		l.mu.Unlock()
-		return
 	}
-	err := l.outcome()
 	l.mu.Unlock()
-	done(err)
+	if over {
+		done(err)
+	}
 }
 
 // complete is called by the backend with the outcome of an operation. What it gives, if it

@@ -123,6 +123,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if err != nil {
 		return nil, err
 	}
+	wake := l.wake
 	var b begun
 	if s.here != nil {
 		b.over = s.here.lockHere(l, mode, o)
@@ -132,7 +133,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	if b.over {
 		return l, nil
 	}
-	if err := l.await(ctx, true, b); err != nil {
+	if err := l.await(ctx, true, b, wake); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -176,8 +177,12 @@ func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), o
 		s.be.lock(l, mode, o, true)
 		return l
 	}
-	s.be.lock(l, mode, o, true)
-	l.later(told)
+	wake := l.wake
+	if s.be.lock(l, mode, o, true).over {
+		told(nil)
+	} else {
+		l.later(told, wake)
+	}
 	return l
 }
 
@@ -241,6 +246,8 @@ func (s *Lockspace) ready(ctx context.Context) error {
 	return s.be.wait(ctx)
 }
 
+// newLock makes a lock that is to be asked for. Where a blocking callback may begin the next
+// operation before who asks for the lock looks at the outcome, its wake is noted.
 func (s *Lockspace) newLock(name string, mode Mode, o *Option) (*Lock, error) {
 	switch {
 	case s.closed.Load():
@@ -259,6 +266,9 @@ func (s *Lockspace) newLock(name string, mode Mode, o *Option) (*Lock, error) {
 	l := &Lock{space: s, name: name, req: 1, grant: lockspace.Grant{Mode: lockspace.NoMode, Pending: true}}
 	if keep := o.flags & lockspace.Persistent; keep != 0 || o.blocking != nil {
 		l.rare = &rare{keep: keep, blocking: o.blocking}
+	}
+	if o.blocking != nil {
+		l.wake = &waiter{}
 	}
 	return l, nil
 }

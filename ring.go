@@ -51,10 +51,3 @@ func (s *Session) Ring() bool {
 	defer s.mu.Unlock()
 	return s.conn.HasRing()
 }
-
-// settled says that no operation is running.
-func (l *Lock) settled() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.grant.Pending
-}

@@ -93,6 +93,6 @@ func (r running) refuse(err error) {
 	l.mu.Unlock()
 	r.fail(err)
 	if done != nil {
-		l.later(done)
+		l.later(done, nil)
 	}
 }

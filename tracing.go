@@ -85,7 +85,8 @@ func (s *Lockspace) lockTraced(ctx context.Context, name string, mode Mode, opts
 	if l, err = s.newLock(name, mode, &o); err != nil {
 		return nil, err
 	}
-	if err := l.await(ctx, true, s.be.lock(l, mode, o, false)); err != nil {
+	wake := l.wake
+	if err := l.await(ctx, true, s.be.lock(l, mode, o, false), wake); err != nil {
 		return nil, err
 	}
 	return l, nil

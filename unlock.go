@@ -33,7 +33,11 @@ func (l *Lock) unlock(ctx context.Context, o *Option) error {
 			return err
 		}
 	}
-	if err := l.begin(o, opUnlock, NL, nil); err != nil {
+	var wake *waiter
+	if !l.goesAtOnce(o) {
+		wake = &waiter{}
+	}
+	if err := l.begin(o, opUnlock, NL, nil, wake); err != nil {
 		return err
 	}
 	var b begun
@@ -42,7 +46,7 @@ func (l *Lock) unlock(ctx context.Context, o *Option) error {
 	} else {
 		b = l.at.unlock(l, *o, false)
 	}
-	return l.await(ctx, false, b)
+	return l.await(ctx, false, b, wake)
 }
 
 // interrupt withdraws what is running and waits until it has ended. over says
@@ -94,7 +98,11 @@ func (l *Lock) UnlockAsync(done func(error), opts ...Option) {
 
 func (l *Lock) unlockAsync(o *Option, done func(error)) {
 	early := l.early(done)
-	if err := l.begin(o, opUnlock, NL, early); err != nil {
+	var wake *waiter
+	if early == nil && !l.goesAtOnce(o) {
+		wake = &waiter{}
+	}
+	if err := l.begin(o, opUnlock, NL, early, wake); err != nil {
 		done(err)
 		return
 	}
@@ -102,7 +110,7 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 	case over:
 		done(nil)
 	case early == nil:
-		l.later(done)
+		l.later(done, wake)
 	}
 }
 

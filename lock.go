@@ -48,7 +48,7 @@ type rare struct {
 	blocking   func(*Lock, Mode)
 	ranges     *ByteRanges   // whose handle this is; nil: a lock of the program
 	idle       chan struct{} // closed when the running operation ends: for Force
-	after      func()        // called when it has ended and the lock is still there
+	leaves     *Option       // of an unlock that begins when it has ended, in place of who has left
 	err        error         // of the last operation
 	keep       uint32        // Persistent, if the lock is: each conversion says so again
 	value      []byte
@@ -275,6 +275,11 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error), wake *
 	holds := l.holds()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.claim(holds, o, what, mode, done, wake)
+}
+
+// claim is begin for who holds mu, and has asked holds before.
+func (l *Lock) claim(holds bool, o *Option, what opKind, mode Mode, done func(error), wake *waiter) error {
 	switch {
 	case l.isLost, !holds && !l.gone:
 		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
@@ -386,7 +391,9 @@ func (l *Lock) sleep(ctx context.Context, giveBack bool, wake *waiter) error {
 		if running {
 			l.abandoned.Store(true)
 			if giveBack {
-				l.rarely().after = func() { l.unlockAsync(&Option{}, func(error) {}) }
+				x := l.rarely()
+				x.leaves = &Option{}
+				x.blocking = nil // of a lock that the program never gets
 			}
 		}
 		l.mu.Unlock()
@@ -459,15 +466,15 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		l.abandoned.Store(false)
 	}
 	var idle chan struct{}
-	var after func()
+	var leaves *Option
 	if x := l.rare; x != nil {
-		idle, after = x.idle, x.after
-		x.idle, x.after = nil, nil
+		idle, leaves = x.idle, x.leaves
+		x.idle, x.leaves = nil, nil
 		if l.gone {
-			after = nil
+			leaves = nil
 		}
 	}
-	l.grant.Pending = false
+	l.grant.Pending = leaves != nil // else somebody could begin something before that unlock
 	if err != nil || l.rare != nil {
 		l.rarely().err = err
 	}
@@ -481,8 +488,8 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if idle != nil {
 		close(idle)
 	}
-	if after != nil {
-		submit(after)
+	if leaves != nil {
+		submit(func() { l.leave(leaves, true) })
 	}
 	return todo
 }

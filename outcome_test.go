@@ -103,15 +103,24 @@ func TestOutcomeIsKept(t *testing.T) {
 	}
 }
 
-// atDone is a context that has ended as soon as somebody waits for its end; then f runs.
+// atDone is a context that ends as soon as somebody waits for its end; then f runs.
 type atDone struct {
 	context.Context
-	f func()
+	f     func()
+	ended bool
 }
 
-func (c atDone) Done() <-chan struct{} {
+func (c *atDone) Done() <-chan struct{} {
 	c.f()
+	c.ended = true
 	return closedChan
+}
+
+func (c *atDone) Err() error {
+	if c.ended {
+		return context.Canceled
+	}
+	return nil
 }
 
 // unanswered begins operations that do not end.
@@ -126,7 +135,78 @@ func TestOutcomeBeforeContext(t *testing.T) {
 		u := unanswered{}
 		l := u.held(&Lockspace{})
 		l.at = u
-		ctx := atDone{testContext(t), func() { u.end(l) }}
+		ctx := &atDone{Context: testContext(t), f: func() { u.end(l) }}
 		expect(t, "Convert", l.Convert(ctx, PR), nil)
 	}
+}
+
+// silent answers nothing, and tells of each unlock.
+type silent struct {
+	hasty
+	unlocks chan *Lock
+}
+
+func (silent) cancel(uint64, uint64) {}
+
+func (s silent) lock(l *Lock, _ Mode, _ Option, _ bool) (b begun) {
+	l.at = s
+	return b
+}
+
+func (silent) convert(*Lock, Mode, Option, bool) (b begun) { return b }
+
+func (s silent) unlock(l *Lock, _ Option, _ bool) (b begun) {
+	s.unlocks <- l
+	return b
+}
+
+// TestUnlockOfWhoHasLeft: an unlock that waits for the end of an operation is the next one,
+// whoever wants another. It begins on another goroutine, so each way is tried many times.
+func TestUnlockOfWhoHasLeft(t *testing.T) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	told := OnBlocking(func(*Lock, Mode) { t.Error("the callback of a lock that the program never gets") })
+	for _, test := range []struct {
+		name  string
+		leave func(ctx context.Context, s silent) *Lock // with an operation running
+	}{
+		{"lock", func(ctx context.Context, s silent) *Lock {
+			var l *Lock
+			_, err := (&Lockspace{be: catching{s, &l}}).Lock(&atDone{Context: ctx, f: func() {}}, "name", EX, told)
+			expect(t, "Lock", err, context.Canceled)
+			return l
+		}},
+		{"conversion", func(ctx context.Context, s silent) *Lock {
+			l := s.held(&Lockspace{})
+			l.at = s
+			expect(t, "Convert", l.Convert(&atDone{Context: ctx, f: func() {}}, PR), context.Canceled)
+			expect(t, "Unlock", l.Unlock(ended), context.Canceled)
+			return l
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			ctx := testContext(t)
+			for range 64 {
+				s := silent{unlocks: make(chan *Lock, 1)}
+				l := test.leave(ctx, s)
+				l.complete(1, nil, wire.OK, &lockspace.Completion{Mode: EX})
+				if todo := l.blocked(EX); todo.f != nil {
+					todo.f(nil)
+				}
+				expect(t, "another operation", l.begin(&Option{}, opConvert, NL, nil, nil), ErrBusy)
+				wait(t, ctx, "the unlock", s.unlocks)
+			}
+		})
+	}
+}
+
+// catching gives the lock that is asked for.
+type catching struct {
+	silent
+	l **Lock
+}
+
+func (c catching) lock(l *Lock, mode Mode, o Option, later bool) begun {
+	*c.l = l
+	return c.silent.lock(l, mode, o, later)
 }

@@ -115,16 +115,26 @@ func (l *Lock) unlockAsync(o *Option, done func(error)) {
 }
 
 // unlockWhenIdle unlocks when the running operation has ended, if that leaves
-// the lock; at once if none is running.
+// the lock; at once if none is running. Nobody hears of its end.
 func (l *Lock) unlockWhenIdle(o Option) {
 	o.value = slices.Clone(o.value) // the caller may use his again
-	f := func() { l.unlockAsync(&o, func(error) {}) }
+	l.leave(&o, false)
+}
+
+// leave unlocks in place of who has left. kept says that the lock is busy for nothing but
+// this: complete has left it so.
+func (l *Lock) leave(o *Option, kept bool) {
+	holds := l.holds()
 	l.mu.Lock()
-	if l.grant.Pending {
-		l.rarely().after = f
+	if l.grant.Pending && !kept {
+		l.rarely().leaves = o
 		l.mu.Unlock()
 		return
 	}
+	l.grant.Pending = false
+	err := l.claim(holds, o, opUnlock, NL, nil, nil)
 	l.mu.Unlock()
-	f()
+	if err == nil {
+		l.at.unlock(l, *o, true)
+	}
 }

@@ -13,7 +13,7 @@ type Barrier struct{ mutex RWMutex }
 
 // NewBarrier gives a barrier on a name. It asks nobody.
 func NewBarrier(space *lockify.Lockspace, name string) *Barrier {
-	return &Barrier{RWMutex{writer: Mutex{space: space, name: name}}}
+	return &Barrier{RWMutex{writer: NewMutex(space, name)}}
 }
 
 // Raise holds up who comes from now on. It waits while another has raised the barrier.

@@ -10,32 +10,52 @@ import (
 )
 
 // Mutex is held by one goroutine of one program at a time. It may be used by many, and
-// must not be copied.
+// must not be copied. A holder that has lost it calls Unlock all the same: until then no
+// other goroutine gets it from this Mutex, so that Unlock, Lost and Token are the holder's.
 type Mutex struct {
 	space *lockify.Lockspace
 	name  string
+	turn  chan struct{}                // full: somebody holds it, or has lost it and not unlocked yet
 	held  atomic.Pointer[lockify.Lock] // the holder's
 }
 
 // NewMutex gives a mutex on a name. It asks nobody.
-func NewMutex(space *lockify.Lockspace, name string) *Mutex { return &Mutex{space: space, name: name} }
+func NewMutex(space *lockify.Lockspace, name string) *Mutex {
+	return &Mutex{space: space, name: name, turn: make(chan struct{}, 1)}
+}
 
 // Lock waits for the mutex. Errors are those of Lockspace.Lock, or that of ctx.
 func (m *Mutex) Lock(ctx context.Context) error {
 	lock, err := m.space.Lock(ctx, m.name, lockify.EX)
-	if err == nil {
-		m.held.Store(lock)
+	if err != nil {
+		return err
 	}
-	return err
+	// Not before it is granted: the turn is free then, unless it was lost, and the cluster
+	// keeps the order of all who wait.
+	select {
+	case m.turn <- struct{}{}:
+	case <-ctx.Done():
+		lock.UnlockAsync(func(error) {})
+		return ctx.Err()
+	}
+	m.held.Store(lock)
+	return nil
 }
 
 // TryLock does not wait for other holders: lockify.ErrWouldBlock if there are some.
 func (m *Mutex) TryLock(ctx context.Context) error {
 	lock, err := m.space.TryLock(ctx, m.name, lockify.EX)
-	if err == nil {
-		m.held.Store(lock)
+	if err != nil {
+		return err
 	}
-	return err
+	select {
+	case m.turn <- struct{}{}:
+	default:
+		lock.UnlockAsync(func(error) {})
+		return fmt.Errorf("recipes: mutex %q was lost by who has not unlocked it yet: %w", m.name, lockify.ErrWouldBlock)
+	}
+	m.held.Store(lock)
+	return nil
 }
 
 // Unlock gives up the mutex. An error (lockify.ErrLost) says that it was lost before: what
@@ -45,6 +65,7 @@ func (m *Mutex) Unlock(ctx context.Context) error {
 	if lock == nil {
 		return fmt.Errorf("recipes: mutex %q: %w", m.name, lockify.ErrNotHeld)
 	}
+	<-m.turn
 	return lock.Unlock(ctx)
 }
 

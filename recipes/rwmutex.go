@@ -12,7 +12,7 @@ import (
 // may be used by many goroutines, and must not be copied. Who waits to write is passed by
 // no reader that comes later.
 type RWMutex struct {
-	writer Mutex
+	writer *Mutex
 
 	mu      sync.Mutex
 	readers []*lockify.Lock // in the order of their grants
@@ -20,7 +20,7 @@ type RWMutex struct {
 
 // NewRWMutex gives a readers-writer mutex on a name. It asks nobody.
 func NewRWMutex(space *lockify.Lockspace, name string) *RWMutex {
-	return &RWMutex{writer: Mutex{space: space, name: name}}
+	return &RWMutex{writer: NewMutex(space, name)}
 }
 
 // Lock waits until nobody else reads or writes. Errors are those of Lockspace.Lock.
@@ -29,7 +29,7 @@ func (m *RWMutex) Lock(ctx context.Context) error { return m.writer.Lock(ctx) }
 // TryLock does not wait for other holders: lockify.ErrWouldBlock if there are some.
 func (m *RWMutex) TryLock(ctx context.Context) error { return m.writer.TryLock(ctx) }
 
-// Unlock ends writing; see Mutex.Unlock.
+// Unlock ends writing, also where that was lost; see Mutex.
 func (m *RWMutex) Unlock(ctx context.Context) error { return m.writer.Unlock(ctx) }
 
 // RLock waits until nobody writes. Errors are those of Lockspace.Lock.

@@ -26,7 +26,7 @@ func (e *Election) Campaign(ctx context.Context, value []byte) (*lockify.Lock, e
 		return nil, err
 	}
 	if err := lock.Convert(ctx, lockify.PW, lockify.WithValue(value)); err != nil {
-		lock.UnlockAsync(func(error) {}, lockify.InvalidateValue())
+		_ = lock.Unlock(ctx, lockify.InvalidateValue()) // behind the conversion, which may still run, and also if ctx has ended
 		return nil, err
 	}
 	return lock, nil

@@ -46,8 +46,10 @@ func (s *Semaphore) TryAcquire(ctx context.Context) (*lockify.Lock, error) {
 }
 
 // Acquire waits for a permit, in the order in which programs have come. It is given back
-// with Unlock, and can be lost as any lock. Errors are those of Lockspace.LockAsync, or
-// that of ctx.
+// with Unlock, and can be lost as any lock. It waits for callbacks of the lockspace's client
+// or node, which come one at a time, and so must not be called in one (OnBlocking, what is
+// given to LockAsync): there is TryAcquire. Errors are those of Lockspace.LockAsync, or that
+// of ctx.
 func (s *Semaphore) Acquire(ctx context.Context) (*lockify.Lock, error) {
 	if lock, err := s.TryAcquire(ctx); !errors.Is(err, lockify.ErrWouldBlock) {
 		return lock, err

@@ -39,6 +39,7 @@ var behaviours = []struct {
 	{"async", testAsync},
 	{"close", testCloseSpace},
 	{"close while waiting", testCloseWhileWaiting},
+	{"close with an ended context", testCloseEnded},
 	{"timeout", testTimedOut},
 	{"timeout of a conversion", testTimeoutConvert},
 	{"head of queue", testHeadOfQueue},

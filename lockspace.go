@@ -190,6 +190,9 @@ func (s *Lockspace) LockAsync(name string, mode Mode, done func(*Lock, error), o
 // New so far. A program that makes names known by another road than locks
 // calls it first.
 func (s *Lockspace) Barrier(ctx context.Context) error {
+	if s.closed.Load() {
+		return fmt.Errorf("barrier of %q: %w", s.name, ErrClosed)
+	}
 	return answered(ctx, s.be.barrier)
 }
 
@@ -221,10 +224,10 @@ func answered(ctx context.Context, ask func(done func(error))) error {
 	}
 }
 
-// Close gives up all locks that were taken through this Lockspace, those of
-// the same Client through others of the same name included. Requests that wait
+// Close gives up all locks that were taken through this Lockspace. Requests that wait
 // fail with ErrClosed, and so does all that is asked for later. Persistent locks
-// stay, as orphans.
+// stay, as orphans. If ctx ends first, its error is returned, and all is given up
+// all the same.
 func (s *Lockspace) Close(ctx context.Context) error {
 	if s.closed.Swap(true) {
 		return nil

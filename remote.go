@@ -29,6 +29,8 @@ type seat struct {
 func (r *remote) present() (*seat, error) {
 	at := r.at.Load()
 	switch {
+	case at == nil && r.ls.closed.Load():
+		return nil, ErrClosed
 	case at == nil:
 		_, _, _, why := r.c.state()
 		if why == nil { // a session has come just now
@@ -155,7 +157,8 @@ func (a *seat) hurry() {
 }
 
 // close closes the lockspace in the present session; without one there is nothing
-// to give up.
+// to give up. Its locks are given up first: the node releases them also if ctx has ended,
+// and others may have them before its answer is here.
 func (r *remote) close(ctx context.Context) error {
 	r.c.forget(r)
 	at := r.at.Swap(nil)
@@ -163,15 +166,15 @@ func (r *remote) close(ctx context.Context) error {
 		return nil
 	}
 	at.s.deaf(at)
+	for _, l := range at.s.takeLocks(at.space) {
+		l.released()
+	}
 	m, err := at.s.ask(ctx, at.space, &wire.Msg{Type: wire.CloseSpace})
 	if err != nil {
 		if at.s.Err() != nil {
 			return nil
 		}
 		return err
-	}
-	for _, l := range at.s.takeLocks(at.space) {
-		l.released()
 	}
 	return statusError(m.Status, string(m.Text))
 }

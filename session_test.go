@@ -120,6 +120,27 @@ func testCloseSpace(t *testing.T, e *env) {
 	e.unlock(t, e.must(t, again, locks[0].Name(), EX))
 }
 
+// testCloseEnded: a Close whose context has ended gives up everything, too. By chance the
+// node's answer may come before the context is looked at, so there are several.
+func testCloseEnded(t *testing.T, e *env) {
+	ended, cancel := context.WithCancel(e.ctx)
+	cancel()
+	other := e.open(t, 1, "closing")
+	for range 4 {
+		s := e.open(t, 0, "closing")
+		l := e.must(t, s, e.name(), EX)
+		if err := s.Close(ended); err != nil {
+			expect(t, "Close", err, context.Canceled)
+		}
+		if l.Valid() {
+			t.Fatal("valid, though its lockspace is closed")
+		}
+		expect(t, "Unlock", l.Unlock(e.ctx), ErrNotHeld)
+		expect(t, "Barrier", s.Barrier(e.ctx), ErrClosed)
+		e.unlock(t, e.must(t, other, l.Name(), EX))
+	}
+}
+
 func testCloseWhileWaiting(t *testing.T, e *env) {
 	s := e.open(t, 0, "closing")
 	other := e.open(t, 1, "closing")

@@ -438,7 +438,11 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	if l.id == 0 { // once it is known, others read it without mu
 		l.id = id
 	}
-	if l.op != opUnlock && st != wire.LostLock && (l.isLost || l.space.closed.Load()) {
+	switch {
+	case l.op == opUnlock, st == wire.LostLock:
+	case l.isLost:
+		err, st = l.err, wire.NoSpace // from takenAway
+	case l.space.closed.Load():
 		err, st = ErrClosed, wire.NoSpace // Close gives up what has just been granted, too
 	}
 	if err != nil && c.Text != "" { // which says what is wrong, but not with what
@@ -566,9 +570,13 @@ func (l *Lock) claimClosed() {
 	l.tellConfirmed()
 }
 
-func (l *Lock) takenAway() {
+// takenAway is the loss of a lock. why is what a running operation comes to.
+func (l *Lock) takenAway(why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.grant.Pending && !l.gone {
+		l.rarely().err = why
+	}
 	l.end(true)
 }
 

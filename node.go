@@ -300,7 +300,7 @@ func (n *Node) Close(ctx context.Context) error {
 	own := func(o node.Owner) bool {
 		l, ok := o.(*owner)
 		if ok {
-			(*Lock)(l).takenAway()
+			(*Lock)(l).takenAway(ErrClosed)
 		}
 		return ok
 	}
@@ -335,7 +335,7 @@ func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 }
 func (o *owner) Blocking(_ uint64, mode Mode) { l := (*Lock)(o); l.run(l.blocked(mode)) }
 func (o *owner) Confirmed(uint64)             { (*Lock)(o).claimClosed() }
-func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway() }
+func (o *owner) Lost(uint64)                  { (*Lock)(o).takenAway(ErrLost) }
 
 func (e *embedded) holds() bool { return e.node.n.Holds() }
 
@@ -365,7 +365,7 @@ func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
 	case e.node.closed.Load():
-		l.takenAway()
+		l.takenAway(ErrClosed)
 	case e.owner.closed.Load():
 		l.released()
 	default:

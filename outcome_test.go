@@ -210,3 +210,20 @@ func (c catching) lock(l *Lock, mode Mode, o Option, later bool) begun {
 	*c.l = l
 	return c.silent.lock(l, mode, o, later)
 }
+
+// TestOutcomeOfLost: what a request comes to whose answer is overtaken by the loss of the
+// lock, as by the session's end between the two.
+func TestOutcomeOfLost(t *testing.T) {
+	for _, why := range []error{ErrSessionLost, ErrClosed, ErrLost} {
+		s := &Lockspace{be: silent{}}
+		ended := make(chan error, 1)
+		l := s.LockAsync("name", EX, func(_ *Lock, err error) { ended <- err })
+		l.takenAway(why)
+		todo := l.complete(1, nil, wire.OK, &lockspace.Completion{Mode: EX})
+		todo.f(todo.err)
+		expect(t, "LockAsync", <-ended, why)
+		if l.Valid() || !isClosed(l.Lost()) {
+			t.Fatal("not lost")
+		}
+	}
+}

@@ -195,7 +195,7 @@ func (s *Session) event(space uint32, m *wire.Msg, todo *callList) {
 	case wire.Confirmed:
 		l.claimClosed()
 	case wire.Lost:
-		l.takenAway()
+		l.takenAway(ErrLost)
 	}
 }
 

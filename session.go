@@ -153,7 +153,7 @@ func (s *Session) end(cause error) {
 	}
 	s.mu.Unlock()
 	for _, l := range locks {
-		l.takenAway()
+		l.takenAway(err)
 	}
 	for _, r := range requests {
 		r.fail(err)

@@ -215,14 +215,12 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 
 // open opens a lockspace in a session.
 func (s *Session) open(ctx context.Context, r *remote) (*seat, error) {
-	props := r.ls.props
-	m, err := s.ask(ctx, 0, &wire.Msg{
-		Type: wire.OpenSpace, Flags: uint32(props.Range), Num: uint32(props.ValueLen), Text: []byte(r.ls.name),
-	})
-	if err != nil {
-		return nil, err
+	m, err := s.askOpen(r).await(ctx)
+	if err == nil {
+		err = statusError(m.Status, string(m.Text))
 	}
-	if err := statusError(m.Status, string(m.Text)); err != nil {
+	if err != nil {
+		s.unused(r)
 		return nil, err
 	}
 	return &seat{s: s, space: m.Num, r: r}, nil

@@ -226,8 +226,9 @@ func answered(ctx context.Context, ask func(done func(error))) error {
 
 // Close gives up all locks that were taken through this Lockspace. Requests that wait
 // fail with ErrClosed, and so does all that is asked for later. Persistent locks
-// stay, as orphans. If ctx ends first, its error is returned, and all is given up
-// all the same.
+// stay, as orphans; those of a Client with several Lockspaces of the name are orphans
+// when the last of these is closed. If ctx ends first, its error is returned, and
+// all is given up all the same.
 func (s *Lockspace) Close(ctx context.Context) error {
 	if s.closed.Swap(true) {
 		return nil

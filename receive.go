@@ -159,6 +159,9 @@ func (s *Session) answer(space uint32, m *wire.Msg, todo *callList) error {
 	}
 	unsure := s.unsure()
 	s.mu.Unlock()
+	if ok && r.lock != nil && m.Status == wire.OK && r.lock.space.closed.Load() {
+		s.giveUp(space, m.Lock, r.lock, func(error) {})
+	}
 	switch {
 	case !ok:
 	case r.done != nil:

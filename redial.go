@@ -165,8 +165,12 @@ func (c *Client) install(s *Session, seats map[*remote]*seat) error {
 	case s.Err() != nil:
 		return s.reason()
 	}
-	for r := range c.spaces { // less those that were closed meanwhile
-		c.sit(seats[r])
+	for r, at := range seats {
+		if _, open := c.spaces[r]; open {
+			c.sit(at)
+		} else if at.err == nil { // closed meanwhile
+			s.unused(r)
+		}
 	}
 	first := c.last == nil
 	c.live, c.last, c.why, c.began = s, s, nil, time.Now()

@@ -16,11 +16,12 @@ import (
 // to: when it ends, they are lost. A Client has one after the other. Methods may be
 // called by several goroutines at once.
 type Session struct {
-	c    *Client
-	addr int // which of the client's
-	conn *engine.FrameConn
-	gone chan struct{} // closed when the session has ended and all its locks have heard of it
-	wake chan struct{} // tells the sender that asynchronous requests wait
+	c     *Client
+	addr  int // which of the client's
+	conn  *engine.FrameConn
+	gone  chan struct{} // closed when the session has ended and all its locks have heard of it
+	wake  chan struct{} // tells the sender that asynchronous requests wait
+	opens opened
 
 	mu       sync.Mutex
 	err      error // why the session has ended, for those who want something of it
@@ -92,7 +93,7 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 	s := &Session{
 		c: c, addr: addr, version: wire.HelloVersion,
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), hello: make(chan struct{}),
-		locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{},
+		locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{}, opens: opened{n: map[string]int{}},
 		lease: lease{first: make(chan struct{}), until: noEnd},
 	}
 	a := &c.addrs[addr]
@@ -165,16 +166,25 @@ func (s *Session) end(cause error) {
 	s.c.ended(s)
 }
 
-// ask sends a request that is not about a lock and waits for its answer.
-func (s *Session) ask(ctx context.Context, space uint32, m *wire.Msg) (*wire.Msg, error) {
-	type answer struct {
-		m   *wire.Msg
-		err error
-	}
-	ch := make(chan answer, 1)
-	s.start(space, m, running{done: func(m *wire.Msg, err error) { ch <- answer{m, err} }}, false)
+// question is a request that is not about a lock.
+type question chan answer
+
+type answer struct {
+	m   *wire.Msg
+	err error
+}
+
+// begin sends it.
+func (s *Session) begin(space uint32, m *wire.Msg) question {
+	q := make(question, 1)
+	s.start(space, m, running{done: func(m *wire.Msg, err error) { q <- answer{m, err} }}, false)
+	return q
+}
+
+// await waits for its answer.
+func (q question) await(ctx context.Context) (*wire.Msg, error) {
 	select {
-	case a := <-ch:
+	case a := <-q:
 		return a.m, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -189,8 +199,11 @@ func (s *Session) start(space uint32, m *wire.Msg, r running, later bool) (b beg
 		b.reads = s.conn
 	}
 	s.mu.Lock()
-	if s.err != nil {
-		err := s.err
+	err := s.err
+	if err == nil && r.lock != nil && m.Type == wire.LockReq && r.lock.space.closed.Load() {
+		err = ErrClosed // Close may have looked before
+	}
+	if err != nil {
 		s.mu.Unlock()
 		r.refuse(err)
 		return b

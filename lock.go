@@ -274,8 +274,9 @@ func (l *Lock) goesAtOnce(o *Option) bool {
 func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error), wake *waiter) error {
 	holds := l.holds()
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.claim(holds, o, what, mode, done, wake)
+	err := l.claim(holds, o, what, mode, done, wake)
+	l.mu.Unlock()
+	return err
 }
 
 // claim is begin for who holds mu, and has asked holds before.

@@ -46,9 +46,22 @@ func restarted(t *testing.T) (space *lockify.Lockspace, restart func() *lockify.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return open(c), func() *lockify.Lockspace {
+	space = open(c)
+	return space, func() *lockify.Lockspace {
 		n.Close(ctx)
-		return open(start())
+		next := open(start())
+		for { // until the client has noticed, and has a session with the next one
+			l, err := space.Lock(ctx, "probe", lockify.NL)
+			if err == nil {
+				err = l.Unlock(ctx)
+			}
+			if err == nil {
+				return next
+			}
+			if !errors.Is(err, lockify.ErrLost) {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

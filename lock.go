@@ -349,7 +349,7 @@ func (l *Lock) await(ctx context.Context, giveBack bool, b begun, wake *waiter) 
 		return nil
 	}
 	if b.reads != nil {
-		b.reads.Until(func() bool { return l.ended(wake) })
+		b.reads.Until(func() bool { return l.ended(wake) || ctx.Err() != nil }) // others may keep it reading
 	}
 	l.mu.Lock()
 	if over, err := l.over(wake); over {

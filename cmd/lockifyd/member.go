@@ -78,6 +78,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Wr
 		if final(why) {
 			return why
 		}
+		d.restarts.Add(1)
 		d.log.Warn("starting anew", "reason", why)
 		d.tell("STATUS=starting anew: " + why.Error())
 		if err := d.restart(ctx); err != nil {

@@ -43,6 +43,7 @@ type daemon struct {
 	again       func() (*config, error)       // reads the configuration anew
 	data        *member.Data                  // nil without one
 	member      atomic.Bool                   // the service manager was told that the node is ready
+	restarts    atomic.Uint64                 // of the node, after it was fenced
 	stopProfile func()
 	transport   engine.Transport
 	secure      *secure.Keeper // nil: no TLS
@@ -158,6 +159,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		}
 		if d.part != nil {
 			c.Raft, c.Bars = d.part.Raft, d.part.Bars
+		}
+		if d.part != nil || len(cfg.etcd.Endpoints) > 0 {
+			c.Restarts = d.restarts.Load
 		}
 		if d.tracing != nil {
 			c.Spans = func() (sent, dropped uint64) { return d.tracing.Sent(), d.tracing.Dropped() }

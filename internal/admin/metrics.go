@@ -85,6 +85,7 @@ var (
 	nodeSessions  = gauge("lockify_sessions", "Connected clients.")
 	nodeMembers   = gauge("lockify_members", "Nodes in the agreed membership, as this node knows; absent if it is fixed.")
 	nodeMember    = gauge("lockify_member", "1 if this node takes part, 0 if it is fenced, or has not joined yet.")
+	nodeRestarts  = counter("lockify_fenced_total", "Times that this node has lost its place in the cluster, and all its locks, and begun anew; absent if the membership is fixed.")
 	epoch         = gauge("lockify_epoch", "Number of the view of a lockspace; it rises with each change of who has it open.", "lockspace")
 	shardLocks    = gauge("lockify_shard_locks", "Locks of each shard, to see whether they are evenly spread.", "lockspace", "shard")
 	shardDone     = counter("lockify_shard_operations_total", "Operations of programs and messages of other nodes that each shard has taken, to see whether the work is evenly spread.", "lockspace", "shard")
@@ -105,7 +106,7 @@ var (
 )
 
 var otherMetrics = []metric{
-	nodeInfo, nodeSessions, nodeMembers, nodeMember, epoch, shardLocks, shardDone, conflicts, refused, messages,
+	nodeInfo, nodeSessions, nodeMembers, nodeMember, nodeRestarts, epoch, shardLocks, shardDone, conflicts, refused, messages,
 	lockTimes, claimTimes, fenceTimes, recoveryTimes, spansSent, spansDropped,
 	linkUp, linkRTT, linkQueued, linkFrames, linkBytes, linkWrites, linkResent, linkDropped, linkReconnect,
 }
@@ -148,6 +149,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		}
 	}
 	give(nodeMember, takesPart)
+	if c.s.restarts != nil {
+		give(nodeRestarts, float64(c.s.restarts()))
+	}
 	if c.s.spans != nil {
 		sent, dropped := c.s.spans()
 		give(spansSent, float64(sent))

@@ -41,24 +41,28 @@ type Config struct {
 	Settings func() Settings
 	// Spans gives the spans that a collector has taken and those that it never will; may
 	// be nil.
-	Spans  func() (sent, dropped uint64)
-	Leave  func() // begins the end of the node, for good; may be nil with fixed membership
-	Logger *slog.Logger
+	Spans func() (sent, dropped uint64)
+	// Restarts gives how often the node has begun anew, having lost its place in the cluster; may
+	// be nil.
+	Restarts func() uint64
+	Leave    func() // begins the end of the node, for good; may be nil with fixed membership
+	Logger   *slog.Logger
 }
 
 // Server answers on the admin address.
 type Server struct {
-	node    func() *node.Node
-	cluster string
-	raft    func() (leader uint16, voting []uint16)
-	bars    func() map[uint64]string
-	leave   func()
-	started time.Time
-	log     *slog.Logger
-	ln      net.Listener
-	http    http.Server
-	events  *events.Ring
-	spans   func() (sent, dropped uint64)
+	node     func() *node.Node
+	cluster  string
+	raft     func() (leader uint16, voting []uint16)
+	bars     func() map[uint64]string
+	leave    func()
+	started  time.Time
+	log      *slog.Logger
+	ln       net.Listener
+	http     http.Server
+	events   *events.Ring
+	spans    func() (sent, dropped uint64)
+	restarts func() uint64
 
 	settings func() Settings
 	running  chan struct{} // one element for each request being answered
@@ -79,7 +83,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, spans: cfg.Spans, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, spans: cfg.Spans, restarts: cfg.Restarts, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}

@@ -38,7 +38,7 @@ func (h *host) asked(n int) []nvme.R2T {
 // sendData answers an R2T, with a right or a wrong digest.
 func (h *host) sendData(r nvme.R2T, wrong bool) {
 	data := h.writes[r.CID][r.Offset:][:r.Length]
-	d := nvme.Data{CID: r.CID, TTag: r.TTag, Offset: r.Offset, Length: r.Length}
+	d := nvme.Data(r)
 	h.digest(append(h.format.AppendH2C(nil, &d, nvme.FlagLast), data...), data, wrong)
 }
 

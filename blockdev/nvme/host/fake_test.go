@@ -34,6 +34,7 @@ type fakeTarget struct {
 	mute      atomic.Bool  // nothing is answered
 	badDigest atomic.Int64 // so many C2HData get a wrong digest
 	unheard   atomic.Bool  // log pages and Aborts are not answered
+	damaged   atomic.Bool  // the second of two fused commands comes with a wrong digest
 	events    chan nvme.AsyncEvent
 
 	mu    sync.Mutex
@@ -275,6 +276,9 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if cmd.Flags&nvme.FuseMask == nvme.FuseSecond {
+		if k.damaged.Load() {
+			return k.complete(&k.fused, nvme.StatusFusedMissing, 0) && k.complete(cmd, nvme.StatusTransientTransport, 0)
+		}
 		if string(k.disk[at:at+n]) != string(k.fusedData) {
 			return k.complete(&k.fused, nvme.StatusCompareFailed, 0) && k.complete(cmd, nvme.StatusFusedFailed, 0)
 		}

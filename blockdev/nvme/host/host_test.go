@@ -274,6 +274,21 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestFusedDamaged: of two fused commands the one that came damaged says what has become of a
+// request, and not the one that missed it.
+func TestFusedDamaged(t *testing.T) {
+	f := newFake(t)
+	d := openFake(t, f, nil)
+	r, err := d.NewRing(t.Context(), blockdev.RingConfig{Depth: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f.damaged.Store(true)
+	c := do(t, r, func(s *blockdev.SQE) { s.PrepCompareWrite(0, make([]byte, 4096), make([]byte, 4096)) })
+	want(t, c, blockdev.Status(nvme.StatusTransientTransport))
+}
+
 // TestAdminContext: who waits for room at the controller's admin queue gives up in time.
 func TestAdminContext(t *testing.T) {
 	f := newFake(t)

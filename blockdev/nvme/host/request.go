@@ -106,6 +106,11 @@ func (q *queue) command(tag uint16, cmd *nvme.Command, one []byte, bufs [][]byte
 	r.parts++
 }
 
+// becauseOfOther says that one of two fused commands has not failed itself.
+func becauseOfOther(st blockdev.Status) bool {
+	return st == blockdev.Status(nvme.StatusFusedFailed) || st == blockdev.Status(nvme.StatusFusedMissing)
+}
+
 // part takes the end of a command; true if another one was submitted.
 func (q *queue) part(e *End) bool {
 	tag := uint16(e.User)
@@ -120,7 +125,7 @@ func (q *queue) part(e *End) bool {
 		st = blockdev.StatusInternal // a success without all data
 	}
 	// of two fused commands, the one that has not failed because of the other tells why
-	if r.status == blockdev.OK || r.status == blockdev.Status(nvme.StatusFusedFailed) && st != blockdev.OK {
+	if r.status == blockdev.OK || becauseOfOther(r.status) && st != blockdev.OK {
 		r.status = st
 	}
 	if r.parts--; r.parts > 0 {

@@ -481,6 +481,8 @@ func TestConfig(t *testing.T) {
 func FuzzEnvelope(f *testing.F) {
 	good := envelope{isMessage, 3, "c", "host:1", []byte("payload")}
 	f.Add(good.append(nil))
+	longest := envelope{isMessage, 3, strings.Repeat("c", maxNameLen), "host:1", nil}
+	f.Add(longest.append(nil))
 	f.Add([]byte{isRefusal, 1, 0, 1, 'c', 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := decodeEnvelope(b)

@@ -46,10 +46,14 @@ func decodeEnvelope(b []byte) (e envelope, err error) {
 	e.kind, e.from = b[0], binary.LittleEndian.Uint16(b[1:])
 	b = b[3:]
 	for _, s := range []*string{&e.cluster, &e.addr} {
-		if len(b) == 0 || len(b) < 1+int(b[0]) {
+		if len(b) == 0 {
 			return e, bad
 		}
-		*s, b = string(b[1:1+b[0]]), b[1+int(b[0]):]
+		end := 1 + int(b[0])
+		if len(b) < end {
+			return e, bad
+		}
+		*s, b = string(b[1:end]), b[end:]
 	}
 	if e.from == 0 || e.cluster == "" || e.addr == "" || len(e.addr) > maxAddrLen || len(b) > cluster.MaxPayload {
 		return e, bad

@@ -136,21 +136,14 @@ func (s *Shard) keepAsked(r *resource, from uint64, m *wire.Msg, rule Rules) boo
 	return true
 }
 
+// keepMsg keeps a request, if there is room for it.
 func (s *Shard) keepMsg(list *[]earlyMsg, r *resource, from uint64, m *wire.Msg) {
-	if !s.keepOne() {
-		return
-	}
-	*list = append(*list, earlyMsg{from, keep(m, r)})
-}
-
-// keepOne counts a message that is to be kept, if there is room for it.
-func (s *Shard) keepOne() bool {
 	if s.kept >= keptMax {
 		s.stats.Overrun++
-		return false
+		return
 	}
 	s.kept++
-	return true
+	*list = append(*list, earlyMsg{from, keep(m, r)})
 }
 
 // onReg registers a master, or brings the locks of an orphaned name.

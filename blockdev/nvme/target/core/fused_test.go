@@ -71,24 +71,17 @@ func (h *host) ended(cid uint16, want nvme.Status) {
 // and neither has anything to do with those that come later.
 func TestFusedDamaged(t *testing.T) {
 	data := make([]byte, 4096)
-	t.Run("data of the first", func(t *testing.T) {
-		io := digested(t)
-		a, b := io.submit(fused(nvme.OpCompare, 0, data, false), data), io.submit(fused(nvme.OpWrite, 0, data, false), data)
-		r := io.asked(2)
-		io.sendData(r[0], true)
-		io.sendData(r[1], false)
-		io.ended(a, nvme.StatusTransientTransport)
-		io.ended(b, nvme.StatusFusedFailed)
-	})
-	t.Run("data of the second", func(t *testing.T) {
-		io := digested(t)
-		a, b := io.submit(fused(nvme.OpCompare, 0, data, false), data), io.submit(fused(nvme.OpWrite, 0, data, false), data)
-		r := io.asked(2)
-		io.sendData(r[0], false)
-		io.sendData(r[1], true)
-		io.ended(a, nvme.StatusFusedFailed)
-		io.ended(b, nvme.StatusTransientTransport)
-	})
+	for damaged, name := range []string{"data of the first", "data of the second"} {
+		t.Run(name, func(t *testing.T) {
+			io := digested(t)
+			cids := [2]uint16{io.submit(fused(nvme.OpCompare, 0, data, false), data), io.submit(fused(nvme.OpWrite, 0, data, false), data)}
+			for i, r := range io.asked(2) {
+				io.sendData(r, i == damaged)
+			}
+			io.ended(cids[damaged], nvme.StatusTransientTransport)
+			io.ended(cids[1-damaged], nvme.StatusFusedFailed)
+		})
+	}
 	t.Run("capsule of the first", func(t *testing.T) {
 		io := digested(t)
 		a := io.sendCapsule(fused(nvme.OpCompare, 0, data, true), data, true)

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/panjf2000/ants/v2"
 )
@@ -16,14 +17,19 @@ import (
 // call for each of its locks.
 //
 // Requests that callbacks make leave together, when all have run whose turn it was: the
-// first one alone would be answered alone, and so would be what that answer brings.
+// first one alone would be answered alone, and so would be what that answer brings. The worker
+// then looks for the answers itself (engine.FrameConn.Tend): another goroutine would have to be
+// woken to read them, and the worker again.
 type calls struct {
 	gathering atomic.Bool // a batch runs
 
 	mu       sync.Mutex
 	queue    []call
 	running  bool
-	gathered []*Session // with requests that leave when it has
+	batches  uint64
+	gathered []*Session // with requests that leave when the batch has run
+	tended   *Session   // nobody is woken for what comes for it meanwhile
+	guarded  bool       // guard will be called
 }
 
 // call is a callback to run with err. Without f it is none.
@@ -71,21 +77,48 @@ func submit(f func()) {
 
 func (c *calls) run() {
 	for {
-		c.mu.Lock()
-		batch := c.queue
-		c.queue = nil
-		c.running = len(batch) > 0
-		c.mu.Unlock()
-		if len(batch) == 0 {
+		batch, tended := c.take()
+		switch {
+		case len(batch) > 0:
+			c.gathering.Store(true)
+			for _, x := range batch {
+				x.f(x.err)
+			}
+			c.gathering.Store(false)
+			c.sendGathered()
+		case tended == nil:
 			return
+		case !tended.tend():
+			c.tend(nil)
 		}
-		c.gathering.Store(true)
-		for _, x := range batch {
-			x.f(x.err)
-		}
-		c.gathering.Store(false)
-		c.sendGathered()
 	}
+}
+
+// take gives the callbacks whose turn it is. Without any and without a session to tend, the
+// worker has ended.
+func (c *calls) take() (batch []call, tended *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	batch, c.queue = c.queue, nil
+	if len(batch) > 0 {
+		c.batches++
+		c.guardSoon()
+	}
+	c.running = len(batch) > 0 || c.tended != nil
+	return batch, c.tended
+}
+
+// waiting says that there are callbacks to run.
+func (c *calls) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0
+}
+
+func (c *calls) tend(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tended = s
 }
 
 // gather has what s has to send leave when the present batch has run; false: none runs.
@@ -96,6 +129,7 @@ func (c *calls) gather(s *Session) bool {
 	}
 	c.mu.Lock()
 	c.gathered = append(c.gathered, s)
+	c.guardSoon()
 	c.mu.Unlock()
 	return c.gathering.Load() // else s may have been overlooked
 }
@@ -107,5 +141,39 @@ func (c *calls) sendGathered() {
 	c.mu.Unlock()
 	for _, s := range all {
 		s.sendGathered()
+		c.tend(s)
+	}
+}
+
+// guardTime is for how long a batch may run until what it has gathered leaves, and others are
+// woken for what comes.
+const guardTime = time.Millisecond
+
+// guardSoon sees to it that guard is called. mu is held.
+func (c *calls) guardSoon() {
+	if !c.guarded && (len(c.gathered) > 0 || c.tended != nil) {
+		c.guarded = true
+		batch := c.batches
+		time.AfterFunc(guardTime, func() { c.guard(batch) })
+	}
+}
+
+// guard is there for callbacks that take long.
+func (c *calls) guard(batch uint64) {
+	c.mu.Lock()
+	c.guarded = false
+	if batch != c.batches {
+		c.guardSoon()
+		c.mu.Unlock()
+		return
+	}
+	all, tended := c.gathered, c.tended
+	c.gathered = nil
+	c.mu.Unlock()
+	for _, s := range all {
+		s.sendGathered()
+	}
+	if tended != nil {
+		tended.conn.Rest()
 	}
 }

@@ -58,3 +58,36 @@ func TestGathered(t *testing.T) {
 		t.Errorf("%d answers have come in %d frames", n+1, in)
 	}
 }
+
+// TestLongCallback: a callback that takes long does not keep the connection from being read.
+// Only the node's word that a claim is known lets it end, of which no request hears.
+func TestLongCallback(t *testing.T) {
+	nodes := startCluster(t, clusterOptions{nodes: 2, transport: "plain"})
+	e := &env{ctx: testContext(t), nodes: nodes}
+	for _, addr := range []string{"ring", "unix"} {
+		t.Run(addr, func(t *testing.T) {
+			c := dialNode(t, nodes[0], addr, "plain")
+			s, err := c.Open(e.ctx, "test")
+			expect(t, "Open", err, nil)
+			ended := make(chan error, 1)
+			left := 200
+			var next func(last *Lock, err error)
+			next = func(last *Lock, err error) { // in a row, so that the worker expects each answer soon
+				if err == nil && last != nil {
+					select {
+					case <-last.Confirmed():
+					case <-e.ctx.Done():
+						err = e.ctx.Err()
+					}
+				}
+				if left--; left == 0 || err != nil {
+					ended <- err
+					return
+				}
+				s.LockAsync(nameWithDirectory(t, 2, 2), EX, next, New())
+			}
+			s.LockAsync("first", EX, func(_ *Lock, err error) { next(nil, err) })
+			expect(t, "in a row", wait(t, e.ctx, "the last callback", ended), nil)
+		})
+	}
+}

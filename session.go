@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -42,7 +41,6 @@ type Session struct {
 	count    uint16               // its messages
 	full     atomic.Bool          // maxRunning operations are running
 	gathered bool                 // it leaves when the callbacks that run have ended
-	bounded  bool                 // gatheredLong will be called
 	lease    lease
 
 	todo []call // of the connection's reading goroutine: memory for OnFrame
@@ -263,10 +261,6 @@ func (s *Session) sendOrWake(later bool) {
 		return
 	case s.c.calls.gather(s):
 		s.gathered = true
-		if !s.bounded {
-			s.bounded = true
-			time.AfterFunc(gatherTime, s.gatheredLong)
-		}
 		return
 	case s.running.n == 1: // it has no company to wait for
 		s.sendFrame()
@@ -278,12 +272,8 @@ func (s *Session) sendOrWake(later bool) {
 	}
 }
 
-// What callbacks have to send leaves when there are so many messages, or this has passed
-// and they have not ended.
-const (
-	gatherMost = 64
-	gatherTime = time.Millisecond
-)
+// gatherMost is for how many messages what callbacks have to send does not wait for their end.
+const gatherMost = 64
 
 // sendGathered sends what was not sent while callbacks ran.
 func (s *Session) sendGathered() {
@@ -293,12 +283,16 @@ func (s *Session) sendGathered() {
 	s.sendFrame()
 }
 
-// gatheredLong sends what has waited for long enough; what comes next has its own time.
-func (s *Session) gatheredLong() {
+// tend reads answers until some have called for callbacks. false: none comes soon.
+func (s *Session) tend() bool {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.bounded, s.gathered = false, false
-	s.sendFrame()
+	n := s.running.n
+	s.mu.Unlock()
+	if n == 0 {
+		s.conn.Rest()
+		return false
+	}
+	return s.conn.Tend(s.c.calls.waiting)
 }
 
 // sendFrame sends the open frame. mu is held, so that frames keep their order.

@@ -38,6 +38,7 @@ type directConn struct {
 	closed atomic.Bool
 
 	reading sync.Mutex // held to read and to call the handler
+	asleep  bool       // input does not wake the goroutine of the connection
 	r       *linearReader
 	err     error // why nothing more is read
 	short   bool  // the last read has left nothing
@@ -121,6 +122,7 @@ func (c *directConn) run() {
 		defer c.reading.Unlock()
 		for ends := c.awake(); c.input(readNow) && (ends || !c.short); {
 		}
+		c.wakes(true) // it was told of this before Tend
 		return c.err != nil
 	})
 	c.reading.Lock()
@@ -207,8 +209,8 @@ func (c *directConn) until(over func() bool) {
 	if c.lone {
 		runtime.Gosched() // what else is to be done is done before we wait with the only processor
 	} else {
-		_ = c.watch(unix.EPOLL_CTL_MOD, 0)
-		defer c.watch(unix.EPOLL_CTL_MOD, inputEvents)
+		c.wakes(false)
+		defer c.wakes(true)
 	}
 	spins := c.spin.begin()
 	for !over() {
@@ -219,9 +221,56 @@ func (c *directConn) until(over func() bool) {
 	if spins {
 		c.spin.end()
 	}
-	if c.err != nil { // the goroutine of the connection shall see it
+	c.passOn()
+}
+
+// passOn lets the goroutine of the connection see its end.
+func (c *directConn) passOn() {
+	if c.err != nil {
 		c.because(c.err)
 		c.Close()
+	}
+}
+
+// wakes says whether input wakes the goroutine of the connection, also such as is there already.
+// reading is held.
+func (c *directConn) wakes(yes bool) {
+	if yes != c.asleep {
+		return
+	}
+	c.asleep = !yes
+	events := uint32(0)
+	if yes {
+		events = inputEvents
+	}
+	_ = c.watch(unix.EPOLL_CTL_MOD, events)
+}
+
+// tend implements tender.
+func (c *directConn) tend(over func() bool) (ok bool) {
+	if c.lone || !c.reading.TryLock() {
+		return false // who reads has the goroutine of the connection woken in the end
+	}
+	defer c.reading.Unlock()
+	if c.err == nil && c.spin.begin() {
+		c.wakes(false)
+		for c.err == nil && !ok && c.spin.await(c, socketLooks) {
+			ok = c.err == nil && over()
+		}
+		c.spin.end()
+	}
+	if !ok {
+		c.wakes(true)
+		c.passOn()
+	}
+	return ok
+}
+
+// rest implements tender.
+func (c *directConn) rest() {
+	if c.reading.TryLock() {
+		c.wakes(true)
+		c.reading.Unlock()
 	}
 }
 

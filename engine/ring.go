@@ -203,12 +203,7 @@ func (fc *FrameConn) Until(over func() bool) {
 		fc.c.(hereReader).until(over)
 		return
 	}
-	for g.goesOn() {
-		n, ok := g.take()
-		if !ok || n > 0 && over() || n == 0 && !g.spin.await(g.end, memoryLooks) {
-			break
-		}
-	}
+	g.read(over)
 	g.spin.end()
 	g.give(g.turn())
 }

@@ -41,6 +41,7 @@ type Session struct {
 	count    uint16               // its messages
 	full     atomic.Bool          // maxRunning operations are running
 	gathered bool                 // it leaves when the callbacks that run have ended
+	lot      uint16               // or is sent when it has so many
 	lease    lease
 
 	todo []call // of the connection's reading goroutine: memory for OnFrame
@@ -92,7 +93,7 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 		c: c, addr: addr, version: wire.HelloVersion,
 		gone: make(chan struct{}), wake: make(chan struct{}, 1), hello: make(chan struct{}),
 		locks: map[lockKey]*Lock{}, ears: map[uint32][]*remote{}, opens: opened{n: map[string]int{}},
-		lease: lease{first: make(chan struct{}), until: noEnd},
+		lot: gatherMost, lease: lease{first: make(chan struct{}), until: noEnd},
 	}
 	a := &c.addrs[addr]
 	conn, err := engine.DialFrames(ctx, c.transport, a.network, a.rest, (*sessionSide)(s))
@@ -254,7 +255,7 @@ func (s *Session) append(space uint32, m *wire.Msg) {
 // that nobody waits for then travel many in a frame. mu is held.
 func (s *Session) sendOrWake(later bool) {
 	switch {
-	case !later, s.gathered && s.count >= gatherMost:
+	case !later, s.gathered && s.count >= s.lot:
 		s.sendFrame()
 		return
 	case s.gathered:
@@ -272,8 +273,11 @@ func (s *Session) sendOrWake(later bool) {
 	}
 }
 
-// gatherMost is for how many messages what callbacks have to send does not wait for their end.
-const gatherMost = 64
+// What callbacks have to send does not wait for their end when there are so many messages.
+const (
+	gatherMost  = 64
+	gatherLeast = 8 // in memory, which costs no system call
+)
 
 // sendGathered sends what was not sent while callbacks ran.
 func (s *Session) sendGathered() {
@@ -292,7 +296,14 @@ func (s *Session) tend() bool {
 		s.conn.Rest()
 		return false
 	}
-	return s.conn.Tend(s.c.calls.waiting)
+	ok := s.conn.Tend(s.c.calls.waiting)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lot = gatherMost
+	if ok && s.conn.HasRing() { // the node works on one half while callbacks run for the other one
+		s.lot = uint16(min(max(n/2, gatherLeast), gatherMost))
+	}
+	return ok
 }
 
 // sendFrame sends the open frame. mu is held, so that frames keep their order.

@@ -74,9 +74,7 @@ func (v *iovecs) call(fd int) (int, error) {
 	iov := *v
 	defer clear(iov) // the buffers go back to their pool
 	for len(iov) > 0 {
-		m := unix.Msghdr{Iov: &iov[0]}
-		m.SetIovlen(len(iov))
-		n, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		n, errno := send(fd, iov)
 		switch errno {
 		case 0:
 			return int(n), nil
@@ -88,4 +86,17 @@ func (v *iovecs) call(fd int) (int, error) {
 		return 0, errno
 	}
 	return 0, nil
+}
+
+// send has the kernel take a message apart only if it is of several parts.
+func send(fd int, iov []unix.Iovec) (n uintptr, errno unix.Errno) {
+	const flags = unix.MSG_DONTWAIT | unix.MSG_NOSIGNAL
+	if len(iov) == 1 {
+		n, _, errno = unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(iov[0].Base)), uintptr(iov[0].Len), flags, 0, 0)
+		return n, errno
+	}
+	m := unix.Msghdr{Iov: &iov[0]}
+	m.SetIovlen(len(iov))
+	n, _, errno = unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&m)), flags)
+	return n, errno
 }

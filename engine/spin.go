@@ -24,7 +24,7 @@ const (
 	spinTime  = int64(50 * time.Microsecond) // at most; longer than it takes to wake the other end
 	spinGap   = int64(30 * time.Microsecond) // without a look: somebody else had the processor
 	spinScore = 16                           // the best score
-	spinRest  = 64                           // with the worst: times that it is not tried
+	spinRest  = 16                           // with the worst: times that it is not tried
 )
 
 // Looks between two looks at the clock, a few microseconds.

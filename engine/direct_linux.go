@@ -252,7 +252,10 @@ func (c *directConn) tend(over func() bool) (ok bool) {
 		return false // who reads has the goroutine of the connection woken in the end
 	}
 	defer c.reading.Unlock()
-	if c.err == nil && c.spin.begin() {
+	if c.err != nil {
+		return false // the descriptors may be closed
+	}
+	if c.spin.begin() {
 		c.wakes(false)
 		for c.err == nil && !ok && c.spin.await(c, socketLooks) {
 			ok = c.err == nil && over()
@@ -268,9 +271,12 @@ func (c *directConn) tend(over func() bool) (ok bool) {
 
 // rest implements tender.
 func (c *directConn) rest() {
-	if c.reading.TryLock() {
+	if !c.reading.TryLock() {
+		return // who reads does that in the end, or goes on with Tend
+	}
+	defer c.reading.Unlock()
+	if c.err == nil {
 		c.wakes(true)
-		c.reading.Unlock()
 	}
 }
 

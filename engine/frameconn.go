@@ -235,7 +235,7 @@ func (fc *FrameConn) take() (Conn, [][]byte) {
 
 // wrote implements source.
 func (fc *FrameConn) wrote(c Conn, calls int, err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrClosed) { // else it ends already, and OnClose says why
 		fc.fail(err)
 	}
 	if _, ok := c.(*ring); ok {

@@ -366,3 +366,22 @@ func TestGoneIsNotClosed(t *testing.T) {
 		t.Errorf("the other end has gone, but it is said: %v", wrong)
 	}
 }
+
+// TestReasonOfTheEnd: a writer who finds the connection closed is not why it is.
+func TestReasonOfTheEnd(t *testing.T) {
+	each(t, func(t *testing.T, b bench) {
+		bad := errors.New("bad frame")
+		server, client := newFramer(), newFramer()
+		server.onFrame = func(c *FrameConn, _ *wire.Header, _ []byte) error {
+			c.wrote(c.c, 1, ErrClosed)
+			return bad
+		}
+		c := frameLink(t, b, server, client)
+		if err := c.Send(clientFrame(1, 8)); err != nil {
+			t.Fatal(err)
+		}
+		if err := receive(t, server.closed); !errors.Is(err, bad) {
+			t.Errorf("closed with %v, want %v", err, bad)
+		}
+	})
+}

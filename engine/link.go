@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -347,7 +348,7 @@ func (l *link) wrote(c Conn, calls int, err error) {
 		l.dropControl()
 	}
 	l.mu.Unlock()
-	if broken != nil {
+	if broken != nil && !errors.Is(err, ErrClosed) { // else it ends already, and says why
 		broken.fail(err)
 	}
 }

@@ -42,6 +42,7 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 			if c := p.tls.accept(c, conns); c != nil {
 				h.OnOpen(c)
 				c.run()
+				p.tls.ended(c)
 				conns.remove(c)
 			}
 		}()
@@ -98,6 +99,8 @@ type plainConn struct {
 	h      Handler
 	closed atomic.Bool
 
+	unwanted atomic.Bool // see FrameConn.Unwelcome
+
 	// For TryWritev; raw is nil where nc has no descriptor of its own. The
 	// function value and its arguments are fields so that a write allocates
 	// nothing.
@@ -136,6 +139,9 @@ func (c *plainConn) run() {
 	c.taking.drop()
 	c.h.OnClose(c, err)
 }
+
+// unwelcome implements unwelcomer.
+func (c *plainConn) unwelcome() { c.unwanted.Store(true) }
 
 // Read implements io.Reader.
 func (c *plainConn) Read(b []byte) (int, error) {

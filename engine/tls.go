@@ -24,6 +24,7 @@ type tlsEnds struct {
 	refused        func(remote string, err error)
 	lobby          Lobby
 	turn           turnstile
+	penalties      penalties
 }
 
 // tlsTimeout bounds the handshake of an accepted connection. For one that is dialled the
@@ -49,15 +50,19 @@ func (e *tlsEnds) accept(c ownConn, conns *connSet) ownConn {
 		return c
 	}
 	defer conns.remove(c)
-	ctx, cancel := context.WithTimeout(context.Background(), tlsTimeout)
-	defer cancel()
+	e.penalties.wait(host(p.remote))
 	ticket := e.lobby.Enter(func() { p.nc.Close() })
 	defer e.lobby.Leave(ticket)
+	ctx, cancel := context.WithTimeout(context.Background(), tlsTimeout)
+	defer cancel()
 	turn := &turnConn{Conn: p.nc, turn: e.turn}
 	t := tls.Server(turn, e.server)
 	err := t.HandshakeContext(ctx)
 	turn.over()
 	if err != nil {
+		if fault(err) { // not an end in the midst of it, which has cost nothing
+			e.penalties.add(host(p.remote), time.Now())
+		}
 		if e.refused != nil {
 			e.refused(p.remote, err)
 		}
@@ -70,6 +75,13 @@ func (e *tlsEnds) accept(c ownConn, conns *connSet) ownConn {
 		return nil
 	}
 	return secured
+}
+
+// ended is called when a connection that accept has given has.
+func (e *tlsEnds) ended(c ownConn) {
+	if p, ok := c.(*plainConn); ok && e.with(p.nc) && (p.unwanted.Load() || fault(p.because(nil))) {
+		e.penalties.add(host(p.remote), time.Now())
+	}
 }
 
 // dial makes TLS of a connection that has been dialled.

@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	gcmetrics "runtime/metrics"
 	"testing"
 	"time"
 )
@@ -10,10 +11,10 @@ import (
 // A recovery puts the garbage collector off, until it has collected the next time, and nothing
 // stays of that.
 func TestPostpone(t *testing.T) {
-	percent := func() int {
-		p := debug.SetGCPercent(-1)
-		debug.SetGCPercent(p)
-		return p
+	percent := func() int { // to set it and set it back would undo what is set in between
+		s := []gcmetrics.Sample{{Name: "/gc/gogc:percent"}}
+		gcmetrics.Read(s)
+		return int(s[0].Value.Uint64()) // off: as many as there are, which is -1
 	}
 	for _, x := range []struct{ set, during int }{{100, 200}, {40, 140}, {-1, -1}} {
 		was := debug.SetGCPercent(x.set)

@@ -97,6 +97,7 @@ func (s *session) deny(sp *sessionSpace, m *wire.Msg, need access.Right) {
 // the status hears that it is wrong.
 func (s *session) denied(has, need access.Right, space string) (wire.Status, []byte) {
 	text := access.Denied(&s.client, has, need, space, s.node.cfg.ID)
+	s.conn.Unwelcome()
 	level := slog.LevelDebug
 	if !s.denials.Swap(true) { // one line of a client that goes on and on
 		level = slog.LevelWarn

@@ -131,6 +131,7 @@ func (s *session) barrier(m *wire.Msg) {
 
 // notOpen answers a message about a lockspace that this client has not opened.
 func (s *session) notOpen(space uint32, m *wire.Msg) error {
+	s.conn.Unwelcome() // it may be another one's
 	switch m.Type {
 	case wire.CloseSpace:
 		s.send(space, &wire.Msg{Type: wire.SpaceClosed, Req: m.Req, Status: wire.NoSpace})
@@ -165,6 +166,7 @@ func (s *session) hello(m *wire.Msg) error {
 		})
 		s.flush()
 		s.refused = errors.New("refused: " + text)
+		s.conn.Unwelcome()
 		s.conn.CloseSent()
 		return nil
 	}

@@ -31,10 +31,12 @@ import (
 //
 //	the transport's goroutine   when a bell rings; reads at most ringTurn bytes
 //	a program's goroutine       which waits for an answer: Watch, Until
+//	                            or handles them many at a time: Tend, Rest
 //	a spinner                   a goroutine of its own, when it is likely that more
 //	                            comes soon
 //
-// and who has nothing left to read sleeps (shm.End.Sleep) before giving it up.
+// and who has nothing left to read sleeps (shm.End.Sleep) before giving it up, but for Tend, whose
+// caller comes again very soon.
 
 const (
 	// RingSize is the size of one ring in bytes: a few hundred requests.

@@ -30,7 +30,9 @@
 // before it sleeps (spin.go).
 //
 // A connection's ring (ring.go) may be read by several goroutines, one at a time: the
-// program's own, too, if it calls Watch and Until.
+// program's own, too, if it calls Watch and Until, or Tend (tend.go).
+//
+// Who comes by TLS from where a connection was just good for nothing waits (penalty.go).
 //
 // # Buffers
 //

@@ -115,6 +115,8 @@ func (c *calls) waiting() bool {
 	return len(c.queue) > 0
 }
 
+// tend has the worker look for what comes for s, nil: for nothing. A client has one session at a
+// time, so that of the one before nothing is left to read.
 func (c *calls) tend(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

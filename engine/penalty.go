@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -93,8 +94,12 @@ func host(remote string) string {
 func fault(err error) bool {
 	var op *net.OpError
 	var errno syscall.Errno
-	return err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrClosed) && !errors.Is(err, ErrTimeout) &&
-		!errors.As(err, &op) && !errors.As(err, &errno)
+	for _, other := range []error{io.EOF, ErrClosed, ErrTimeout, context.DeadlineExceeded} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return err != nil && !errors.As(err, &op) && !errors.As(err, &errno)
 }
 
 // unwelcomer is a Conn whose other end may have to wait before it comes again.

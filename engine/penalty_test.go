@@ -1,7 +1,12 @@
 package engine
 
 import (
+	"context"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"testing"
 	"time"
 
@@ -88,5 +93,29 @@ func TestPenaltyOf(t *testing.T) {
 				t.Errorf("who comes again waits: %t, want %t", got, x.waits)
 			}
 		})
+	}
+}
+
+// TestFault: who says nothing for too long, goes, or is cut off costs nothing and is not to blame.
+func TestFault(t *testing.T) {
+	for _, x := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{io.EOF, false},
+		{ErrClosed, false},
+		{ErrTimeout, false},
+		{context.DeadlineExceeded, false},
+		{syscall.ECONNRESET, false},
+		{&net.OpError{Op: "read", Err: net.ErrClosed}, false},
+		{fmt.Errorf("%w: 3 bytes of an incomplete frame", io.ErrUnexpectedEOF), true},
+		{fmt.Errorf("frame: %w", wire.ErrType), true},
+		{tls.RecordHeaderError{Msg: "no TLS"}, true},
+		{&tls.CertificateVerificationError{Err: io.ErrNoProgress}, true},
+	} {
+		if got := fault(x.err); got != x.want {
+			t.Errorf("%v: %t, want %t", x.err, got, x.want)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
@@ -41,10 +40,13 @@ type place interface {
 	hurry()                                                                                              // somebody waits for a confirmation
 }
 
+// reader has the reader's role of a connection: an engine.FrameConn or LinkReader.
+type reader interface{ Until(over func() bool) }
+
 // begun is what is left to do about an operation that has begun.
 type begun struct {
-	over  bool              // nothing: it has succeeded, and the lock says so; an unlock's did before
-	reads *engine.FrameConn // to read its answer there, as Session.start says; nil: others do
+	over  bool   // nothing: it has succeeded, and the lock says so; an unlock's did before
+	reads reader // of its answer, as Session.start says; nil: others read
 }
 
 // Lockspace is a separate space of lock names. Its methods may be used by
@@ -126,7 +128,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 	wake := l.wake
 	var b begun
 	if s.here != nil {
-		b.over = s.here.lockHere(l, mode, o)
+		b = s.here.lockHere(l, mode, o, false)
 	} else {
 		b = s.be.lock(l, mode, *o, false)
 	}

@@ -39,7 +39,7 @@ type Config struct {
 	Listen    string        // for other nodes: "host:port"; may be empty if there are none
 	Peers     []Peer        // the other nodes; the smaller id dials
 	Clients   []string      // where to serve clients: "unix:///path", "tcp://host:port"
-	Transport string        // "netpoll" (default) or "plain"
+	Transport string        // of clients and nodes: "netpoll" or "plain"; default: netpoll and plain
 	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
 	Compress  bool          // compress frames above 1 KiB between nodes that both can
@@ -105,9 +105,13 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	links := t
+	if cfg.Transport == "" {
+		links = engine.NewPlain() // there, who waits for another node's answer reads it himself
+	}
 	c := node.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
-		Transport: t, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
+		Transport: t, Links: links, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
 	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
 	c.Access = func() *access.Policy { return policy }
@@ -343,24 +347,26 @@ func (e *embedded) left() int64 { return e.node.n.LeaseLeft() }
 
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
-func (e *embedded) lock(l *Lock, mode Mode, o Option, _ bool) begun {
-	return begun{over: e.lockHere(l, mode, &o)}
+func (e *embedded) lock(l *Lock, mode Mode, o Option, later bool) begun {
+	return e.lockHere(l, mode, &o, later)
 }
 
-// lockHere is lock; over says that the lock has been granted.
-func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
+// lockHere is lock for options that are not copied.
+
+func (e *embedded) lockHere(l *Lock, mode Mode, o *Option, later bool) (b begun) {
 	l.at = e
 	if e.node.closed.Load() {
 		l.run(l.complete(0, ErrClosed, wire.ShuttingDown, &lockspace.Completion{Mode: lockspace.NoMode}))
-		return false
+		return b
 	}
 	q := lockspace.Request{
 		Mode: mode, Flags: o.flags, Owner: uint64(o.owner), User: (*owner)(l), Tag: l.req, Here: &l.grant,
 	}
+	var asked uint16
 	if o.span != nil {
 		e.space.LockTraced(&q, l.name, o.wait, &l.id, o.inTrace())
 	} else {
-		over = e.space.LockHere(&q, l.name, o.wait, &l.id)
+		b.over, asked = e.space.LockHere(&q, l.name, o.wait, &l.id)
 	}
 	// A Close that has begun meanwhile may have looked before the lock was there.
 	switch {
@@ -369,15 +375,27 @@ func (e *embedded) lockHere(l *Lock, mode Mode, o *Option) (over bool) {
 	case e.owner.closed.Load():
 		l.released()
 	default:
-		return over
+		b.reads = e.watch(asked, later)
+		return b
 	}
 	e.space.Unlock((*owner)(l), l.id, lockspace.ForceUnlock, nil, 0)
-	return over
+	return b
 }
 
-func (e *embedded) convert(l *Lock, mode Mode, o Option, _ bool) begun {
-	e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req, o.inTrace())
-	return begun{}
+// watch has a caller who waits read what the node that was asked answers, if he can.
+func (e *embedded) watch(asked uint16, later bool) reader {
+	if asked == 0 || later {
+		return nil
+	}
+	if r := e.node.n.WatchPeer(asked); r != nil {
+		return r
+	}
+	return nil
+}
+
+func (e *embedded) convert(l *Lock, mode Mode, o Option, later bool) begun {
+	asked := e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req, o.inTrace())
+	return begun{reads: e.watch(asked, later)}
 }
 
 func (e *embedded) unlock(l *Lock, o Option, _ bool) begun {

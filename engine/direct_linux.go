@@ -40,12 +40,15 @@ type directConn struct {
 	reading sync.Mutex // held to read and to call the handler
 	asleep  bool       // input does not wake the goroutine of the connection
 	r       *linearReader
-	err     error // why nothing more is read
-	short   bool  // the last read has left nothing
-	spin    spinner
+	err     error   // why nothing more is read
+	short   bool    // the last read has left nothing
+	spin    spinner // of who waits for an answer
+	serving spinner // of the goroutine of the connection, see linger
+	serves  bool    // what comes is requests, too
 
 	writing sync.Mutex // held to write, and to set gone
-	gone    bool       // the descriptors are closed
+	wrote   atomic.Bool
+	gone    bool // the descriptors are closed
 	iov     iovecs
 }
 
@@ -86,6 +89,8 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: directTime})
 	c.r = newLinearReader()
 	c.spin.init(false)
+	c.serving.init(true)
+	_, c.serves = h.(linkSide)
 	return c, nil
 }
 
@@ -120,8 +125,10 @@ func (c *directConn) run() {
 	err := c.wait.Read(func(uintptr) bool {
 		c.reading.Lock()
 		defer c.reading.Unlock()
+		c.wrote.Store(false)
 		for ends := c.awake(); c.input(readNow) && (ends || !c.short); {
 		}
+		c.linger()
 		c.wakes(true) // it was told of this before Tend
 		return c.err != nil
 	})
@@ -141,6 +148,18 @@ func (c *directConn) run() {
 	c.file.Close()
 	c.writing.Unlock()
 	c.h.OnClose(c, err)
+}
+
+// linger looks for what comes next before the goroutine of the connection sleeps: who has just
+// got an answer mostly asks again. reading is held.
+func (c *directConn) linger() {
+	if c.err != nil || !c.serves || !c.wrote.Load() || !c.serving.begin() {
+		return
+	}
+	c.wakes(false)
+	for c.err == nil && c.serving.await(c, socketLooks) {
+	}
+	c.serving.end()
 }
 
 // input reads what there is and gives it to the handler. false: there is no more, now or
@@ -285,6 +304,9 @@ func (c *directConn) TryWritev(bufs [][]byte) (int, error) {
 	defer c.writing.Unlock()
 	if c.gone || c.closed.Load() {
 		return 0, ErrClosed
+	}
+	if c.serves {
+		c.wrote.Store(true)
 	}
 	if n, done, err := c.with(c.fd, bufs); done {
 		return n, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -79,6 +80,8 @@ type link struct {
 	wakeAt   int64     // the delayer wakes us then; 0: not asked to
 
 	count linkCounters
+
+	crowd atomic.Int32 // times that nobody is to read in place of the connection's goroutine
 }
 
 type ctlOut struct {

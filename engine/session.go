@@ -32,6 +32,7 @@ type session struct {
 	ticket *Ticket      // nil if this end has dialled
 	from   uint16       // who sends mail here, as its certificate says; 0: nothing does
 	done   chan struct{}
+	reader *LinkReader // nil: not up, or c can't be read by others
 
 	mu  sync.Mutex
 	why error // set once; the connection is closed or about to be
@@ -211,6 +212,7 @@ func (l *link) install(s *session) error {
 		l.down(l.upOn, ErrReplaced)
 		l.mu.Lock()
 	}
+	s.reader = newLinkReader(l, s.c)
 	l.cand, l.sess = nil, s
 	l.instance, l.version, l.features = s.hello.Instance, s.ver, s.hello.Features
 	l.resuming, l.resumeAt = true, s.hello.Seq

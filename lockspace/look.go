@@ -97,6 +97,16 @@ func (s *Shard) Waiting(id uint64) bool {
 	return l != nil && l.wanted != NoMode
 }
 
+// Asked gives the node that the running operation of a lock of this node waits for, if it is
+// known; 0: none. id is what the lock's user calls it.
+func (s *Shard) Asked(id uint64) uint16 {
+	l := s.called(id)
+	if l == nil || l.wanted == NoMode || l.res.state != remote {
+		return 0
+	}
+	return l.res.life.Node()
+}
+
 // FindHandle is FindOwn by what its user calls a lock, if somebody has it.
 func (s *Shard) FindHandle(id uint64) (o OwnLock, ok bool) {
 	l := s.called(id)

@@ -60,6 +60,10 @@ func (c *Config) setDefaults() error {
 	}
 	if c.Secure != nil {
 		c.Transport = SecureTransport(c.Secure, c.Logger)
+		c.Links = c.Transport
+	}
+	if c.Links == nil {
+		c.Links = c.Transport
 	}
 	return nil
 }

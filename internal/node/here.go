@@ -15,14 +15,15 @@ import (
 // Owner; ID, Name and Hash are set here. The lock's id is in *id before anybody else
 // knows of the lock. done says that it is granted already, as *q.Here says, and that
 // Owner.Complete is not called for that; no method of the owner is, before *q.Here is written.
-func (s *Space) LockHere(q *lockspace.Request, name string, wait time.Duration, id *uint64) (done bool) {
+// asked is the node that the request waits for, if that is known; see Node.WatchPeer.
+func (s *Space) LockHere(q *lockspace.Request, name string, wait time.Duration, id *uint64) (done bool, asked uint16) {
 	q.Name = bytesOf(name)
 	q.Hash = lockspace.Hash(q.Name)
 	r := s.runnerOf(q.Name, q.Hash)
 	if !r.spinEnter() {
 		*id = r.newID()
 		r.post(lockOp(q, wait, *id), nil)
-		return false
+		return false, 0
 	}
 	r.drain() // what came before goes first
 	start := r.begin()
@@ -34,10 +35,11 @@ func (s *Space) LockHere(q *lockspace.Request, name string, wait time.Duration, 
 	}
 	if !q.Granted {
 		r.settle(lockOp(q, wait, *id), st)
+		asked = r.shard.Asked(*id)
 	}
 	r.end(start)
 	r.leave(nil)
-	return q.Granted
+	return q.Granted, asked
 }
 
 // lockOp makes an operation of a request that is not over at once.

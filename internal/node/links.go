@@ -218,9 +218,13 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 	}
 }
 
+// WatchPeer takes the reader's role of the connection to a peer for who waits for its answer, if
+// that is free; nil: it is not.
+func (n *Node) WatchPeer(peer uint16) *engine.LinkReader { return n.links.Watch(peer) }
+
 func (n *Node) linksConfig() engine.LinksConfig {
 	c := engine.LinksConfig{
-		Transport: n.cfg.Transport, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
+		Transport: n.cfg.Links, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
 		Compress: n.cfg.Compress, Features: n.cfg.features(), Logger: n.cfg.Logger,
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 	}

@@ -38,12 +38,13 @@ type Config struct {
 	Cluster   string // name that all nodes share; "lockify"
 	Listen    string // for the other nodes: "host:port" or "unix:///path"; may be empty without peers
 	Peers     []Peer
-	Clients   []string // addresses for clients: "unix:///path", "tcp://host:port"
-	Transport engine.Transport
-	Secure    *secure.Keeper // certificates of this node: TCP is by TLS, in place of Transport; nil: without
-	Shards    int            // shards per lockspace, 1 to 256; GOMAXPROCS
-	IdleAfter time.Duration  // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
-	Compress  bool           // compress large frames between nodes
+	Clients   []string         // addresses for clients: "unix:///path", "tcp://host:port"
+	Transport engine.Transport // of clients
+	Links     engine.Transport // to other nodes; Transport
+	Secure    *secure.Keeper   // certificates of this node: TCP is by TLS, in place of both; nil: without
+	Shards    int              // shards per lockspace, 1 to 256; GOMAXPROCS
+	IdleAfter time.Duration    // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
+	Compress  bool             // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.
 	Join       func(instance uint64, h cluster.Handler) (cluster.Provider, error)

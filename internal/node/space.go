@@ -106,6 +106,7 @@ type Op struct {
 	value []byte
 	trace *Trace // nil: it is not traced
 	waits bool   // opLock, once it is done: the lock has neither come nor been refused
+	asked uint16 // opConvert, once it is done: the node that it waits for; 0: none, or there is no telling
 }
 
 // Lock asks for a new lock and gives its id at once; the outcome goes to
@@ -134,11 +135,14 @@ func (s *Space) runnerOf(name []byte, hash uint64) *runner {
 	return s.runners[lockspace.ShardOf(s.props.Range.Route(name, hash), len(s.runners))]
 }
 
-// Convert changes a granted lock's mode; see lockspace.Shard.Convert. t may be nil.
-func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, wait time.Duration, value []byte, tag uint64, t *Trace) {
-	s.other(&Op{
+// Convert changes a granted lock's mode; see lockspace.Shard.Convert. t may be nil. asked is the
+// node that it waits for, if that is known; see Node.WatchPeer.
+func (s *Space) Convert(owner Owner, id uint64, mode lockspace.Mode, flags uint32, wait time.Duration, value []byte, tag uint64, t *Trace) (asked uint16) {
+	op := Op{
 		kind: opConvert, mode: mode, flags: flags, id: id, tag: tag, wait: int64(wait), owner: owner, value: value, trace: t,
-	}, nil)
+	}
+	s.other(&op, nil)
+	return op.asked
 }
 
 // Unlock gives a lock up. It completes with wire.Unlocked. With
@@ -227,6 +231,7 @@ func (r *runner) perform(op *Op) {
 		if sp, ok := op.owner.(*sessionSpace); ok && st == wire.OK && r.shard.Waiting(op.id) {
 			sp.changes(op.id, op.tag)
 		}
+		op.asked = r.shard.Asked(op.id)
 	case opUnlock:
 		if op.flags&lockspace.Retire != 0 {
 			st = r.shard.Retire(now, op.id, op.flags, op.value, op.owner, op.tag)

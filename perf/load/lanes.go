@@ -19,6 +19,7 @@ type lane struct {
 	batch []string
 	hist  *perf.Histogram
 	pairs int64
+	_     perf.CacheLine // nobody else's
 }
 
 func (l *lane) fill() {
@@ -33,7 +34,7 @@ func runLanes(ctx context.Context, lanes []Lane, s Shape, names *source, d time.
 	defer cancel(nil)
 	work := make([]*lane, len(lanes))
 	for i, l := range lanes {
-		work[i] = &lane{l: l, s: &s, next: names.lane(i), batch: make([]string, s.Batch), hist: perf.NewHistogram()}
+		work[i] = &lane{l: l, s: &s, next: names.lane(i), batch: make([]string, s.Batch, max(s.Batch, perf.LineWords/2)), hist: perf.NewHistogram()}
 	}
 	var group sync.WaitGroup
 	begin := time.Now()

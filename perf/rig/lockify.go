@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/perf"
 	"github.com/lockify-dlm/lockify/perf/load"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -50,7 +51,7 @@ func openEmbedded(ctx context.Context, o *Order) (*system, error) {
 		s.close()
 		return nil, err
 	}
-	s.Service = lanes(o, func() load.Lane { return &lockLane{spaces: []*lockify.Lockspace{space}, opts: options(o)} })
+	s.Service = lanes(o, func() load.Lane { return newLockLane(o, space) })
 	var before Round
 	s.mark = func() { before = sent(node) }
 	s.round = func(r *Round) {
@@ -107,7 +108,7 @@ func openClient(ctx context.Context, o *Order) (*system, error) {
 	if o.Depth <= len(spaces) {
 		n := 0
 		s.Service = lanes(o, func() load.Lane {
-			l := &lockLane{opts: options(o)}
+			l := newLockLane(o)
 			for i := n; i < len(spaces); i += o.Depth {
 				l.spaces = append(l.spaces, spaces[i])
 			}
@@ -126,6 +127,11 @@ type lockLane struct {
 	next   int
 	opts   []lockify.Option
 	held   []*lockify.Lock
+	_      perf.CacheLine // nobody else's
+}
+
+func newLockLane(o *Order, spaces ...*lockify.Lockspace) *lockLane {
+	return &lockLane{spaces: spaces, opts: options(o), held: make([]*lockify.Lock, 0, perf.LineWords)}
 }
 
 func (l *lockLane) Acquire(ctx context.Context, names []string) error {

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"sync"
 
+	"github.com/lockify-dlm/lockify/perf"
 	"github.com/lockify-dlm/lockify/perf/load"
 )
 
@@ -27,6 +28,7 @@ type mapLane struct {
 	m      *lockMap
 	names  []string
 	tokens []uint64
+	_      perf.CacheLine // nobody else's
 }
 
 func openMap(_ context.Context, o *Order) (*system, error) {
@@ -34,7 +36,7 @@ func openMap(_ context.Context, o *Order) (*system, error) {
 	for i := range m.shards {
 		m.shards[i].held = map[string]uint64{}
 	}
-	return &system{Service: lanes(o, func() load.Lane { return &mapLane{m: m} }), close: func() {}}, nil
+	return &system{Service: lanes(o, func() load.Lane { return &mapLane{m: m, tokens: make([]uint64, 0, perf.LineWords)} }), close: func() {}}, nil
 }
 
 func (l *mapLane) Acquire(_ context.Context, names []string) error {

@@ -95,9 +95,12 @@ func newDirectConn(nc net.Conn, h Handler) (*directConn, error) {
 }
 
 // watch changes for what input the goroutine of the connection is woken.
-func (c *directConn) watch(op int, events uint32) error {
-	ev := unix.EpollEvent{Events: events, Fd: int32(c.fd)}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(c.ep), uintptr(op), uintptr(c.fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+func (c *directConn) watch(op int, events uint32) error { return control(c.ep, op, c.fd, events) }
+
+// control is epoll_ctl, which does not wait.
+func control(ep, op, fd int, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(fd)}
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(ep), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
 	if errno != 0 {
 		return errno
 	}

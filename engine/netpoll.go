@@ -213,10 +213,11 @@ func (c *netpollConn) end() {
 	}
 }
 
-func duplicate(nc net.Conn) (fd int, err error) {
+// duplicate gives another descriptor of a connection or listener of package net.
+func duplicate(nc any) (fd int, err error) {
 	sc, ok := nc.(syscall.Conn)
 	if !ok {
-		return 0, fmt.Errorf("%T has no descriptor", nc)
+		return -1, fmt.Errorf("%T has no descriptor", nc)
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {

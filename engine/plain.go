@@ -31,7 +31,14 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 	if p.tls != nil && network == "unix" && !raceEnabled {
 		return NewNetpoll().Listen(network, addr, h)
 	}
-	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
+	ln, err := listen(network, addr)
+	if err == nil && p.tls != nil && network == "tcp" {
+		ln, err = newSpeakers(ln, p.tls.refused)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return accepting(ln, func(nc net.Conn, conns *connSet) {
 		c := p.tls.newConn(nc, h)
 		c.mayPass(network == "unix")
 		if !conns.add(c) {
@@ -46,7 +53,7 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 				conns.remove(c)
 			}
 		}()
-	}))
+	}), nil
 }
 
 // listenOrNil keeps a nil *netListener from becoming a non-nil Listener.

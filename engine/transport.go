@@ -192,6 +192,14 @@ type netListener struct {
 }
 
 func listenNet(network, addr string, adopt func(nc net.Conn, conns *connSet)) (*netListener, error) {
+	ln, err := listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return accepting(ln, adopt), nil
+}
+
+func listen(network, addr string) (net.Listener, error) {
 	ln, err := net.Listen(network, addr)
 	if err != nil && network == "unix" && errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(addr); err != nil {
@@ -202,9 +210,14 @@ func listenNet(network, addr string, adopt func(nc net.Conn, conns *connSet)) (*
 	if err != nil {
 		return nil, fmt.Errorf("engine: listen on %s %s: %w", network, addr, err)
 	}
+	return ln, nil
+}
+
+// accepting takes over ln.
+func accepting(ln net.Listener, adopt func(nc net.Conn, conns *connSet)) *netListener {
 	l := &netListener{ln: ln, conns: newConnSet(), stop: make(chan struct{}), done: make(chan struct{})}
 	go l.accept(adopt)
-	return l, nil
+	return l
 }
 
 // removeStale removes the socket file of a process that is gone. Whether it is
@@ -231,8 +244,14 @@ func removeStale(path string) error {
 	return nil
 }
 
+// ender is a listener with something to do when nobody will call Accept any more.
+type ender interface{ end() }
+
 func (l *netListener) accept(adopt func(net.Conn, *connSet)) {
 	defer close(l.done)
+	if e, ok := l.ln.(ender); ok {
+		defer e.end()
+	}
 	var wait time.Duration
 	for {
 		nc, err := l.ln.Accept()

@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// speaking is a speakers whose Accept is called in turn with the test, so that it may look at it.
+type speaking struct {
+	*speakers
+	t    *testing.T
+	gone []error // why they went
+}
+
+func newSpeaking(t *testing.T) *speaking {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &speaking{t: t}
+	s, err := newSpeakers(ln, func(remote string, err error) {
+		if _, _, bad := net.SplitHostPort(remote); bad != nil {
+			t.Errorf("%q is no address", remote)
+		}
+		p.gone = append(p.gone, err)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.speakers = s.(*speakers)
+	t.Cleanup(p.end)
+	return p
+}
+
+func (p *speaking) dial() net.Conn {
+	p.t.Helper()
+	c, err := net.DialTimeout("tcp", p.Addr().String(), testTimeout)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// takes has so many be silent there.
+func (p *speaking) takes(n int) {
+	p.t.Helper()
+	for ctx := testContext(p.t); p.silent.Len() != n; {
+		if p.look(); ctx.Err() != nil {
+			p.t.Fatalf("%d are silent, want %d", p.silent.Len(), n)
+		}
+	}
+}
+
+// ended says how a connection has ended at the other end.
+func (p *speaking) ended(c net.Conn) error {
+	p.t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(testTimeout))
+	_, err := c.Read(make([]byte, 1))
+	return err
+}
+
+// TestSpeakers: who says something comes out of Accept, with what he said; the others do not.
+func TestSpeakers(t *testing.T) {
+	p := newSpeaking(t)
+	silent, speaks := p.dial(), p.dial()
+	p.takes(2)
+	if _, err := speaks.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.RemoteAddr().String() != speaks.LocalAddr().String() {
+		t.Errorf("accepted %v, want %v", c.RemoteAddr(), speaks.LocalAddr())
+	}
+	said := make([]byte, 5)
+	if _, err := io.ReadFull(c, said); err != nil || string(said) != "hello" {
+		t.Errorf("it said %q, %v", said, err)
+	}
+	if _, err := c.Write(said); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(speaks, said); err != nil {
+		t.Error(err)
+	}
+
+	silent.Close() // without a word
+	p.takes(0)
+	if len(p.gone) != 1 || !errors.Is(p.gone[0], io.EOF) {
+		t.Errorf("gone: %v, want EOF", p.gone)
+	}
+}
+
+// TestSpeakersCrowd: the oldest go when there are too many, and all when their time is over.
+func TestSpeakersCrowd(t *testing.T) {
+	p := newSpeaking(t)
+	oldest, second := p.dial(), p.dial()
+	p.takes(2)
+	for range MaxLobby - 2 {
+		p.dial()
+	}
+	p.takes(MaxLobby)
+	p.dial()
+	for ctx := testContext(t); len(p.gone) == 0 && ctx.Err() == nil; {
+		p.look()
+	}
+	if err := p.ended(oldest); err != io.EOF {
+		t.Errorf("the oldest: %v, want EOF", err)
+	}
+	if len(p.gone) != 1 || !errors.Is(p.gone[0], ErrLobby) {
+		t.Errorf("gone: %v, want one because of the crowd", p.gone)
+	}
+	if _, err := second.Write([]byte("x")); err != nil { // is the oldest now
+		t.Fatal(err)
+	}
+	c, err := p.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+
+	last := p.dial()
+	p.takes(MaxLobby)
+	p.expire(time.Now())
+	if p.silent.Len() != MaxLobby {
+		t.Error("somebody went before his time was over")
+	}
+	p.expire(time.Now().Add(tlsTimeout))
+	if p.silent.Len() != 0 || len(p.places) != 0 {
+		t.Errorf("%d are left behind their time", p.silent.Len())
+	}
+	if err := p.ended(last); err != io.EOF {
+		t.Errorf("the last: %v, want EOF", err)
+	}
+}
+
+// TestSpeakersClose: Accept ends when the listener is closed, and with it all that wait.
+func TestSpeakersClose(t *testing.T) {
+	p := newSpeaking(t)
+	silent := p.dial()
+	p.takes(1)
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := p.Accept()
+		p.end()
+		accepted <- err
+	}()
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := receive(t, accepted); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept gives %v", err)
+	}
+	if err := p.ended(silent); err == nil {
+		t.Error("a connection outlives its listener")
+	}
+	if c, err := net.DialTimeout("tcp", p.Addr().String(), testTimeout); err == nil {
+		c.Close()
+		t.Error("the port is open still")
+	}
+}

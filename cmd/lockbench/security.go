@@ -70,7 +70,7 @@ func securityWorkerCommand() *cobra.Command {
 func printAttacks(w io.Writer, all []security.Result) error {
 	const mib = 1 << 20
 	_, err := fmt.Fprintf(w, "%-31s %6s %11s %7s %14s %10s %14s %16s %5s %16s %5s %5s %8s  %s\n%-31s %6s %11s %7s %14s %10s %14s %16s %5s %16s %5s %5s %8s\n",
-		"", "", "", "", "MiB of the", "processors", "victims' p50", "victims' p99", "", "p99, steady", "", "slow", "newcomer", "",
+		"", "", "", "", "MiB of the", "processors", "victims' p50", "victims' p99", "", "bystanders' p99", "", "slow", "newcomer", "",
 		"attack", "rounds", "connections", "frames", "daemon", "it,  them", "us", "us", "times", "us", "times", "%", "ms")
 	for i := range all {
 		r := &all[i]
@@ -82,7 +82,7 @@ func printAttacks(w io.Writer, all []security.Result) error {
 			verdict = ""
 		}
 		_, e := fmt.Fprintf(w, "%-31s %6d %11d %7d %6.1f, %6.1f %4.2f, %4.2f %6.0f, %6.0f %7.0f, %7.0f %5.2f %7.0f, %7.0f %5.2f %5.1f %8.1f  %s\n", r.Attack, r.Rounds, r.Connections, r.Frames,
-			float64(r.Before)/mib, float64(r.After)/mib, r.Daemon, r.Foe, r.CalmP50, r.DuringP50, r.Calm, r.During, r.Ratio(), r.CalmSteady, r.DuringSteady, r.SteadyRatio(), 100*r.Slow, r.NewcomerMS, verdict)
+			float64(r.Before)/mib, float64(r.After)/mib, r.Daemon, r.Foe, r.CalmP50, r.DuringP50, r.Calm, r.During, r.Ratio(), r.CalmAside, r.DuringAside, r.AsideRatio(), 100*r.Slow, r.NewcomerMS, verdict)
 		err = errors.Join(err, e)
 	}
 	return err

@@ -9,8 +9,11 @@
 //	mallory  ---------------------+     client of another lockspace, with a certificate
 //	neighbour                           has no connection, and uses a processor
 //
-// Victims, mallory, neighbour and lockifyd are processes of their own. All run on one machine,
-// and what is wanted is what lockifyd does to victims, not what a lack of processors does.
+//	bystanders ------------- another lockifyd   as the victims; nobody attacks it
+//
+// Victims, bystanders, mallory, neighbour and both lockifyd are processes of their own. All run on
+// one machine, and what is wanted is what lockifyd does to victims, not what a lack of processors
+// does. That is what the bystanders show.
 // So mallory's threads are of the class SCHED_IDLE: they have what all others leave, and
 // give it back at once. What lockifyd spends on him counts in full. Three rows of a run are
 // no attacks: nothing; mallory only computes; the neighbour does, with as much right to

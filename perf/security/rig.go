@@ -51,8 +51,11 @@ type rig struct {
 	lock    uint64 // that the witness holds, in PR
 	number  uint32 // of the lockspace
 
-	victims *worker
-	foes    [2]*worker // by who does an attack
+	other *proc.Process // a daemon that nobody attacks
+
+	victims    *worker
+	bystanders *worker    // the same for other
+	foes       [2]*worker // by who does an attack
 }
 
 // start makes certificates and a daemon.
@@ -79,23 +82,39 @@ func start(ctx context.Context, o *Options) (r *rig, err error) {
 		return nil, err
 	}
 	f := r.files("node-1")
-	ready := make(chan struct{})
-	r.daemon, err = proc.Start("lockifyd", func(out io.Reader) { proc.ReadUntil(out, "ready"); close(ready) }, o.Daemon,
+	r.daemon, err = startDaemon(ctx, o,
 		"--id", "1", "--cluster", "security", "--new-cluster", "--voters", "1", "--data", filepath.Join(r.dir, "data"), "--listen", r.nodes,
 		"--clients", r.unix+",tcp://"+r.addr, "--admin", "off", "--config", config,
 		"--tls-cert", f.Cert, "--tls-key", f.Key, "--tls-ca", f.CA)
+	if err == nil {
+		r.other, err = startDaemon(ctx, o, "--id", "1", "--clients", r.aside(), "--admin", "off")
+	}
 	if err != nil {
 		return nil, err
-	}
-	select {
-	case <-ready:
-	case <-ctx.Done():
-		return nil, ctx.Err()
 	}
 	if err := r.people(); err != nil {
 		return nil, err
 	}
 	return r, r.workers(o)
+}
+
+// aside is the other daemon's address.
+func (r *rig) aside() string { return r.unix + "2" }
+
+// startDaemon gives a lockifyd that is ready.
+func startDaemon(ctx context.Context, o *Options, args ...string) (*proc.Process, error) {
+	ready := make(chan struct{})
+	p, err := proc.Start("lockifyd", func(out io.Reader) { proc.ReadUntil(out, "ready"); close(ready) }, o.Daemon, args...)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-ready:
+		return p, nil
+	case <-ctx.Done():
+		p.Stop(patience)
+		return nil, ctx.Err()
+	}
 }
 
 // certificates makes those of the cluster.
@@ -204,6 +223,11 @@ func (r *rig) workers(o *Options) (err error) {
 	if r.victims, err = startWorker("victims", o.Worker, order); err != nil {
 		return err
 	}
+	aside := order
+	aside.Unix = r.aside()
+	if r.bystanders, err = startWorker("bystanders", o.Worker, aside); err != nil {
+		return err
+	}
 	order.Role = roleNeighbour
 	if r.foes[byNeighbour], err = startWorker("neighbour", o.Worker, order); err != nil {
 		return err
@@ -214,7 +238,7 @@ func (r *rig) workers(o *Options) (err error) {
 }
 
 func (r *rig) close() {
-	for _, w := range []*worker{r.foes[0], r.foes[1], r.victims} {
+	for _, w := range []*worker{r.foes[0], r.foes[1], r.victims, r.bystanders} {
 		if w != nil {
 			w.Stop(patience)
 		}
@@ -222,9 +246,11 @@ func (r *rig) close() {
 	if r.witness != nil {
 		r.witness.c.Close()
 	}
-	if r.daemon != nil {
-		_ = r.daemon.Signal(syscall.SIGTERM) // what an attack has done to it was found before
-		r.daemon.Stop(patience)
+	for _, p := range []*proc.Process{r.daemon, r.other} {
+		if p != nil {
+			_ = p.Signal(syscall.SIGTERM) // what an attack has done to it was found before
+			p.Stop(patience)
+		}
 	}
 	os.RemoveAll(r.dir)
 }

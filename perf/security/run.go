@@ -37,6 +37,8 @@ type Result struct {
 	During       float64 `json:"p99_during_us"`
 	CalmSteady   float64 `json:"steady_p99_before_us"` // without the times in which the machine was slow, see package steady
 	DuringSteady float64 `json:"steady_p99_during_us"`
+	CalmAside    float64 `json:"bystanders_p99_before_us"` // of a daemon that is not attacked
+	DuringAside  float64 `json:"bystanders_p99_during_us"`
 	Slow         float64 `json:"slow_share"`   // of the time that was measured
 	Locks        int64   `json:"victim_locks"` // during
 	Daemon       float64 `json:"daemon_cpus"`  // processors that the daemon has used during
@@ -50,6 +52,10 @@ func (r *Result) Ratio() float64 { return ratio(r.During, r.Calm) }
 
 // SteadyRatio is the same without the times in which the machine was slow, whoever did what.
 func (r *Result) SteadyRatio() float64 { return ratio(r.DuringSteady, r.CalmSteady) }
+
+// AsideRatio is by how much the attack slows who has nothing to do with the daemon: by using
+// the machine's processors.
+func (r *Result) AsideRatio() float64 { return ratio(r.DuringAside, r.CalmAside) }
 
 func ratio(a, b float64) float64 {
 	if b == 0 {
@@ -141,6 +147,7 @@ func (r *rig) one(ctx context.Context, a attack, d time.Duration) (res Result, e
 	res.CalmP50, res.DuringP50 = calm.all.QuantileUS(0.5), during.all.QuantileUS(0.5)
 	res.Calm, res.During = calm.all.QuantileUS(0.99), during.all.QuantileUS(0.99)
 	res.CalmSteady, res.DuringSteady = calm.steady.QuantileUS(0.99), during.steady.QuantileUS(0.99)
+	res.CalmAside, res.DuringAside = calm.aside.QuantileUS(0.99), during.aside.QuantileUS(0.99)
 	res.Slow = (calm.slow + during.slow).Seconds() / max((calm.time+during.time).Seconds(), 1e-9)
 	if err == nil {
 		err = r.check(ctx, &res)
@@ -180,21 +187,23 @@ func (r *rig) slice(ctx context.Context, res *Result, a attack, d time.Duration)
 	return errors.Join(failed, err)
 }
 
-// seen is what victims have seen.
+// seen is what victims and bystanders have seen.
 type seen struct {
-	all, steady *perf.Histogram
-	time, slow  time.Duration
+	all, steady, aside *perf.Histogram
+	time, slow         time.Duration
 }
 
-func newSeen() *seen { return &seen{all: perf.NewHistogram(), steady: perf.NewHistogram()} }
+func newSeen() *seen {
+	return &seen{all: perf.NewHistogram(), steady: perf.NewHistogram(), aside: perf.NewHistogram()}
+}
 
-// beside measures the victims while f runs.
+// beside measures victims and bystanders while f runs.
 func (r *rig) beside(ctx context.Context, s *seen, f func() error) error {
-	if err := r.victims.tell(turn{}); err != nil {
+	if err := r.measure(); err != nil {
 		return err
 	}
 	failed := f()
-	if err := r.victims.tell(turn{}); err != nil {
+	if err := r.measure(); err != nil {
 		return errors.Join(failed, err)
 	}
 	out, err := r.victims.await(ctx)
@@ -203,9 +212,16 @@ func (r *rig) beside(ctx context.Context, s *seen, f func() error) error {
 		s.steady.Merge(out.Steady)
 		s.time += out.Time
 		s.slow += out.Slow
+		out, err = r.bystanders.await(ctx)
+	}
+	if err == nil {
+		s.aside.Merge(out.Latencies)
 	}
 	return errors.Join(failed, err)
 }
+
+// measure has both begin, or end.
+func (r *rig) measure() error { return errors.Join(r.victims.tell(turn{}), r.bystanders.tell(turn{})) }
 
 // meter adds up the times that processes have used of the processors.
 type meter struct{ daemon, foe, wall time.Duration }

@@ -84,6 +84,9 @@ func TestRun(t *testing.T) {
 			if r.Locks == 0 || r.DuringP50 <= 0 || r.During < r.DuringP50 || r.CalmP50 <= 0 || r.Calm < r.CalmP50 || r.Ratio() <= 0 || r.Slow < 0 || r.Slow > 1 {
 				t.Errorf("what is measured of the victims: %+v", r)
 			}
+			if r.CalmAside <= 0 || r.DuringAside <= 0 || r.AsideRatio() <= 0 {
+				t.Errorf("what is measured of the bystanders: %+v", r)
+			}
 			if strings.Contains(r.Attack, "frames") && r.Frames == 0 {
 				t.Errorf("mallory has done nothing: %+v", r)
 			}

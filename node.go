@@ -352,7 +352,6 @@ func (e *embedded) lock(l *Lock, mode Mode, o Option, later bool) begun {
 }
 
 // lockHere is lock for options that are not copied.
-
 func (e *embedded) lockHere(l *Lock, mode Mode, o *Option, later bool) (b begun) {
 	l.at = e
 	if e.node.closed.Load() {

@@ -160,7 +160,10 @@ func (c *directConn) linger() {
 		return
 	}
 	c.wakes(false)
-	for c.err == nil && c.serving.await(c, socketLooks) {
+	for n := 1; c.err == nil && c.serving.await(c, socketLooks); n++ {
+		if n%lingerMost == 0 {
+			runtime.Gosched()
+		}
 	}
 	c.serving.end()
 }

@@ -44,7 +44,7 @@ type speakers struct {
 type stranger struct {
 	fd    int32
 	since time.Time
-	from  unix.Sockaddr
+	from  syscall.Sockaddr
 }
 
 // Of very many who say nothing, each would cost being woken for him.
@@ -159,7 +159,8 @@ func (s *speakers) look() bool {
 // accept takes some who have connected.
 func (s *speakers) accept() {
 	for range acceptsAtOnce {
-		fd, from, err := unix.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		// That of x/sys/unix asks for the socket's protocol, which is another system call.
+		fd, from, err := syscall.Accept4(s.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
@@ -236,11 +237,11 @@ func connOf(fd int) (net.Conn, error) {
 	return net.FileConn(f)
 }
 
-func remote(from unix.Sockaddr) string {
+func remote(from syscall.Sockaddr) string {
 	switch a := from.(type) {
-	case *unix.SockaddrInet4:
+	case *syscall.SockaddrInet4:
 		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
-	case *unix.SockaddrInet6:
+	case *syscall.SockaddrInet6:
 		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
 	}
 	return "?"

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/panjf2000/ants/v2"
+
+	"github.com/lockify-dlm/lockify/engine"
 )
 
 // calls runs the program's callbacks for one client: in order, one at a time,
@@ -70,6 +72,7 @@ func (c *calls) add(all ...call) {
 
 // submit runs f on a worker of the pool.
 func submit(f func()) {
+	engine.Woke()
 	if err := workers().Submit(f); err != nil {
 		go f() // the pool is overloaded; not possible without a limit
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -349,7 +350,8 @@ func (l *Lock) await(ctx context.Context, giveBack bool, b begun, wake *waiter) 
 		return nil
 	}
 	if b.reads != nil {
-		b.reads.Until(func() bool { return l.ended(wake) || ctx.Err() != nil }) // others may keep it reading
+		soon := endsSoon(ctx)
+		b.reads.Until(func() bool { return soon || l.ended(wake) || ctx.Err() != nil }) // others may keep it reading
 	}
 	l.mu.Lock()
 	if over, err := l.over(wake); over {
@@ -487,6 +489,7 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 		wake.err, wake.ended = err, true
 		if wake.done != nil {
 			close(wake.done)
+			engine.Woke()
 		}
 	}
 	l.mu.Unlock()

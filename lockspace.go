@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -42,6 +43,16 @@ type place interface {
 
 // reader has the reader's role of a connection: an engine.FrameConn or LinkReader.
 type reader interface{ Until(over func() bool) }
+
+// readTime is how long who reads an answer himself may be deaf for anything else: a connection is
+// looked at for a millisecond, which the system's ticks make some more.
+const readTime = 20 * time.Millisecond
+
+// endsSoon says that ctx may end while somebody reads.
+func endsSoon(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ok && time.Until(end) < readTime
+}
 
 // begun is what is left to do about an operation that has begun.
 type begun struct {

@@ -374,16 +374,20 @@ func (e *embedded) lockHere(l *Lock, mode Mode, o *Option, later bool) (b begun)
 	case e.owner.closed.Load():
 		l.released()
 	default:
-		b.reads = e.watch(asked, later)
+		b.reads = e.watch(asked, later || hurried(o))
 		return b
 	}
 	e.space.Unlock((*owner)(l), l.id, lockspace.ForceUnlock, nil, 0)
 	return b
 }
 
-// watch has a caller who waits read what the node that was asked answers, if he can.
-func (e *embedded) watch(asked uint16, later bool) reader {
-	if asked == 0 || later {
+// hurried says that the node may end the operation while somebody reads.
+func hurried(o *Option) bool { return o.wait != 0 && o.wait < readTime }
+
+// watch has a caller who waits read what the node that was asked answers, if he can. not: he does not
+// wait, or not there.
+func (e *embedded) watch(asked uint16, not bool) reader {
+	if asked == 0 || not {
 		return nil
 	}
 	if r := e.node.n.WatchPeer(asked); r != nil {
@@ -394,7 +398,7 @@ func (e *embedded) watch(asked uint16, later bool) reader {
 
 func (e *embedded) convert(l *Lock, mode Mode, o Option, later bool) begun {
 	asked := e.space.Convert((*owner)(l), l.id, mode, o.flags, o.wait, o.value, l.req, o.inTrace())
-	return begun{reads: e.watch(asked, later)}
+	return begun{reads: e.watch(asked, later || hurried(&o))}
 }
 
 func (e *embedded) unlock(l *Lock, o Option, _ bool) begun {

@@ -11,7 +11,7 @@ func TestRemoteInPlace(t *testing.T) {
 	e := &env{ctx: testContext(t), nodes: startCluster(t, clusterOptions{nodes: 2})}
 	e.a, e.b = e.open(t, 0, "test"), e.open(t, 1, "test")
 	name := e.name()
-	e.must(t, e.b, name, NL) // node 2 is the master
+	e.must(t, e.b, name, NL)          // node 2 is the master
 	first := e.must(t, e.a, name, NL) // node 1 knows that now
 	here := e.a.here
 

@@ -129,9 +129,10 @@ func (c *directConn) run() {
 		c.reading.Lock()
 		defer c.reading.Unlock()
 		c.wrote.Store(false)
+		before := woken.Load()
 		for ends := c.awake(); c.input(readNow) && (ends || !c.short); {
 		}
-		c.linger()
+		c.linger(before)
 		c.wakes(true) // it was told of this before Tend
 		return c.err != nil
 	})
@@ -154,18 +155,19 @@ func (c *directConn) run() {
 }
 
 // linger looks for what comes next before the goroutine of the connection sleeps: who has just
-// got an answer mostly asks again. reading is held.
-func (c *directConn) linger() {
-	if c.err != nil || !c.serves || !c.wrote.Load() || !c.serving.begin() {
+// got an answer mostly asks again. It ends when a handler has woken somebody since woken was before,
+// and after lingerMost requests, as not all say so. reading is held.
+func (c *directConn) linger(before uint32) {
+	if c.err != nil || !c.serves || !c.wrote.Load() || woken.Load() != before || !c.serving.begin() {
 		return
 	}
+	defer c.serving.end()
 	c.wakes(false)
-	for n := 1; c.err == nil && c.serving.await(c, socketLooks); n++ {
-		if n%lingerMost == 0 {
-			runtime.Gosched()
+	for range lingerMost {
+		if !c.serving.await(c, socketLooks) || c.err != nil || woken.Load() != before {
+			return
 		}
 	}
-	c.serving.end()
 }
 
 // input reads what there is and gives it to the handler. false: there is no more, now or

@@ -49,7 +49,7 @@ func (ls *Links) Watch(peer uint16) *LinkReader {
 // does not run before this ends.
 func (r *LinkReader) Until(over func() bool) {
 	r.over, r.n = over, 0
-	r.c.until(r.look)
+	here(func() { r.c.until(r.look) })
 }
 
 // ended is asked before there was anything, and behind what has come. The role is held.
@@ -57,7 +57,10 @@ func (r *LinkReader) ended() bool {
 	over := r.over()
 	if r.n++; !over && r.n > 1 {
 		r.l.crowd.Store(crowdRest)
-		return true
+		over = true
+	}
+	if over {
+		r.over = nil // it keeps what it looks at
 	}
 	return over
 }

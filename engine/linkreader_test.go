@@ -85,8 +85,11 @@ func TestDirectLinger(t *testing.T) {
 	if raceEnabled {
 		t.Skip("without directConn")
 	}
-	for name, tc := range map[string]struct{ serves, wrote, reads bool }{
-		"answered": {true, true, true}, "not answered": {true, false, false}, "a client": {false, true, false},
+	for name, tc := range map[string]struct{ serves, wrote, woke, reads bool }{
+		"answered":      {serves: true, wrote: true, reads: true},
+		"not answered":  {serves: true},
+		"a client":      {wrote: true},
+		"somebody woke": {serves: true, wrote: true, woke: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, far := directPair(t)
@@ -96,8 +99,12 @@ func TestDirectLinger(t *testing.T) {
 			if _, err := far.Write([]byte("next")); err != nil {
 				t.Fatal(err)
 			}
+			before := woken.Load()
+			if tc.woke {
+				Woke()
+			}
 			c.reading.Lock()
-			c.linger()
+			c.linger(before)
 			c.reading.Unlock()
 			if got := c.r.Len() > 0; got != tc.reads {
 				t.Errorf("has read what came: %v, want %v", got, tc.reads)

@@ -17,8 +17,8 @@ import (
 const dialTimeout = 3 * time.Second
 
 // LinkHandler receives what happens on links. For one peer, calls never
-// overlap. They run on goroutines of the engine and must not wait for other
-// callbacks, nor call Close; Send never waits and may be called.
+// overlap. They run on goroutines of the engine, or on that of who reads in their place
+// (LinkReader), and must not wait for other callbacks, nor call Close; Send never waits and may be called.
 type LinkHandler interface {
 	// OnFrame is called for each KindNode frame and each sequenced KindLink
 	// frame (LinkSpace), exactly once and in the order of the peer's Send. h

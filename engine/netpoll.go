@@ -221,12 +221,15 @@ func duplicate(nc any) (fd int, err error) {
 	}
 	raw, err := sc.SyscallConn()
 	if err != nil {
-		return 0, err
+		return -1, err
 	}
 	ctlErr := raw.Control(func(old uintptr) {
 		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 3)
 	})
-	return fd, errors.Join(ctlErr, err)
+	if err = errors.Join(ctlErr, err); err != nil {
+		return -1, err
+	}
+	return fd, nil
 }
 
 // onRequest is called by netpoll when there are bytes, one call at a time. It
@@ -270,6 +273,19 @@ func (c *netpollConn) handle() (err error) {
 		}
 	}
 	return err
+}
+
+// here runs f, which calls handlers, on a goroutine that may be the program's own: it must not go on
+// behind a panic in one of them, as what the handler was in stays as it is.
+func here(f func()) {
+	returned := false
+	defer func() {
+		if !returned {
+			crash(recover())
+		}
+	}()
+	f()
+	returned = true
 }
 
 // crash ends the program as the panic of a handler should: in netpoll it would

@@ -200,6 +200,10 @@ func (fc *FrameConn) Watch() bool {
 // taken too long. It ends what Watch has begun. The caller must not hold what
 // handlers need.
 func (fc *FrameConn) Until(over func() bool) {
+	here(func() { fc.until(over) })
+}
+
+func (fc *FrameConn) until(over func() bool) {
 	g := fc.ring.Load()
 	if g == nil {
 		fc.c.(hereReader).until(over)

@@ -53,8 +53,12 @@ const (
 	crowdNap = 2 * time.Millisecond // what a newcomer waits for; the port has room for 4096
 )
 
-// acceptsAtOnce is how many are accepted before others may have the processor.
-const acceptsAtOnce = 16
+// acceptsAtOnce is how many are accepted before others may have the processor, looksAtOnce how
+// often that is before the time of the silent is looked at.
+const (
+	acceptsAtOnce = 16
+	looksAtOnce   = 64
+)
 
 // newSpeakers takes over ln. gone hears of those who were silent for too long.
 func newSpeakers(ln net.Listener, gone func(remote string, err error)) (_ net.Listener, err error) {
@@ -99,7 +103,10 @@ func (s *speakers) Accept() (net.Conn, error) {
 		if len(s.ready) > 0 {
 			fd := s.ready[0]
 			s.ready = s.ready[1:]
-			return connOf(int(fd))
+			if c, err := s.connOf(int(fd)); c != nil || err != nil {
+				return c, err
+			}
+			continue
 		}
 		if err := s.full; err != nil {
 			s.full = nil
@@ -111,8 +118,18 @@ func (s *speakers) Accept() (net.Conn, error) {
 
 // sleep waits until something has happened.
 func (s *speakers) sleep() {
-	if s.silent.Len() >= crowd {
+	found := false
+	for n := 0; n < looksAtOnce && s.look(); n++ {
+		if found = true; len(s.ready) > 0 || s.full != nil {
+			break
+		}
+	}
+	switch {
+	case found:
+		return // however soon the next one's time is over
+	case s.silent.Len() >= crowd:
 		time.Sleep(crowdNap) // so that those who come meanwhile do not wake this up each
+		return
 	}
 	var until time.Time
 	if e := s.silent.Front(); e != nil {
@@ -122,14 +139,7 @@ func (s *speakers) sleep() {
 	if s.closed.Load() {
 		return // Close may have set the deadline before
 	}
-	_ = s.wait.Read(func(uintptr) (done bool) {
-		for s.look() {
-			if done = true; len(s.ready) > 0 || s.full != nil {
-				break
-			}
-		}
-		return done
-	})
+	_ = s.wait.Read(func(uintptr) bool { return s.look() })
 }
 
 // look takes what has happened; false: nothing.
@@ -139,19 +149,26 @@ func (s *speakers) look() bool {
 	if err != nil {
 		return errors.Is(err, unix.EINTR)
 	}
+	more := false
 	for i := range n {
 		fd := events[i].Fd
-		e := s.places[fd]
-		switch {
-		case fd == int32(s.fd):
-			s.accept()
-		case e == nil: // was dropped by accept just now
-		case events[i].Events&^unix.EPOLLIN != 0:
-			s.drop(e, io.EOF) // whatever it has said, it does not listen
-		default:
-			s.leave(e)
-			s.ready = append(s.ready, fd)
+		if fd == int32(s.fd) {
+			more = true // behind the others, whose descriptors may be given out again by it
+			continue
 		}
+		e := s.places[fd]
+		if e == nil {
+			continue // has been dropped; a child of this process had the descriptor still, before exec
+		}
+		if events[i].Events&^unix.EPOLLIN != 0 {
+			s.drop(e, io.EOF) // whatever it has said, it does not listen
+			continue
+		}
+		s.leave(e)
+		s.ready = append(s.ready, fd)
+	}
+	if more {
+		s.accept()
 	}
 	return n > 0
 }
@@ -164,7 +181,7 @@ func (s *speakers) accept() {
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return
-		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED):
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.ECONNABORTED), s.room(err):
 			continue
 		case err != nil:
 			s.full = os.NewSyscallError("accept4", err)
@@ -190,8 +207,21 @@ func (s *speakers) expire(now time.Time) {
 	}
 }
 
+// leave takes one from ep as well: closing his descriptor does not, if it has been duplicated.
 func (s *speakers) leave(e *list.Element) {
-	delete(s.places, s.silent.Remove(e).(stranger).fd)
+	fd := s.silent.Remove(e).(stranger).fd
+	delete(s.places, fd)
+	_ = control(s.ep, unix.EPOLL_CTL_DEL, int(fd), 0)
+}
+
+// room closes who is silent for longest if err says that there are no more descriptors.
+func (s *speakers) room(err error) bool {
+	e := s.silent.Front()
+	if e == nil || !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		return false
+	}
+	s.drop(e, err)
+	return true
 }
 
 func (s *speakers) drop(e *list.Element, why error) {
@@ -206,7 +236,11 @@ func (s *speakers) drop(e *list.Element, why error) {
 // Close implements net.Listener. What there is goes with end.
 func (s *speakers) Close() error {
 	s.closed.Store(true)
-	return s.file.SetReadDeadline(time.Now())
+	err := s.file.SetReadDeadline(time.Now())
+	if errors.Is(err, os.ErrClosed) {
+		return nil // end was quicker
+	}
+	return err
 }
 
 // end implements ender: it gives all descriptors back.
@@ -230,11 +264,21 @@ func (s *speakers) end() {
 	}
 }
 
-// connOf makes a connection of a descriptor, which goes into it.
-func connOf(fd int) (net.Conn, error) {
+// connOf makes a connection of a descriptor, which goes into it; nil: it has ended meanwhile, and
+// package net does not know whose it was.
+func (s *speakers) connOf(fd int) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), "tcp")
 	defer f.Close()
-	return net.FileConn(f)
+	for {
+		c, err := net.FileConn(f) // has a duplicate
+		switch {
+		case err == nil && c.RemoteAddr() == nil:
+			c.Close()
+			return nil, nil
+		case err == nil || !s.room(err):
+			return c, err
+		}
+	}
 }
 
 func remote(from syscall.Sockaddr) string {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // speaking is a speakers whose Accept is called in turn with the test, so that it may look at it.
@@ -164,5 +166,92 @@ func TestSpeakersClose(t *testing.T) {
 	if c, err := net.DialTimeout("tcp", p.Addr().String(), testTimeout); err == nil {
 		c.Close()
 		t.Error("the port is open still")
+	}
+}
+
+// TestSpeakersReset: who has said something and is gone by the time he is accepted is nobody, and
+// the next one is served.
+func TestSpeakersReset(t *testing.T) {
+	p := newSpeaking(t)
+	gone, stays := p.dial(), p.dial()
+	p.takes(2)
+	if _, err := gone.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for ctx := testContext(t); len(p.ready) == 0 && ctx.Err() == nil; {
+		p.look()
+	}
+	if err := errors.Join(gone.(*net.TCPConn).SetLinger(0), gone.Close()); err != nil { // by RST
+		t.Fatal(err)
+	}
+	for ctx := testContext(t); !reset(int(p.ready[0])) && ctx.Err() == nil; {
+	}
+	if _, err := stays.Write([]byte("y")); err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.RemoteAddr() == nil || c.RemoteAddr().String() != stays.LocalAddr().String() {
+		t.Errorf("accepted %v, want %v", c.RemoteAddr(), stays.LocalAddr())
+	}
+}
+
+// reset says that a socket has no other end any more.
+func reset(fd int) bool {
+	_, err := unix.Getpeername(fd)
+	return errors.Is(err, unix.ENOTCONN)
+}
+
+// TestSpeakersRecycled: what is seen of one who has gone is not taken for the next one with the same
+// descriptor.
+func TestSpeakersRecycled(t *testing.T) {
+	p := newSpeaking(t)
+	first := p.dial()
+	p.takes(1)
+	fd := p.silent.Front().Value.(stranger).fd
+	kept, err := unix.Dup(int(fd)) // as a child has it between fork and exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(kept)
+	second := p.dial() // whose own descriptor is another one
+	p.drop(p.silent.Front(), ErrLobby)
+	p.takes(1)
+	if got := p.silent.Front().Value.(stranger).fd; got != fd {
+		t.Fatalf("descriptor %d, not %d again", got, fd)
+	}
+	if _, err := first.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		p.look()
+	}
+	if len(p.ready) != 0 || p.silent.Len() != 1 {
+		t.Errorf("%d are ready, %d are silent: want none, and one", len(p.ready), p.silent.Len())
+	}
+	second.Close()
+	p.takes(0)
+}
+
+// TestSpeakersFull: without descriptors the silent make room for who comes, and for who speaks.
+func TestSpeakersFull(t *testing.T) {
+	p := newSpeaking(t)
+	for _, err := range []error{unix.EMFILE, unix.ENFILE} {
+		p.dial()
+		p.takes(1)
+		if !p.room(err) || p.silent.Len() != 0 {
+			t.Errorf("%v: %d are silent", err, p.silent.Len())
+		}
+		if p.room(err) {
+			t.Errorf("%v: room, where nobody has gone", err)
+		}
+	}
+	p.dial()
+	p.takes(1)
+	if p.room(nil) || p.room(unix.ECONNABORTED) || p.silent.Len() != 1 {
+		t.Error("somebody has gone without need")
 	}
 }

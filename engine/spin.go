@@ -20,6 +20,14 @@ type spinner struct {
 // nodeSpinners and clientSpinners count those who spin at each kind of end.
 var nodeSpinners, clientSpinners atomic.Int32
 
+// woken counts calls of Woke.
+var woken atomic.Uint32
+
+// Woke is called by a handler that has made a goroutine of the program ready, as far as somebody may
+// be in a hurry for that. It is to run next on this processor, which so belongs to nobody who
+// lingers. Were others let run each time, that would wake a thread up for each request.
+func Woke() { woken.Add(1) }
+
 const (
 	spinTime  = int64(50 * time.Microsecond) // at most; longer than it takes to wake the other end
 	spinGap   = int64(30 * time.Microsecond) // without a look: somebody else had the processor

@@ -41,7 +41,8 @@ type Listener interface {
 
 // Handler receives what happens on connections. For one connection, calls
 // never overlap: OnOpen, then any number of OnData, then OnClose once. They
-// run on a goroutine of the transport, never on the stack of a caller of Conn.
+// run on a goroutine of the transport, never on the stack of a caller of Conn; OnData also on
+// that of who reads in its place (FrameConn.Until, LinkReader.Until).
 type Handler interface {
 	// OnOpen is called before the first OnData. Conn.SetUser belongs here.
 	OnOpen(c Conn)

@@ -3,6 +3,8 @@ package node
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/lockify-dlm/lockify/engine"
 )
 
 // flusher is the node's only housekeeping goroutine beside the links' own. It
@@ -41,6 +43,7 @@ func newFlusher(n *Node) *flusher {
 func signal(ch chan struct{}) {
 	select {
 	case ch <- struct{}{}:
+		engine.Woke()
 	default:
 	}
 }

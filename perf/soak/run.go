@@ -153,15 +153,15 @@ func (s *soak) epoch(ctx context.Context) error {
 // sides opens a host on each side, and has its workers do something; no connection is
 // left when it returns.
 func (s *soak) sides(ctx context.Context, calm bool, do func(context.Context, *host.Device, *worker) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	errs := make([]error, sides)
 	var wg sync.WaitGroup
 	for i, p := range s.proxies {
 		wg.Go(func() {
 			p.calm.Store(calm)
 			if errs[i] = s.side(ctx, i, do); errs[i] != nil {
-				cancel() // of the others
+				cancel(errs[i]) // of the others, who would say no more than that
 			}
 			p.settled()
 		})
@@ -173,7 +173,7 @@ func (s *soak) sides(ctx context.Context, calm bool, do func(context.Context, *h
 			return err
 		}
 	}
-	return errors.Join(errs...)
+	return context.Cause(ctx)
 }
 
 func (s *soak) side(ctx context.Context, i int, do func(context.Context, *host.Device, *worker) error) error {

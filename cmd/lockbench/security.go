@@ -26,8 +26,8 @@ who holds one. Somebody with a certificate for another lockspace does what he sh
 not: forged, truncated and replayed frames, ids of others' locks and sessions, bombs,
 floods, and connections that say nothing. What he gets at, a daemon that ends, a witness
 without lock, and a newcomer who does not get in end it with a status other than 0; the
-latencies are only shown. "steady" leaves out the times in which the machine itself was
-slow, "slow" is their share. docs/security.md has figures.`,
+latencies are only shown. Bystanders use another daemon, which nobody attacks: what they notice is
+the machine. "slow" is the share of the time in which that was slow. docs/security.md has figures.`,
 		Example: `  lockbench security --connections 100000`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

@@ -42,7 +42,7 @@ func (ls *Links) Watch(peer uint16) *LinkReader {
 }
 
 // Until handles what comes, on the caller's goroutine, until over says true, something has come
-// and it still does not, or nothing has come for a while. The caller must not hold what handlers
+// and it still does not, or nothing has come for a while, and gives the role up. The caller must not hold what handlers
 // need.
 //
 // What has come may have made ready whoever over waits for in turn, and with one processor he

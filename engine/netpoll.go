@@ -103,11 +103,15 @@ func (netpollTransport) Listen(network, addr string, h Handler) (Listener, error
 	if err := startPollers(); err != nil {
 		return nil, err
 	}
-	return listenOrNil(listenNet(network, addr, func(nc net.Conn, conns *connSet) {
+	ln, err := listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return accepting(ln, func(nc net.Conn, conns *connSet) {
 		// If the process has no descriptor left, this closes nc and the other
 		// end sees that; the next connection may have more luck.
 		_, _ = adopt(nc, h, conns)
-	}))
+	}), nil
 }
 
 func (netpollTransport) Dial(ctx context.Context, network, addr string, h Handler) (Conn, error) {
@@ -235,12 +239,11 @@ func duplicate(nc any) (fd int, err error) {
 // onRequest is called by netpoll when there are bytes, one call at a time. It
 // must leave none.
 func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
-	returned := false
-	defer func() {
-		if !returned {
-			crash(recover())
-		}
-	}()
+	here(c.request)
+	return nil
+}
+
+func (c *netpollConn) request() {
 	var err error
 	if c.shut.Load() {
 		err = ErrClosed // what came before the end is not read any more
@@ -258,8 +261,6 @@ func (c *netpollConn) onRequest(context.Context, netpoll.Connection) error {
 		_ = c.r.np.Skip(c.r.np.Len())
 		c.r.Release()
 	}
-	returned = true
-	return nil
 }
 
 // handle has the handler do what there is.
@@ -275,7 +276,7 @@ func (c *netpollConn) handle() (err error) {
 	return err
 }
 
-// here runs f, which calls handlers, on a goroutine that may be the program's own: it must not go on
+// here runs f, which calls handlers, on a goroutine that is not this package's own: it must not go on
 // behind a panic in one of them, as what the handler was in stays as it is.
 func here(f func()) {
 	returned := false

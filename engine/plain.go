@@ -56,14 +56,6 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 	}), nil
 }
 
-// listenOrNil keeps a nil *netListener from becoming a non-nil Listener.
-func listenOrNil(l *netListener, err error) (Listener, error) {
-	if err != nil {
-		return nil, err
-	}
-	return l, nil
-}
-
 func (p plain) Dial(ctx context.Context, network, addr string, h Handler) (Conn, error) {
 	nc, err := dialNet(ctx, network, addr)
 	if err != nil {

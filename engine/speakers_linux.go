@@ -158,7 +158,7 @@ func (s *speakers) look() bool {
 		}
 		e := s.places[fd]
 		if e == nil {
-			continue // has been dropped; a child of this process had the descriptor still, before exec
+			continue // has gone
 		}
 		if events[i].Events&^unix.EPOLLIN != 0 {
 			s.drop(e, io.EOF) // whatever it has said, it does not listen

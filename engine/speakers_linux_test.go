@@ -58,6 +58,20 @@ func (p *speaking) takes(n int) {
 	}
 }
 
+// accepts has Accept give the connection whose other end is far.
+func (p *speaking) accepts(far net.Conn) net.Conn {
+	p.t.Helper()
+	c, err := p.Accept()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { c.Close() })
+	if c.RemoteAddr() == nil || c.RemoteAddr().String() != far.LocalAddr().String() {
+		p.t.Errorf("accepted %v, want %v", c.RemoteAddr(), far.LocalAddr())
+	}
+	return c
+}
+
 // ended says how a connection has ended at the other end.
 func (p *speaking) ended(c net.Conn) error {
 	p.t.Helper()
@@ -74,14 +88,7 @@ func TestSpeakers(t *testing.T) {
 	if _, err := speaks.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	c, err := p.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if c.RemoteAddr().String() != speaks.LocalAddr().String() {
-		t.Errorf("accepted %v, want %v", c.RemoteAddr(), speaks.LocalAddr())
-	}
+	c := p.accepts(speaks)
 	said := make([]byte, 5)
 	if _, err := io.ReadFull(c, said); err != nil || string(said) != "hello" {
 		t.Errorf("it said %q, %v", said, err)
@@ -122,11 +129,7 @@ func TestSpeakersCrowd(t *testing.T) {
 	if _, err := second.Write([]byte("x")); err != nil { // is the oldest now
 		t.Fatal(err)
 	}
-	c, err := p.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
+	p.accepts(second)
 
 	last := p.dial()
 	p.takes(MaxLobby)
@@ -189,14 +192,7 @@ func TestSpeakersReset(t *testing.T) {
 	if _, err := stays.Write([]byte("y")); err != nil {
 		t.Fatal(err)
 	}
-	c, err := p.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if c.RemoteAddr() == nil || c.RemoteAddr().String() != stays.LocalAddr().String() {
-		t.Errorf("accepted %v, want %v", c.RemoteAddr(), stays.LocalAddr())
-	}
+	p.accepts(stays)
 }
 
 // reset says that a socket has no other end any more.

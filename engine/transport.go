@@ -192,14 +192,6 @@ type netListener struct {
 	err   error
 }
 
-func listenNet(network, addr string, adopt func(nc net.Conn, conns *connSet)) (*netListener, error) {
-	ln, err := listen(network, addr)
-	if err != nil {
-		return nil, err
-	}
-	return accepting(ln, adopt), nil
-}
-
 func listen(network, addr string) (net.Listener, error) {
 	ln, err := net.Listen(network, addr)
 	if err != nil && network == "unix" && errors.Is(err, syscall.EADDRINUSE) {

@@ -50,9 +50,6 @@ type Result struct {
 // Ratio is by how much the attack slows the victims.
 func (r *Result) Ratio() float64 { return ratio(r.During, r.Calm) }
 
-// SteadyRatio is the same without the times in which the machine was slow, whoever did what.
-func (r *Result) SteadyRatio() float64 { return ratio(r.DuringSteady, r.CalmSteady) }
-
 // AsideRatio is by how much the attack slows who has nothing to do with the daemon: by using
 // the machine's processors.
 func (r *Result) AsideRatio() float64 { return ratio(r.DuringAside, r.CalmAside) }

@@ -208,3 +208,16 @@ func takeBlock(b []byte, unit, limit int) (block, rest []byte, err error) {
 	}
 	return b[2:end:end], b[end:], nil
 }
+
+// NameAt gives the name of the message at the start of src, without decoding it, and what is
+// behind the message. nil: it has none, or Decode would say what is wrong with it.
+func NameAt(src []byte) (name, rest []byte) {
+	if len(src) <= msgHeaderSize || !Type(src[0]).Named() {
+		return nil, nil
+	}
+	size, end := int(binary.LittleEndian.Uint16(src[2:])), msgHeaderSize+1+int(src[msgHeaderSize])
+	if end == msgHeaderSize+1 || end > size || size > len(src) {
+		return nil, nil
+	}
+	return src[msgHeaderSize+1 : end : end], src[size:]
+}

@@ -46,9 +46,13 @@ func FuzzMsg(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var m Msg
 		n, err := m.Decode(data)
+		name, rest := NameAt(data) // of what is wrong it may say anything
 		if err != nil {
 			wantSentinel(t, err)
 			return
+		}
+		if !bytes.Equal(name, m.Name) || name != nil && !bytes.Equal(rest, data[n:]) {
+			t.Fatalf("%x has the name %x and %x behind it, want %x and %x", data, name, rest, m.Name, data[n:])
 		}
 		if enc := m.Append(nil); !bytes.Equal(enc, data[:n]) {
 			t.Fatalf("%x comes back as %x", data[:n], enc)

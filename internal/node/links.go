@@ -9,7 +9,6 @@ import (
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/yield"
-	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -113,43 +112,51 @@ const serveEvery = 32
 
 func (d *dispatch) run(payload []byte) error {
 	var m wire.Msg
-	off, from, left := 0, 0, int(d.head.Count)
-	for ; left > 0; left-- {
-		n, err := m.Decode(payload[off:])
+	f := messages{payload: payload}
+	from := 0 // of the messages that no shard has got yet
+	for left := int(d.head.Count); left > 0; left-- {
+		off := f.off
+		hash, err := f.next(&m)
 		if err != nil {
 			d.end(payload[from:off])
 			return err
 		}
 		if !m.Type.Named() {
 			d.end(payload[from:off])
-			d.toAll(payload[off : off+n])
-			off += n
-			from = off
+			d.toAll(payload[off:f.off])
+			from = f.off
 			continue
 		}
-		hash := lockspace.Hash(m.Name)
 		r := d.space.runnerOf(m.Name, hash)
 		if r != d.cur {
 			d.end(payload[from:off])
 			from = off
 			d.begin(r)
 		}
-		off += n
 		if d.inside {
-			r.message(d.head.Instance, d.head, hash, &m)
-			if from = off; r.askers.Load() > 0 {
-				d.inside = r.yield()
-			}
-			if d.inside && left%serveEvery == 0 && r.inbox.Load() != nil {
-				r.serve()
-			}
+			from = f.off
+			f.tell(r.shard)
+			d.inside = d.message(r, hash, &m, left)
 		}
 	}
-	d.end(payload[from:off])
-	if off != len(payload) {
+	d.end(payload[from:f.off])
+	if f.left() {
 		return wire.ErrTrailing
 	}
 	return nil
+}
+
+// message has the shard do a message of the frame, of which left are left. false: somebody else
+// is in the shard now.
+func (d *dispatch) message(r *runner, hash uint64, m *wire.Msg, left int) bool {
+	r.message(d.head.Instance, d.head, hash, m)
+	if r.askers.Load() > 0 && !r.yield() {
+		return false
+	}
+	if left%serveEvery == 0 && r.inbox.Load() != nil {
+		r.serve()
+	}
+	return true
 }
 
 // toAll takes a message that is about no name to each shard.

@@ -225,13 +225,15 @@ func (r *runner) wait(f func(*runner)) {
 // deliver hands messages that have waited in the inbox to the shard.
 func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
 	var m wire.Msg
-	for len(payload) > 0 {
-		n, err := m.Decode(payload)
+	for f := (messages{payload: payload}); f.left(); {
+		hash, err := f.next(&m)
 		if err != nil {
 			panic("node: message changed in the inbox: " + err.Error())
 		}
-		r.message(from, h, lockspace.Hash(m.Name), &m)
-		payload = payload[n:]
+		if m.Type.Named() {
+			f.tell(r.shard)
+		}
+		r.message(from, h, hash, &m)
 	}
 }
 

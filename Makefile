@@ -102,8 +102,9 @@ bench: ## the benchmarks: BENCH=pattern COUNT=1
 bench-compare: ## the benchmarks of the commit REF and of this tree, in turn: REF=HEAD~1 BENCH=pattern COUNT=6
 	@GO=$(GO) tools/bench-compare.sh $(REF) '$(BENCH)' $(if $(filter 1,$(COUNT)),6,$(COUNT))
 
-lint: ## staticcheck, in the version of tools/go.mod
+lint: ## staticcheck, in the version of tools/go.mod; and the client builds for macOS
 	$(TOOL) staticcheck ./...
+	GOOS=darwin GOARCH=arm64 $(GO) build .
 
 vulncheck: ## known vulnerabilities in what lockify calls; says so if the database cannot be reached
 	@GO=$(GO) tools/vulncheck.sh ./...

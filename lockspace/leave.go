@@ -24,7 +24,7 @@ func (s *Shard) Leave(now int64) (left int) {
 		return 0
 	}
 	for s.Working() {
-		s.workOn(s.names.n)
+		s.workOn(1 + s.names.n) // there may be none
 	}
 	s.purge(0)
 	s.returnRanges()

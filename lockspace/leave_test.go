@@ -25,6 +25,24 @@ func (n *node) leave(meanwhile func()) {
 	n.c.fatalf("node %d: there is still something left", n.id)
 }
 
+// The last name of a node may go while the work for a view is not done, and then the node.
+func TestLeaveAtWork(t *testing.T) {
+	h, names := manyNames(t, 1) // its directory entry
+	v, err := NewView(2, []Member{{ID: 1, Instance: instanceOf(1)}, {ID: 2, Instance: instanceOf(2)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.s.Install(2, v)
+	gone := wire.Msg{Type: wire.Remove, Name: names[0], Life: wire.Life{Instance: instanceOf(2), Counter: 1 << 8}}
+	h.s.Deliver(2, Origin{Instance: instanceOf(2), Epoch: 2}, Hash(names[0]), &gone)
+	if n := h.s.Stats().Resources; n != 0 || !h.s.Working() {
+		t.Fatalf("%d names, at work: %t; want none, at work", n, h.s.Working())
+	}
+	if left := h.s.Leave(3); left != 0 || h.s.Working() {
+		t.Errorf("%d things left, at work: %t", left, h.s.Working())
+	}
+}
+
 // traces says what the other nodes still have of a node that has left.
 func (c *cluster) traces(id int) (out []string) {
 	instance := c.node(id).instance

@@ -22,6 +22,7 @@ type leadership struct {
 	fresh  []renewal            // renewals that came since the last question to the quorum
 	asking []renewal            // those the quorum is being asked about
 	read   uint64               // number of that question
+	again  bool                 // it must be asked again: the voters have changed
 	readAt uint64               // what must be applied before they are answered, 0: no quorum yet
 	told   bool                 // the members know where it stands
 	pushed int64                // when the members were last told what has been decided
@@ -108,10 +109,23 @@ func (s *Server) confirm() {
 		}
 		l.asking, l.readAt = l.asking[:0], 0
 	}
-	if len(l.asking) == 0 && len(l.fresh) > 0 && l.ready {
+	switch {
+	case len(l.asking) > 0 && l.readAt == 0 && l.again:
+	case len(l.asking) == 0 && len(l.fresh) > 0 && l.ready:
 		l.asking, l.fresh = l.fresh, l.asking
-		l.read++
-		s.rn.ReadIndex(binary.LittleEndian.AppendUint64(nil, l.read))
+	default:
+		return
+	}
+	l.read++
+	l.again = false
+	s.rn.ReadIndex(binary.LittleEndian.AppendUint64(nil, l.read))
+}
+
+// votersChanged has a question asked again that is under way. Raft goes on to wait for the answer
+// of a voter that has been removed, if no other one is left to give it.
+func (s *Server) votersChanged() {
+	if s.led != nil {
+		s.led.again = true
 	}
 }
 

@@ -413,6 +413,7 @@ func (s *Server) apply(e *pb.Entry) error {
 			return fmt.Errorf("cluster: log: %w", err)
 		}
 		s.conf = s.rn.ApplyConfChange(cc)
+		s.votersChanged()
 	case pb.EntryNormal:
 		if s.cfg.Without&RuleCommitted == 0 {
 			if err := s.command(e.GetData()); err != nil {

@@ -19,9 +19,15 @@ type solo struct {
 
 func newSolo(t *testing.T, cfg ServerConfig) *solo {
 	t.Helper()
+	return newFirst(t, cfg, 1)
+}
+
+// newFirst is the first voter of a cluster that wants more.
+func newFirst(t *testing.T, cfg ServerConfig, want int) *solo {
+	t.Helper()
 	cfg.Store, cfg.Tick, cfg.Elections = instance(9, 1), simTick, 5
 	st := NewMemory()
-	if err := Found(st, Birth{Cluster: 7, Terms: quickTerms(), Want: 1, Store: cfg.Store, Addr: "a"}); err != nil {
+	if err := Found(st, Birth{Cluster: 7, Terms: quickTerms(), Want: want, Store: cfg.Store, Addr: "a"}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := NewServer(cfg, st)

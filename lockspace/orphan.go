@@ -50,9 +50,10 @@ func (s *Shard) orphan(l *Lock, owner uint64) {
 	s.disown(l)
 }
 
-// disown takes the user off an orphan, once nothing is left to tell him.
+// disown takes the user off an orphan, once nothing is left to tell him. It may be the one who
+// wanted to take it over.
 func (s *Shard) disown(l *Lock) {
-	l.user = nil
+	l.user, l.wantBast = nil, false
 	s.dropHandle(l)
 }
 

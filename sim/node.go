@@ -153,6 +153,9 @@ func (h host) Complete(user any, id, tag uint64, c *lockspace.Completion) {
 func (h host) Blocking(user any, id uint64, mode lockspace.Mode) {
 	l := user.(*lock)
 	h.r.tracef(l.name, "node %d: BAST %v for lock %d in %v", h.id, mode, l.num, l.mode)
+	if l == h.r.unlocking {
+		return // what a view has brought is done before the unlock
+	}
 	if l.id != id || l.gone || l.orphan {
 		h.r.fail(inOnce, l.name, "node %d: BAST for lock %d, which is gone", h.id, l.num)
 		return

@@ -295,7 +295,9 @@ func doUnlock(r *run, n *node, l *lock, a *action) {
 	}
 	l.gone, l.mode, l.open = true, ls.NoMode, false
 	r.begin(n, nm)
-	if st := n.shardOf(nm).Unlock(n.now(), l.id, a.flags, value); st != wire.OK {
+	r.unlocking = l
+	st := n.shardOf(nm).Unlock(n.now(), l.id, a.flags, value)
+	if r.unlocking = nil; st != wire.OK {
 		r.fail(inOnce, nm, "lock %d: unlock: %v", l.num, st)
 		return
 	}

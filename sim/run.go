@@ -93,6 +93,7 @@ type run struct {
 	calls        []*rangeCall
 	byteCalls    []*byteCall
 	retires      []*retireCall
+	unlocking    *lock // its program is just doing that
 
 	now    int64
 	seq    uint64

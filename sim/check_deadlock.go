@@ -186,7 +186,12 @@ func (c *deadlocks) note(nm *name, step int, w, o *ls.LockState, ahead bool) {
 // stood notes that an edge stands.
 func (c *deadlocks) stood(nm *name, step int, now *edge) {
 	e := c.all[now.edgeKey]
-	if e == nil || !e.stands {
+	switch {
+	case e != nil && e.stands:
+	case e != nil && e.last == step: // a look within the step met the lock between two queues
+		e.stands = true
+		c.of[nm] = append(c.of[nm], e)
+	default:
 		e, now.first, now.stands = now, step, true
 		c.all[e.edgeKey] = e
 		c.of[nm] = append(c.of[nm], e)

@@ -251,7 +251,7 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
 // Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has; it stays, with these
-// properties, until all nodes on which it was opened have ended. Errors:
+// properties, until all nodes on which it was opened have ended, of which each has room for 1024. Errors:
 // ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {

@@ -160,7 +160,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
 	if len(n.spaces) >= maxSpaces {
-		return nil, fmt.Errorf("%w: %d lockspaces are open", ErrLimit, len(n.spaces))
+		return nil, fmt.Errorf("%w: %d lockspaces have been opened on this node, which keeps each until it ends; put names into fewer", ErrLimit, len(n.spaces))
 	}
 	s := &Space{node: n, name: name, id: id, props: props, opened: make(chan struct{})}
 	for i := range n.cfg.Shards {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,3 +141,20 @@ func TestOpenRefused(t *testing.T) {
 }
 
 var errNotKnown = errors.New("no answer")
+
+// TestFullNode: who opens one lockspace too many is told what a node keeps, and what to do.
+func TestFullNode(t *testing.T) {
+	n := newWorld(t, 1).nodes[1]
+	for i := len(n.Spaces()); i < maxSpaces; i++ {
+		n.mu.Lock()
+		_, err := n.openLocked(fmt.Sprint("space ", i), Props{})
+		n.mu.Unlock()
+		if err != nil {
+			t.Fatalf("lockspace %d: %v", i, err)
+		}
+	}
+	_, err := n.Open(t.Context(), "one more", Props{})
+	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "1024 lockspaces have been opened on this node") {
+		t.Errorf("the next one: %v", err)
+	}
+}

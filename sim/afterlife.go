@@ -36,7 +36,9 @@ func doAbandon(r *run, n *node, l *lock, a *action) {
 	}
 	l.session = a.owner
 	l.told, l.bast = 0, false
-	if st := n.shardOf(l.name).Abandon(n.now(), id, a.owner); st != wire.OK {
+	r.unlocking = l
+	st := n.shardOf(l.name).Abandon(n.now(), id, a.owner)
+	if r.unlocking = nil; st != wire.OK {
 		r.fail(inOnce, l.name, "lock %d: abandon: %v", l.num, st)
 		return
 	}

@@ -93,7 +93,7 @@ type run struct {
 	calls        []*rangeCall
 	byteCalls    []*byteCall
 	retires      []*retireCall
-	unlocking    *lock // its program is just doing that
+	unlocking    *lock // its program is just doing that, or leaving it
 
 	now    int64
 	seq    uint64

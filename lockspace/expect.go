@@ -10,13 +10,13 @@ const ExpectMax = 16
 // may be wrong.
 func (s *Shard) Expect(hashes []uint64) {
 	if len(hashes) > 1 && len(s.names.slots) > tableSparse {
-		s.touched += s.names.touch(hashes)
+		s.fetched += s.names.fetch(hashes)
 	}
 }
 
-// touch reads what find will look at. The sum is for the compiler, which leaves out reads of which
+// fetch reads what find will look at. The sum is for the compiler, which leaves out reads of which
 // nothing comes.
-func (t *resTable) touch(hashes []uint64) (sum uint64) {
+func (t *resTable) fetch(hashes []uint64) (sum uint64) {
 	mask := uint32(len(t.slots) - 1)
 	for _, h := range hashes {
 		sum += uint64(t.slots[slotHash(h)&mask].at)

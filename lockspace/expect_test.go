@@ -43,7 +43,7 @@ func TestExpect(t *testing.T) {
 		h.told(names, len(names)-1)
 		step = step[:0]
 	}
-	if h.s.touched == 0 {
+	if h.s.fetched == 0 {
 		t.Error("no name was looked for")
 	}
 	for _, name := range names {

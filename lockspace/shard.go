@@ -77,7 +77,7 @@ type Shard struct {
 	clock       uint64 // highest token this shard has issued or seen
 	starved     bool   // something waits for a token only
 	now         int64
-	touched     uint64    // see Expect
+	fetched     uint64    // see Expect
 	quick       [2]uint64 // Stats.Quick
 	pending     int       // operations of local locks that are slow
 

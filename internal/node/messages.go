@@ -12,7 +12,6 @@ type messages struct {
 	off     int                         // of the next message
 	hashes  [lockspace.ExpectMax]uint64 // of the next names
 	at, n   int                         // the first of them not taken yet, and how many there are
-	told    bool                        // a shard knows of them
 }
 
 // left says whether there is another one.
@@ -38,7 +37,7 @@ func (f *messages) next(m *wire.Msg) (hash uint64, err error) {
 
 // readAhead hashes the names of the messages from off on, of which the first has one.
 func (f *messages) readAhead() {
-	f.at, f.n, f.told = 0, 0, false
+	f.at, f.n = 0, 0
 	for b := f.payload[f.off:]; f.n < len(f.hashes); f.n++ {
 		name, rest := wire.NameAt(b)
 		if name == nil {
@@ -51,8 +50,7 @@ func (f *messages) readAhead() {
 
 // tell lets the shard of the message taken last know what comes next. Mostly that is all its own.
 func (f *messages) tell(s *lockspace.Shard) {
-	if !f.told {
-		f.told = true
-		s.Expect(f.hashes[f.at-1 : f.n])
+	if f.at == 1 { // it is the first of those that were read ahead
+		s.Expect(f.hashes[:f.n])
 	}
 }

@@ -230,9 +230,7 @@ func (r *runner) deliver(from uint64, h *wire.Header, payload []byte) {
 		if err != nil {
 			panic("node: message changed in the inbox: " + err.Error())
 		}
-		if m.Type.Named() {
-			f.tell(r.shard)
-		}
+		f.tell(r.shard)
 		r.message(from, h, hash, &m)
 	}
 }

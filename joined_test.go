@@ -11,6 +11,12 @@ import (
 // joined starts nodes in this process that join each other.
 func joined(t *testing.T, n int) []*Node {
 	t.Helper()
+	return joinedAs(t, n, func(*Config) {})
+}
+
+// joinedAs is joined with a configuration that is changed.
+func joinedAs(t *testing.T, n int, change func(*Config)) []*Node {
+	t.Helper()
 	addrs := freeAddrs(t, n)
 	dir := t.TempDir()
 	var nodes []*Node
@@ -24,6 +30,7 @@ func joined(t *testing.T, n int) []*Node {
 		} else {
 			cfg.Join = addrs[:1]
 		}
+		change(&cfg)
 		node, err := StartNode(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)

@@ -42,8 +42,12 @@ type Config struct {
 	Transport string        // of clients and nodes: "netpoll" or "plain"; default: netpoll and plain
 	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
-	Compress  bool          // compress frames above 1 KiB between nodes that both can
-	Logger    *slog.Logger  // default slog.Default()
+	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
+	// more, but for a 32nd of it where there are very many; default 5 min. With Peers it stays
+	// until all nodes have ended.
+	CloseAfter time.Duration
+	Compress   bool         // compress frames above 1 KiB between nodes that both can
+	Logger     *slog.Logger // default slog.Default()
 
 	// TracerProvider makes spans of OpenTelemetry for what this program, clients and other
 	// nodes ask for as part of a trace that is sampled; see WithTracerProvider. nil: none.
@@ -111,7 +115,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	c := node.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
-		Transport: t, Links: links, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, Compress: cfg.Compress, Logger: cfg.Logger,
+		Transport: t, Links: links, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, CloseAfter: cfg.CloseAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
 	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
 	c.Access = func() *access.Policy { return policy }
@@ -250,9 +254,9 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 // Stats gives what the node has done.
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
-// Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has; it stays, with these
-// properties, until all nodes on which it was opened have ended, of which each has room for 1024. Errors:
-// ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
+// Open opens a lockspace, 1 to 64 bytes, and makes it, with these properties, if nobody has it
+// open. A node has room for 1024; it lets go of those that nobody uses (Config.CloseAfter).
+// Errors: ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -428,6 +432,7 @@ func (e *embedded) close(ctx context.Context) error {
 		return ok && l.space == e.owner
 	}
 	e.space.Leave(mine)
+	e.space.Close()
 	return ctx.Err()
 }
 

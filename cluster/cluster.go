@@ -17,7 +17,8 @@ type Provider interface {
 	// Errors: ErrConfig, ErrLimit, ErrInvalid, and why the membership has ended.
 	Open(ctx context.Context, space string, config []byte) error
 
-	// Do carries out Remove, Promote or NewView. Errors: those of the command.
+	// Do carries out Close, Remove, Promote or NewView. Errors: those of the command. That
+	// Close is carried out, Handler.Agreed brings.
 	Do(ctx context.Context, c Command) error
 
 	// State gives what is agreed as far as this node knows, nil: nothing yet. It

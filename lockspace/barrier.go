@@ -9,7 +9,8 @@ import "github.com/lockify-dlm/lockify/wire"
 // member is another node of the view.
 type member struct {
 	instance uint64
-	since    uint64 // epoch of its first view here: it owes nothing of earlier ones
+	came     uint64 // epoch of the view with which it came, or this node did: what it has said before is not for this shard
+	since    uint64 // epoch from which on it owes reports
 	sent     marks
 	done     marks
 	open     marks
@@ -52,13 +53,13 @@ func (k *marks) reached() uint64 {
 
 // admitMembers makes the list of the other members of the view, keeping what
 // the present ones have reported.
-func (s *Shard) admitMembers(since uint64) {
+func (s *Shard) admitMembers(came, since uint64) {
 	var list []member
 	for _, m := range s.view.Members {
 		if m.ID == s.self {
 			continue
 		}
-		next := member{instance: m.Instance, since: since}
+		next := member{instance: m.Instance, came: came, since: since}
 		if old := s.member(m.Instance); old != nil {
 			next = *old
 		}

@@ -52,6 +52,7 @@ func (s *Shard) admit(from Origin, hash uint64, m *wire.Msg) bool {
 	case from.Epoch == s.view.Epoch:
 		s.lastFrom = from.Instance
 		return true
+	case s.former(from) && !s.off(TakeFormer):
 	case onDirectoryPath(m) && !s.takesOld(m.Type):
 	default:
 		s.late = true
@@ -59,6 +60,13 @@ func (s *Shard) admit(from Origin, hash uint64, m *wire.Msg) bool {
 	}
 	s.stats.Ignored++
 	return false
+}
+
+// former says that a member has sent something before it came, or this node did: it was a member
+// then, too, and has left meanwhile, or this node has.
+func (s *Shard) former(from Origin) bool {
+	m := s.member(from.Instance)
+	return m != nil && from.Epoch < m.came
 }
 
 // onDirectoryPath says that m is on the directory's path, as it is or in a RELAY.

@@ -40,7 +40,7 @@ func (s *Shard) Install(now int64, v *View) {
 		s.viewAt = now
 	}
 	s.recovering, s.lastFrom = true, noInstance
-	s.admitMembers(v.Epoch)
+	s.admitMembers(v.Epoch, v.Epoch)
 	s.keepTrust()
 	s.clock = max(s.clock, v.Epoch<<tokenCounterBits) // later than all the dead have issued
 	s.common.Advance(s.clock)

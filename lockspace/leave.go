@@ -46,7 +46,7 @@ func (s *Shard) Leave(now int64) (left int) {
 			left++
 		}
 	}
-	return left + s.idle.n + s.outbox.n + len(s.retires)
+	return left + s.idle.n + s.claims.n + s.outbox.n + len(s.retires)
 }
 
 // returnRanges begins to give all ranges of this node back.

@@ -133,6 +133,9 @@ func (s *Shard) completeOrphan(l *Lock) {
 	s.disown(l)
 }
 
+// Orphans says how many locks here, or asked for from here, are nobody's.
+func (s *Shard) Orphans() int { return len(s.orphans) }
+
 // Purge unlocks this shard's orphans that owner has left; 0: all.
 func (s *Shard) Purge(now int64, owner uint64) {
 	s.now = now

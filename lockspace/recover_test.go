@@ -329,6 +329,44 @@ func TestFinding9Restart(t *testing.T) {
 	c.windDown()
 }
 
+// TestFormerMember: what a member has sent before it closed the lockspace, and opened it again
+// as the same instance, gives it nothing: the shard that has asked is no more.
+func TestFormerMember(t *testing.T) {
+	c := newCluster(t, 4, 1, 0)
+	x := c.mastered("x", 3, 0)
+	held := c.hold(2, x, EX, 0)
+	n := c.node(1)
+	n.lock(x, EX, 0)
+	c.about(x, "")   // known to be at node 3, and asked for there
+	n.lock(x, PR, 0) // on its way when the node closes
+	late := slices.Clone(c.busy)
+	c.busy = nil
+	n.crash(false)
+	for _, v := range []*View{c.next(), nil} {
+		if v == nil {
+			n.boot(n.instance, len(n.shards), nil)
+			v = c.next()
+		}
+		for _, o := range c.nodes {
+			if !o.down {
+				o.install(v)
+			}
+		}
+		c.settle()
+	}
+	c.busy = late
+	ignored := c.node(3).shards[0].Stats().Ignored
+	c.settle()
+	if got := c.node(3).shards[0].Stats().Ignored; got != ignored+1 {
+		t.Errorf("%d messages ignored, before %d", got, ignored)
+	}
+	if r := c.node(3).resource(x); r.waiting.len() != 0 {
+		t.Error("a request of the shard that is gone waits")
+	}
+	held.unlock(0, nil)
+	c.windDown()
+}
+
 // A shard that is fenced has lost all, and holds nothing for later.
 func TestFence(t *testing.T) {
 	c := newCluster(t, 4, 1, 0)

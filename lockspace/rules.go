@@ -72,5 +72,7 @@ const (
 	ForgetRecorded   // 9: that the directory has recorded a claim during its adoption is forgotten
 	RemoveUnrecorded // recovery: a name is removed before its registration is known to have been recorded
 
+	TakeFormer // 17: what a member has sent before it left, and came back as the same instance, counts
+
 	TrustMemory // 2: a claim counts on masters that keep unused names for all of IdleAfter
 )

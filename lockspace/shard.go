@@ -20,6 +20,7 @@ type Config struct {
 	IdleAfter int64    // ns that an unused resource stays cached; at least 0, the same on all nodes
 	Cached    int      // of more unused ones than these, the oldest stay for the part IdleShare of that; 0: 1<<16
 	Drift     int64    // ns that the idle test of an adoption allows for clock drift
+	Lives     uint64   // Shard.Lives of the shards that this instance had before; 0: this is its first
 	MaxLocks  int      // locks that this shard owns or masters at the same time; 0: 1<<24
 	Without   Rules    // tests only: protocol rules switched off
 	Mistakes  Mistakes // tests only: bugs switched on
@@ -175,14 +176,14 @@ func New(cfg Config) (*Shard, error) {
 		return nil, err
 	}
 	s := &Shard{
-		cfg: cfg, host: cfg.Host, common: cfg.Common, view: cfg.View,
+		cfg: cfg, host: cfg.Host, common: cfg.Common, view: cfg.View, lives: cfg.Lives,
 		self: wire.NodeOf(cfg.Self), without: cfg.Without, lastFrom: noInstance,
 	}
 	if s.view == nil {
 		s.view = &View{}
 		return s, nil
 	}
-	s.admitMembers(s.view.Epoch + 1)
+	s.admitMembers(s.view.Epoch, s.view.Epoch+1)
 	s.told, s.rebuilt = s.view.Epoch, s.view.Epoch
 	s.trustAll()
 	return s, nil
@@ -306,6 +307,10 @@ func (s *Shard) newLife() wire.Life {
 	s.lives++
 	return wire.Life{Instance: s.cfg.Self, Counter: s.lives<<8 | uint64(s.cfg.Shard)}
 }
+
+// Lives gives a number that is not below the counter of any life that this shard has given. An
+// instance gives no life twice, so its next shard begins there: see Config.
+func (s *Shard) Lives() uint64 { return s.lives }
 
 // sameLife compares lives.
 func (s *Shard) sameLife(a, b wire.Life) bool {

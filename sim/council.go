@@ -69,6 +69,7 @@ type seat struct {
 	busy    bool  // a command is under way
 	leaving bool  // it gives everything up
 	asked   bool  // and has asked to be let go
+	closing bool  // it leaves the lockspace only, and opens it again as the same instance
 	sent    []uint64
 	stopped bool     // nothing is read
 	inbox   []parcel // what has come meanwhile
@@ -162,7 +163,7 @@ func (c *council) join(n *node) {
 		return
 	}
 	c.r.stats.Joins++
-	s.member, s.busy, s.leaving, s.asked, s.told = m, false, false, false, 0
+	s.member, s.busy, s.leaving, s.asked, s.closing, s.told = m, false, false, false, false, 0
 }
 
 // reading is what the node's process takes its clock to show.
@@ -260,6 +261,7 @@ func (c *council) fromMember(n *node, out cluster.Output) {
 			c.r.timer0(timerInstall, int(n.id)-1, c.patience(v.Epoch^n.instance))
 		}
 	}
+	c.closed(n)
 }
 
 // patience is the time until a view is installed: a short one, as a rule.
@@ -350,11 +352,36 @@ func (c *council) leave(n *node) {
 		}
 	}
 	if left == 0 {
-		c.r.tracef(nil, "node %d asks to leave", n.id)
 		c.r.stats.Leaves++
 		s.asked = true
+		if s.closing {
+			c.r.tracef(nil, "node %d asks to close the lockspace", n.id)
+			c.ask(n, cluster.Command{Kind: cluster.Close, Space: theSpace})
+			return
+		}
+		c.r.tracef(nil, "node %d asks to leave", n.id)
 		c.members.left[n.instance] = true
 		c.ask(n, cluster.Command{Kind: cluster.Leave, KeepVote: mix(n.instance)%2 == 0})
+	}
+}
+
+// closed makes new shards of a node that has closed the lockspace, once that is agreed. What is
+// under way to the old ones comes to them.
+func (c *council) closed(n *node) {
+	s := n.seat
+	if !s.closing || !s.asked || s.member.State() == nil {
+		return
+	}
+	if sp := s.member.State().Space(theSpace); sp != nil && joined(sp, n.id) {
+		return
+	}
+	c.r.tracef(nil, "node %d has closed the lockspace", n.id)
+	s.leaving, s.asked, s.closing, n.due = false, false, false, nil
+	for _, sh := range n.shards {
+		n.lives = max(n.lives, sh.Lives())
+	}
+	if err := n.start(nil); err != nil {
+		c.r.fail(inPanic, nil, "node %d: %v", n.id, err)
 	}
 }
 

@@ -19,6 +19,11 @@ var councilFaults = []struct {
 	{"cut", (*council).cutOff},
 	{"split", (*council).split},
 	{"leave", func(c *council, n *node, _ *rand.Rand) { n.seat.leaving = n.takesPart() }},
+	{"close", func(c *council, n *node, _ *rand.Rand) {
+		if !n.seat.leaving {
+			n.seat.leaving, n.seat.closing = n.takesPart(), n.takesPart()
+		}
+	}},
 	{"remove", func(c *council, n *node, fate *rand.Rand) {
 		c.operator(n, cluster.Command{Kind: cluster.Remove, ID: uint16(1 + fate.IntN(len(c.r.nodes)))})
 	}},

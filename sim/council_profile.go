@@ -13,7 +13,7 @@ var agreedViews = []Profile{
 		MinNodes: 3, MaxNodes: 5, MaxShards: 2, Delay: 500 * us, Tail: 4, Slow: 2, Members: 120 * ms, Rests: 1500 * ms,
 		Think: 4 * ms, Tick: 20 * ms, IdleAfter: 40 * ms, Drift: councilBound, Roots: 3, Locks: 6, Modes: manyModes,
 		Council: &Council{Stores: 3, Want: 3, Bound: councilBound, Faults: map[string]int{
-			"crash": 3, "stop": 4, "cut": 5, "leave": 2, "remove": 1, "promote": 1, "resign": 1, "view": 1,
+			"crash": 3, "stop": 4, "cut": 5, "leave": 2, "close": 2, "remove": 1, "promote": 1, "resign": 1, "view": 1,
 		}},
 	},
 	{
@@ -42,7 +42,7 @@ var agreedViews = []Profile{
 		Think: 4 * ms, Tick: 20 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 4, Modes: []ls.Mode{ls.NL, ls.PR, ls.PR, ls.PW, ls.EX, ls.EX},
 		Weights: map[string]int{"create": 4, "convert": 6},
 		Council: &Council{Stores: 2, Want: 2, Bound: 1000, Others: true, Faults: map[string]int{
-			"leave": 8, "crash": 2, "stop": 1, "cut": 1, "view": 1, "remove": 1, "promote": 1, "resign": 1,
+			"leave": 8, "close": 8, "crash": 2, "stop": 1, "cut": 1, "view": 1, "remove": 1, "promote": 1, "resign": 1,
 		}},
 	},
 	{

@@ -164,7 +164,7 @@ func (p *pair) all(r *run) (list []*lane) {
 // restart starts a node anew, as another instance; a view must let it in.
 func (r *run) restart(n *node) {
 	n.instance += 1 << 16
-	n.down = false
+	n.down, n.lives = false, 0
 	n.common = common{r: r, limit: n.limit}
 	if err := n.start(nil); err != nil {
 		r.fail(inPanic, nil, "node %d: %v", n.id, err)

@@ -145,6 +145,7 @@ var mutants = []mutant{
 	{"release-first", "leases", flaw{bug: bugReleaseFirst}, "a node whose lease has ended unlocks what its clients hold, before it is fenced"},
 	{"flush-at-fence", "leases", mistake(ls.FlushAtFence), "what is held back leaves when a node is fenced"},
 	{"leave-holding", "guests", flaw{bug: bugLeaveHolding}, "a node leaves before its clients have given everything up"},
+	{"take-former", "guests", off(ls.TakeFormer), "what a member has sent before it closed and opened the lockspace counts (17)"},
 	{"skip-views", "agents", flaw{bug: bugSkipViews}, "of several views that are due only the last one is installed"},
 	{"old-frames", "leases", flaw{bug: bugOldFrames}, "frames of an earlier start of a node count as those of the present one"},
 	{"forget-owner", "clans", mistake(ls.ForgetOwner), "what is reported of a lock leaves out its owner"},

@@ -27,6 +27,7 @@ type node struct {
 	seat      *seat   // in the council; nil: there is none
 	curious   *name   // the latest of them that came from somebody else
 	ticked    int64
+	lives     uint64 // of the shards that this instance had before
 	handles   uint64 // ids that programs have chosen
 	hurry     *lock  // of a directory below which a program has just created something
 }
@@ -52,7 +53,7 @@ func (n *node) start(view *lockspace.View) error {
 		s, err := lockspace.New(lockspace.Config{
 			Self: n.instance, Shard: k, Shards: r.shards, ValueLen: r.valueLen, View: view, Range: r.rule,
 			Host: host{n, k}, Common: &shardCommon{&n.common, k},
-			IdleAfter: r.p.IdleAfter, Cached: r.p.Cached, Drift: r.driftAllowed, Without: r.without, Mistakes: r.mistakes,
+			IdleAfter: r.p.IdleAfter, Cached: r.p.Cached, Drift: r.driftAllowed, Lives: n.lives, Without: r.without, Mistakes: r.mistakes,
 		})
 		if err != nil {
 			return err

@@ -354,6 +354,7 @@
 //	bit 5  FeatureLook      of two nodes: frames of kind 5
 //	bit 6  FeatureAccess    of a client and its node: the status NotAllowed; else Invalid, with the same text
 //	bit 7  FeatureTrace     of two nodes: TRACE; of a client and its node: TRACE_REQ. Offered by nodes that make spans
+//	bit 8  FeatureClose     of all nodes of a cluster: lockspaces are closed that nobody uses
 //
 // # Rings
 //

@@ -26,7 +26,11 @@ const (
 
 	FeatureTrace uint64 = 1 << 7 // TRACE of two nodes, TRACE_REQ of a client and its node; offered by who makes spans
 
-	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook | FeatureAccess | FeatureTrace // all that this build has
+	// FeatureClose is that what a member of a lockspace has said before it left, and came back, is
+	// known to be old; without it at all members nobody closes a lockspace.
+	FeatureClose uint64 = 1 << 8
+
+	Features = FeatureCompress | FeatureClaims | FeatureLease | FeatureIdentity | FeatureRing | FeatureLook | FeatureAccess | FeatureTrace | FeatureClose // all that this build has
 )
 
 // VersionRange packs the versions min to max into the Num of a HELLO or

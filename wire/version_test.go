@@ -43,7 +43,7 @@ func TestNegotiate(t *testing.T) {
 
 func TestFeatureBits(t *testing.T) {
 	// The numbers are part of the format.
-	if FeatureCompress != 1 || FeatureClaims != 2 || FeatureLease != 4 || FeatureIdentity != 8 || FeatureRing != 16 || FeatureLook != 32 || FeatureAccess != 64 || FeatureTrace != 128 || Features != 255 || HelloVersion != 1 {
+	if FeatureCompress != 1 || FeatureClaims != 2 || FeatureLease != 4 || FeatureIdentity != 8 || FeatureRing != 16 || FeatureLook != 32 || FeatureAccess != 64 || FeatureTrace != 128 || FeatureClose != 256 || Features != 511 || HelloVersion != 1 {
 		t.Error("a feature bit or the version of a HELLO has changed")
 	}
 }

@@ -203,7 +203,7 @@ func (d *daemon) startNode(ctx context.Context) (err error) {
 	}
 	c := node.Config{
 		ID: cfg.id, Instance: instance, Cluster: cfg.cluster, Listen: cfg.listen, Peers: cfg.peers, Clients: cfg.clients,
-		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
+		Transport: d.transport, Secure: d.secure, Rings: cmp.Or(cfg.rings, -1), Shards: cfg.shards, IdleAfter: cfg.idleAfter, CloseAfter: cfg.closeAfter, Compress: cfg.compress, LongWait: cfg.longWait, Logger: d.log,
 		Access: d.policy.Load, SocketMode: cfg.socketMode, Limits: cfg.limits, Recovers: d.postpones.recovers,
 	}
 	if d.tracing != nil {

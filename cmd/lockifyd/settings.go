@@ -229,6 +229,13 @@ var settings = []setting{
 		},
 		get: func(c *config) string { return c.idleAfter.String() },
 	}, {
+		key: "close_after", arg: "TIME", def: "5m", want: "a time such as 500ms or 10m, from 1ms to 24h",
+		help: "how long a lockspace stays open on the node when no program has it open any more, but for a 32nd of it where there are very many; with peers it stays for ever",
+		set: func(c *config, v string) error {
+			return parseTime(v, time.Millisecond, 24*time.Hour, &c.closeAfter)
+		},
+		get: func(c *config) string { return c.closeAfter.String() },
+	}, {
 		key: "long_wait", arg: "TIME", def: "10s", want: "a time from 1s to 24h",
 		help: "a client's request that waits for longer is logged, and an event of lockctl watch",
 		set:  func(c *config, v string) error { return parseTime(v, time.Second, 24*time.Hour, &c.longWait) },
@@ -324,6 +331,7 @@ type config struct {
 	data             string
 	idleAfter        time.Duration
 	longWait         time.Duration
+	closeAfter       time.Duration
 	shards           int
 	transport        string
 	pollers          int

@@ -16,8 +16,7 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// maxSpaces bounds the lockspaces of a node. They are few, and live as long as
-// the node does.
+// maxSpaces bounds the lockspaces of a node at the same time. They are few.
 const maxSpaces = 1024
 
 func (c *Config) setDefaults() error {
@@ -48,6 +47,7 @@ func (c *Config) setDefaults() error {
 	}
 	c.Cluster = orDefault(c.Cluster, "lockify")
 	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
+	c.CloseAfter = orDefault(c.CloseAfter, 5*time.Minute)
 	c.Limits.setDefaults()
 	c.LongWait = orDefault(c.LongWait, 10*time.Second)
 	c.Rings = orDefault(c.Rings, DefaultRings)

@@ -21,7 +21,8 @@
 //
 // A view of the cluster is installed in steps (view.go): what shards have said in
 // the old one leaves with its number, links end and begin, and only then do the
-// shards go on in the new one. Between views a lease lets the node act (lease.go).
+// shards go on in the new one. A lockspace that no program uses any more is left in the
+// same way (close.go). Between views a lease lets the node act (lease.go).
 //
 // Spans of traced operations are made here as well, of what passes by (trace.go).
 //

@@ -49,6 +49,7 @@ func (n *Node) watch() {
 		}
 	}
 	n.watchWaits()
+	n.closeUnused()
 }
 
 // membersChanged says who has come and gone.

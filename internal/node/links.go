@@ -28,6 +28,9 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 	}
 	space := (*n.byID.Load())[h.Lockspace]
 	if space == nil {
+		if n.fixed == nil {
+			return // it was closed here
+		}
 		n.cfg.Logger.Error("frame for a lockspace that its sender has not announced", "peer", id, "lockspace", h.Lockspace)
 		return
 	}

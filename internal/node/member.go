@@ -43,19 +43,23 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 			peers = append(peers, Peer{ID: m.ID, Addr: m.Addr, Instance: m.Instance})
 		}
 	}
-	next := make([]SpaceView, len(views))
+	var next []SpaceView
 	for i := range views {
+		if !hasOpen(s, n.cfg.ID, views[i].Space) {
+			continue // closed meanwhile; others may have gone since
+		}
 		v, err := lockspace.NewView(views[i].Epoch, views[i].Members)
 		if err != nil {
 			return err
 		}
-		next[i] = SpaceView{views[i].Space, v}
+		next = append(next, SpaceView{views[i].Space, v})
 	}
 	was := n.peers.members()
 	if err := n.Install(peers, next); err != nil {
 		return err
 	}
 	n.membersChanged(was, peers)
+	n.forgetClosed(s)
 	return nil
 }
 
@@ -97,8 +101,15 @@ func (n *Node) Why() error {
 	return n.fenced
 }
 
-// Membership gives where the node's membership runs, nil: it is fixed.
-func (n *Node) Membership() cluster.Provider { return n.provider }
+// Membership gives where the node's membership runs, nil: it is fixed, or begins.
+func (n *Node) Membership() cluster.Provider {
+	select {
+	case <-n.begun:
+		return n.provider
+	default: // it is being set
+		return nil
+	}
+}
 
 // LeaveForGood lets Close give up the node's vote as well.
 func (n *Node) LeaveForGood() { n.forGood.Store(true) }

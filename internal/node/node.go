@@ -44,7 +44,10 @@ type Config struct {
 	Secure    *secure.Keeper   // certificates of this node: TCP is by TLS, in place of both; nil: without
 	Shards    int              // shards per lockspace, 1 to 256; GOMAXPROCS
 	IdleAfter time.Duration    // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
-	Compress  bool             // compress large frames between nodes
+	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
+	// more, but for a 32nd of it where there are very many; 5 min. With fixed membership it stays.
+	CloseAfter time.Duration
+	Compress   bool // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.
 	Join       func(instance uint64, h cluster.Handler) (cluster.Provider, error)
@@ -113,6 +116,7 @@ type Node struct {
 	nextSess  uint64
 	barriers  []barrier
 	waiting   atomic.Int32 // barriers
+	lives     uint64       // no shard of a lockspace that was closed has had a later life
 	closed    bool
 }
 

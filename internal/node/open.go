@@ -29,7 +29,7 @@ var (
 const drift = time.Millisecond
 
 // Open opens a lockspace, making it if it is new. props are the same for everybody.
-// It waits until the node takes part in it.
+// It waits until the node takes part in it. Who has opened it closes it (Space.Close).
 func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, error) {
 	if len(name) == 0 || len(name) > wire.MaxName {
 		return nil, fmt.Errorf("%w of %d bytes for a lockspace, must be 1 to %d", ErrName, len(name), wire.MaxName)
@@ -37,12 +37,18 @@ func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, erro
 	if err := props.check(); err != nil {
 		return nil, fmt.Errorf("lockspace %q: %w", name, err)
 	}
-	n.mu.Lock()
+	if err := n.lockToOpen(ctx, name); err != nil {
+		return nil, err
+	}
 	known := n.byName(name) != nil
 	s, err := n.openLocked(name, props)
 	var a *admission
-	if err == nil && !s.isOpen() {
-		a = n.askLocked(s)
+	if err == nil {
+		s.users++
+		s.usedAt = n.now()
+		if !s.isOpen() {
+			a = n.askLocked(s)
+		}
 	}
 	n.mu.Unlock()
 	if err == nil && !known {
@@ -52,6 +58,7 @@ func (n *Node) Open(ctx context.Context, name string, props Props) (*Space, erro
 		return s, err
 	}
 	if err := s.awaitView(ctx, a); err != nil {
+		s.Close()
 		return nil, fmt.Errorf("lockspace %q: %w", name, err)
 	}
 	return s, nil
@@ -160,7 +167,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
 	if len(n.spaces) >= maxSpaces {
-		return nil, fmt.Errorf("%w: %d lockspaces have been opened on this node, which keeps each until it ends; put names into fewer", ErrLimit, len(n.spaces))
+		return nil, n.tooManySpaces()
 	}
 	s := &Space{node: n, name: name, id: id, props: props, opened: make(chan struct{})}
 	for i := range n.cfg.Shards {
@@ -168,6 +175,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 		shard, err := lockspace.New(lockspace.Config{
 			Self: n.cfg.Instance, Shard: i, Shards: n.cfg.Shards, ValueLen: props.ValueLen, Range: props.Range,
 			View: n.fixed, Host: r, Common: n.common.forShard(&s.clocks), IdleAfter: int64(n.cfg.IdleAfter), Drift: int64(drift),
+			Lives: n.lives,
 		})
 		if err != nil {
 			return nil, err
@@ -183,6 +191,15 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 	n.spaces[id] = s
 	n.publish()
 	return s, nil
+}
+
+// tooManySpaces says what to do.
+func (n *Node) tooManySpaces() error {
+	if n.fixed != nil {
+		return fmt.Errorf("%w: %d lockspaces have been opened on this node, which keeps each until it ends; put names into fewer", ErrLimit, len(n.spaces))
+	}
+	return fmt.Errorf("%w: %d lockspaces are open on this node, or were in the last %v; put names into fewer, or close those that are not used",
+		ErrLimit, len(n.spaces), n.cfg.CloseAfter/32)
 }
 
 // publish lets those who look without a lock see which lockspaces there are.

@@ -142,7 +142,7 @@ func TestOpenRefused(t *testing.T) {
 
 var errNotKnown = errors.New("no answer")
 
-// TestFullNode: who opens one lockspace too many is told what a node keeps, and what to do.
+// TestFullNode: who opens one lockspace too many is told what to do.
 func TestFullNode(t *testing.T) {
 	n := newWorld(t, 1).nodes[1]
 	for i := len(n.Spaces()); i < maxSpaces; i++ {
@@ -154,7 +154,7 @@ func TestFullNode(t *testing.T) {
 		}
 	}
 	_, err := n.Open(t.Context(), "one more", Props{})
-	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "1024 lockspaces have been opened on this node") {
+	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "1024 lockspaces are open on this node") {
 		t.Errorf("the next one: %v", err)
 	}
 }

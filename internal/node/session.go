@@ -515,6 +515,7 @@ func (sp *sessionSpace) releaseAll(closing bool) {
 	for _, id := range ids {
 		sp.space.other(&Op{kind: kind, flags: lockspace.ForceUnlock, id: id, xid: s.id, owner: nobody{}}, nil)
 	}
+	sp.space.Close()
 }
 
 // nobody hears of locks whose owner has gone.

@@ -43,7 +43,7 @@ func (n *Node) opensAtOnce(name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.byName(name)
-	return n.fixed != nil || n.members == nil || n.closed || n.fenced != nil || s != nil && s.isOpen()
+	return n.fixed != nil || n.members == nil || n.closed || n.fenced != nil || s != nil && s.isOpen() && s.closing == nil
 }
 
 // opened answers, when the lockspace is open or cannot be opened.
@@ -95,7 +95,7 @@ func (s *session) add(sp *Space, may access.Right) {
 	}
 	s.mu.Unlock()
 	if gone {
-		ss.deaf() // without mu, which who tells of conflicts takes while the listeners are locked
+		ss.unused() // without mu, which who tells of conflicts takes while the listeners are locked
 	}
 }
 
@@ -118,9 +118,15 @@ func (s *session) takeReady() {
 	s.mu.Unlock()
 	for _, sp := range ready {
 		if s.spaces[sp.space.id] != nil {
-			sp.deaf()
+			sp.unused()
 			continue
 		}
 		s.spaces[sp.space.id] = sp
 	}
+}
+
+// unused ends the client's part in a lockspace, in which it has nothing.
+func (sp *sessionSpace) unused() {
+	sp.deaf()
+	sp.space.Close()
 }

@@ -64,6 +64,11 @@ type Space struct {
 	recoversFrom atomic.Int64 // since when, on the node's clock
 
 	broken atomic.Bool // nodes disagree about its name or properties: no new locks
+
+	// Guarded by Node.mu; see close.go.
+	users   int           // who have opened it, and not closed
+	usedAt  int64         // when one of them has come or gone last, on the node's clock
+	closing chan struct{} // closed with the lockspace; nil: it stays
 }
 
 // Name gives the lockspace's name.

@@ -19,12 +19,8 @@ const (
 
 // renewTokens asks for a new view of the lockspaces whose tokens are near their end.
 func (n *Node) renewTokens() {
-	select {
-	case <-n.begun:
-	default: // provider is being set
-		return
-	}
-	if n.provider == nil {
+	m := n.Membership()
+	if m == nil {
 		return
 	}
 	for _, s := range n.Spaces() {
@@ -39,7 +35,7 @@ func (n *Node) renewTokens() {
 			defer s.renewing.Store(false)
 			ctx, cancel := context.WithTimeout(context.Background(), tokensTime)
 			defer cancel()
-			if err := n.provider.Do(ctx, cluster.Command{Kind: cluster.NewView, Space: s.name}); err != nil {
+			if err := m.Do(ctx, cluster.Command{Kind: cluster.NewView, Space: s.name}); err != nil {
 				n.cfg.Logger.Warn("no new view for a lockspace whose tokens are near their end", "lockspace", s.name, "left", left, "err", err)
 			}
 		}()

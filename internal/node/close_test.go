@@ -1,0 +1,179 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/lockspace"
+	"github.com/lockify-dlm/lockify/wire"
+)
+
+// polity is a Provider whose state the test changes. It lets its node open what it wants; how Close
+// ends, the test says.
+type polity struct {
+	cluster.Provider
+	t        *testing.T
+	h        cluster.Handler
+	instance uint64
+	closes   chan chan error
+
+	mu    sync.Mutex
+	state *cluster.State
+	views []cluster.SpaceView // not told yet
+}
+
+func (p *polity) Open(_ context.Context, space string, config []byte) error {
+	p.decide(&cluster.Command{Kind: cluster.Open, Instance: p.instance, Space: space, Config: config})
+	p.tell()
+	return nil
+}
+
+func (p *polity) Do(context.Context, cluster.Command) error {
+	answer := make(chan error)
+	p.closes <- answer
+	return <-answer
+}
+
+func (p *polity) State() *cluster.State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state.Clone()
+}
+
+func (p *polity) decide(c *cluster.Command) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if st, _, _ := p.state.Apply(c); st != cluster.StatusOK {
+		p.t.Errorf("%v: %v", c.Kind, st.Err())
+	}
+	p.views = append(p.views, p.state.Views(p.instance)...)
+}
+
+// tell tells the node all that has been decided.
+func (p *polity) tell() {
+	p.mu.Lock()
+	state, views := p.state.Clone(), p.views
+	p.views = nil
+	p.mu.Unlock()
+	p.h.Agreed(state, views)
+}
+
+// other is another member, which does not run.
+func (p *polity) other(id uint16, features uint64) (instance uint64) {
+	instance = NewInstance(id)
+	p.decide(&cluster.Command{Kind: cluster.Join, Instance: instance, Features: features, Addr: "127.0.0.1:1"})
+	return instance
+}
+
+// newPolity starts a node.
+func newPolity(t *testing.T) (*Node, *polity) {
+	p := &polity{t: t, closes: make(chan chan error, 10)}
+	n, err := Start(t.Context(), Config{
+		ID: 1, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), CloseAfter: time.Hour,
+		Join: func(instance uint64, h cluster.Handler) (cluster.Provider, error) {
+			p.h, p.instance = h, instance
+			var err error
+			p.state, err = cluster.NewState(1, cluster.Terms{})
+			p.decide(&cluster.Command{Kind: cluster.Join, Instance: instance, Features: wire.Features, Addr: "127.0.0.1:1"})
+			return p, err
+		},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.links.Close(ended()) })
+	p.tell()
+	return n, p
+}
+
+// hourLater lets a lockspace be unused for an hour.
+func (s *Space) hourLater() {
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	s.usedAt -= int64(time.Hour)
+}
+
+// TestCloseUnused: a node asks to leave a lockspace that it has not used for long, until it knows
+// that it has; who opens it meanwhile waits.
+func TestCloseUnused(t *testing.T) {
+	n, p := newPolity(t)
+	s, err := n.Open(t.Context(), "space", Props{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, id := hold(t, s, "name", lockspace.EX, 0)
+	s.Unlock(l, id, 0, nil, 2)
+	hear(t, l)
+	old := p.other(2, wire.Features&^wire.FeatureClose)
+	p.tell()
+	s.Close()
+	unasked := func(why string) {
+		t.Helper()
+		if n.closeUnused(); s.closing != nil {
+			t.Fatalf("it is closed %s", why)
+		}
+	}
+	unasked("when it has just been used")
+	s.hourLater()
+	unasked("with a member that takes old messages for new")
+	p.decide(&cluster.Command{Kind: cluster.Leave, Instance: old})
+	p.tell()
+	n.closeUnused()
+	asked := <-p.closes
+
+	if _, err := n.Open(ended(), "space", Props{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("opened while it is being closed: %v", err)
+	}
+	got := make(chan *Space)
+	go func() {
+		s, err := n.Open(t.Context(), "space", Props{ValueLen: 8})
+		if err != nil {
+			t.Error(err)
+		}
+		got <- s
+	}()
+	asked <- errNotKnown // so it asks again
+	asked = <-p.closes
+	// A member comes and goes in the meantime; its view is told when it has gone.
+	guest := p.other(3, wire.Features)
+	p.decide(&cluster.Command{Kind: cluster.Open, Instance: guest, Space: "space", Config: Props{}.config()})
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
+	p.decide(&cluster.Command{Kind: cluster.Leave, Instance: guest})
+	select {
+	case <-got:
+		t.Fatal("opened before it was closed")
+	default:
+	}
+	p.tell()
+	asked <- nil
+	again := <-got
+	if why := n.Why(); why != nil {
+		t.Fatalf("the node is out: %v", why)
+	}
+	if again == nil || again == s {
+		t.Fatal("the lockspace that was closed")
+	}
+	if was, is := s.end(), again.lives(); was == 0 || is < was {
+		t.Errorf("lives go on at %d, before up to %d", is, was)
+	}
+	l = make(listener, 1)
+	s.Lock(l, []byte("name"), lockspace.EX, 0, 0, 0, 1)
+	if o := hear(t, l); o.status != wire.ShuttingDown {
+		t.Errorf("a lock in the lockspace that was closed: %+v", o)
+	}
+	hold(t, again, "name", lockspace.EX, 0)
+}
+
+// lives gives the least counter that the shards begin with.
+func (s *Space) lives() uint64 {
+	lives := ^uint64(0)
+	for _, r := range s.runners {
+		r.wait(func(r *runner) { lives = min(lives, r.shard.Lives()) })
+	}
+	return lives
+}

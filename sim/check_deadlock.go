@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"slices"
+
 	ls "github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/lockspace/byterange"
 	"github.com/lockify-dlm/lockify/wire"
@@ -42,15 +44,27 @@ type party struct {
 	bytes      byterange.Range // wanted, of byte ranges
 }
 
-// edge is one that has been seen. It stood at the ends of all steps from the
-// first up to the last one.
+// edge is one that has been seen.
 type edge struct {
 	edgeKey
-	first, last int
-	stands      bool
-	seen        bool // in the present look
-	excludes    bool // ahead: what blocker wants excludes waiter
-	hard        bool // waiter does not give up
+	times    []span // when it stood; it may come back
+	stands   bool   // in the last of them, which has no end yet
+	seen     bool   // in the present look
+	excludes bool   // ahead: what blocker wants excludes waiter
+	hard     bool   // waiter does not give up
+}
+
+// span is the ends of all steps from the first up to the last one.
+type span struct{ first, last int }
+
+// stoodAt says whether the edge stood at the end of a step.
+func (e *edge) stoodAt(step int) bool {
+	for i, s := range e.times {
+		if s.first <= step && (step <= s.last || e.stands && i == len(e.times)-1) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *deadlocks) stepped(nm *name) {
@@ -78,7 +92,7 @@ func (c *deadlocks) look(nm *name, step int) {
 		if e.seen {
 			kept = append(kept, e)
 		} else {
-			e.stands, e.last = false, step
+			e.stands, e.times[len(e.times)-1].last = false, step
 		}
 	}
 	clear(c.of[nm][len(kept):])
@@ -187,13 +201,13 @@ func (c *deadlocks) note(nm *name, step int, w, o *ls.LockState, ahead bool) {
 func (c *deadlocks) stood(nm *name, step int, now *edge) {
 	e := c.all[now.edgeKey]
 	switch {
-	case e != nil && e.stands:
-	case e != nil && e.last == step: // a look within the step met the lock between two queues
-		e.stands = true
-		c.of[nm] = append(c.of[nm], e)
-	default:
-		e, now.first, now.stands = now, step, true
+	case e == nil:
+		e = now
 		c.all[e.edgeKey] = e
+		fallthrough
+	case !e.stands:
+		e.excludes, e.hard, e.stands = now.excludes, now.hard, true
+		e.times = append(e.times, span{first: step})
 		c.of[nm] = append(c.of[nm], e)
 	}
 	e.seen = true
@@ -223,7 +237,6 @@ func (c *deadlocks) reported(path wire.Path, converts bool) {
 	c.r.evals[inDeadlock]++
 	step := c.r.steps + 1
 	var list []*edge
-	first, last := 0, step
 	for _, we := range path.Edges() {
 		c.look(c.r.nameOf(string(we.Name)), step)
 		e := c.all[keyOf(&we)]
@@ -232,16 +245,31 @@ func (c *deadlocks) reported(path wire.Path, converts bool) {
 			return
 		}
 		list = append(list, e)
-		first = max(first, e.first)
-		if !e.stands {
-			last = min(last, e.last)
-		}
 	}
-	if first > last {
-		c.r.fail(inDeadlock, nil, "lock %d is refused for a circle of %d that never was whole: the last edge came in step %d, the first one went in %d",
-			path.At(0).Waiter.Lock, len(list), first, last)
+	if !wasWhole(list) {
+		c.r.fail(inDeadlock, nil, "lock %d is refused for a circle of %d that never was whole: its edges stood in steps %v", path.At(0).Waiter.Lock, len(list), timesOf(list))
 	}
 	c.closed(list)
+}
+
+// wasWhole says whether all edges stood at some moment: if so, when one of them came.
+func wasWhole(list []*edge) bool {
+	for _, came := range list {
+		for _, s := range came.times {
+			if !slices.ContainsFunc(list, func(e *edge) bool { return !e.stoodAt(s.first) }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// timesOf gives when edges stood.
+func timesOf(list []*edge) (all [][]span) {
+	for _, e := range list {
+		all = append(all, e.times)
+	}
+	return all
 }
 
 func keyOf(e *wire.Edge) edgeKey {

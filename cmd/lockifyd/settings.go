@@ -183,7 +183,7 @@ var settings = []setting{
 	limit("max_client_locks", 1<<20, 1, 1<<24, "locks", "locks of a session", func(l *node.Limits) *int { return &l.Locks }),
 	limit("max_client_waiting", 1<<18, 1, 1<<24, "requests", "requests of a session that have not been answered", func(l *node.Limits) *int { return &l.Waiting }),
 	limit("max_client_queued", engine.MaxQueuedBytesDefault, 1<<16, 1<<30, "bytes", "what a client may leave unread; beyond it the session ends", func(l *node.Limits) *int { return &l.Queued }),
-	limit("max_client_rate", 0, 0, 10000000, "requests a second", "what a session may ask for, with as much at once; ten times as many messages end it; 0: any", func(l *node.Limits) *int { return &l.Rate }),
+	limit("max_client_rate", 0, 0, 10000000, "requests a second", "what a client may ask for in all its sessions together, with as much at once; ten times as many messages in one end it; 0: any", func(l *node.Limits) *int { return &l.Rate }),
 	{
 		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
 		want: "host:port on the loopback interface, or off",

@@ -22,7 +22,7 @@ type Limits struct {
 	Locks    int // of a session; max_client_locks, 1<<20
 	Waiting  int // requests of a session that have not been answered; max_client_waiting, 1<<18
 	Queued   int // bytes for a session that its client has not read; then it ends; max_client_queued, 4 MiB
-	Rate     int // requests a second of a session, with as many at once; max_client_rate, 0: any
+	Rate     int // requests a second of a client, as above, with as many at once; max_client_rate, 0: any
 }
 
 func (l *Limits) setDefaults() {
@@ -43,27 +43,64 @@ const floodFactor = 10
 // errFlood ends the session of a client that goes on after many refusals.
 var errFlood = errors.New("node: the client sends too much")
 
+// allowance is how fast a client may make requests, in all its sessions together: who comes back,
+// or comes twice, has no more of it.
+type allowance struct {
+	requests *rate.Limiter
+	others   *rate.Limiter // what is never refused, and makes the client wait beyond the rate
+}
+
+// whole says that it is as that of a client who has not been here.
+func (a *allowance) whole(now time.Time) bool {
+	full := float64(a.requests.Burst())
+	return a.requests.TokensAt(now) >= full && a.others.TokensAt(now) >= full
+}
+
 // pace is how fast a session may make requests; nil: as it likes.
 type pace struct {
-	requests, messages *rate.Limiter
-	others             *rate.Limiter // what is never refused, and makes the client wait beyond the rate
-	text               string        // what is said beyond it: a refusal must cost less than a request
-	refused            int           // or beyond it, since the client was kept waiting
+	*allowance
+	messages *rate.Limiter // beyond it this session ends, and not another one of the client
+	text     string        // what is said beyond the allowance: a refusal must cost less than a request
+	refused  int           // or beyond it, since the client was kept waiting
 }
 
 // maxRest is how long a client over its rate is kept waiting at once.
 const maxRest = 100 * time.Millisecond
 
-func (n *Node) newPace() *pace {
+func (n *Node) newPace(c *access.Client) *pace {
 	perSecond := n.cfg.Limits.Rate
 	if perSecond == 0 {
 		return nil
 	}
 	return &pace{
-		requests: rate.NewLimiter(rate.Limit(perSecond), perSecond),
-		messages: rate.NewLimiter(rate.Limit(floodFactor*perSecond), floodFactor*perSecond),
-		others:   rate.NewLimiter(rate.Limit(perSecond), perSecond),
-		text:     n.overText(perSecond, "requests a second", "max_client_rate"),
+		allowance: n.allowanceOf(clientKey(c)),
+		messages:  limiter(floodFactor * perSecond),
+		text:      n.overText(perSecond, "requests a second", "max_client_rate"),
+	}
+}
+
+func limiter(perSecond int) *rate.Limiter { return rate.NewLimiter(rate.Limit(perSecond), perSecond) }
+
+// allowanceOf gives the allowance of a client.
+func (n *Node) allowanceOf(key string) *allowance {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	a := n.allowances[key]
+	if a == nil {
+		a = &allowance{limiter(n.cfg.Limits.Rate), limiter(n.cfg.Limits.Rate)}
+		n.allowances[key] = a
+	}
+	return a
+}
+
+// forgetAllowances forgets those of clients that are gone, when they have them whole again.
+func (n *Node) forgetAllowances(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, a := range n.allowances {
+		if n.perClient[key] == 0 && a.whole(now) {
+			delete(n.allowances, key)
+		}
 	}
 }
 

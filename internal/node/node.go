@@ -103,21 +103,22 @@ type Node struct {
 	joinOnce sync.Once
 	forGood  atomic.Bool // the node gives up its vote when it leaves
 
-	mu        sync.Mutex // guards what follows; never taken on the grant path
-	members   opener     // where lockspaces are opened; nil: no member yet, or fixed
-	fenced    error      // why this node takes no part any more
-	spaces    map[uint32]*Space
-	runners   atomic.Pointer[[]*runner]
-	byID      atomic.Pointer[map[uint32]*Space]
-	sessions  map[*session]struct{}
-	perClient map[string]int // sessions of a client, by clientKey
-	lobby     engine.Lobby   // clients without a session
-	strangers *rate.Limiter  // lines of the log about them
-	nextSess  uint64
-	barriers  []barrier
-	waiting   atomic.Int32 // barriers
-	lives     uint64       // no shard of a lockspace that was closed has had a later life
-	closed    bool
+	mu         sync.Mutex // guards what follows; never taken on the grant path
+	members    opener     // where lockspaces are opened; nil: no member yet, or fixed
+	fenced     error      // why this node takes no part any more
+	spaces     map[uint32]*Space
+	runners    atomic.Pointer[[]*runner]
+	byID       atomic.Pointer[map[uint32]*Space]
+	sessions   map[*session]struct{}
+	perClient  map[string]int        // sessions of a client, by clientKey
+	allowances map[string]*allowance // of clients that are here, or have not theirs whole; likewise
+	lobby      engine.Lobby          // clients without a session
+	strangers  *rate.Limiter         // lines of the log about them
+	nextSess   uint64
+	barriers   []barrier
+	waiting    atomic.Int32 // barriers
+	lives      uint64       // no shard of a lockspace that was closed has had a later life
+	closed     bool
 }
 
 type barrier struct {
@@ -137,7 +138,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	}
 	n := &Node{
 		cfg: cfg, base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
+		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, allowances: map[string]*allowance{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
 		begun: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile

@@ -170,7 +170,7 @@ func (s *session) hello(m *wire.Msg) error {
 		s.conn.CloseSent()
 		return nil
 	}
-	s.pace = s.node.newPace()
+	s.pace = s.node.newPace(&s.client)
 	s.name = string(m.Text)
 	s.mu.Lock()
 	s.conn.SetMaxFrame(0)

@@ -85,6 +85,7 @@ func (s *session) release(closing bool, err error) {
 // expireSessions ends the sessions of silent clients.
 func (n *Node) expireSessions() {
 	n.lobby.Expire(helloTime)
+	n.forgetAllowances(time.Now())
 	now := n.now()
 	for _, s := range n.allSessions() {
 		s.mu.Lock()

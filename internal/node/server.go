@@ -65,12 +65,22 @@ func (c *clientSide) OnFrame(fc *engine.FrameConn, h *wire.Header, payload []byt
 			return err
 		}
 		if i%longFrame == 0 && i > 0 {
-			yield.Now()
+			s.pause()
 		}
 		if err := s.message(h, &m); err != nil {
 			return err
 		}
 	}
+}
+
+// pause lets others have their turn in the middle of a frame.
+func (s *session) pause() {
+	if s.pace != nil && s.pace.refused > s.node.cfg.Limits.Rate/100 { // that is 10 ms
+		s.batch.flush()
+		s.flush()
+		s.rest()
+	}
+	yield.Now()
 }
 
 // longFrame is after how many messages of a frame those who ask for less have their turn:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/yield"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -512,7 +513,10 @@ func (sp *sessionSpace) releaseAll(closing bool) {
 	if closing {
 		kind = opUnlock
 	}
-	for _, id := range ids {
+	for i, id := range ids {
+		if i%longFrame == longFrame-1 {
+			yield.Now()
+		}
 		sp.space.other(&Op{kind: kind, flags: lockspace.ForceUnlock, id: id, xid: s.id, owner: nobody{}}, nil)
 	}
 	sp.space.Close()

@@ -68,8 +68,10 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	level := new(slog.LevelVar)
 	level.Set(cfg.logLevel)
 	ring := events.NewRing(keptEvents)
+	log, flush := newLog(cfg, level, ring, stderr)
+	defer flush()
 	d := &daemon{
-		cfg: cfg, log: slog.New(events.NewHandler(ring, logHandler(cfg, level, stderr))), level: level, events: ring, again: again,
+		cfg: cfg, log: log, level: level, events: ring, again: again,
 		stopProfile: func() {}, leaves: make(chan struct{}, 1), signals: signals, postpones: newPostponer(),
 	}
 	d.policy.Store(cfg.policy())
@@ -90,6 +92,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	}
 	go func() {
 		s := <-signals
+		flush()
 		fmt.Fprintf(stderr, "lockifyd: second signal (%v), ending at once\n", s)
 		number, _ := s.(syscall.Signal) // signals of os/signal are
 		os.Exit(128 + int(number))
@@ -102,6 +105,16 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 
 // keptEvents are about a megabyte.
 const keptEvents = 4096
+
+// flushTime is how long the end of the process waits for the reader of its log.
+const flushTime = time.Second
+
+// newLog makes the log of a node, which waits for none of its readers until flush.
+func newLog(cfg *config, level slog.Leveler, ring *events.Ring, stderr io.Writer) (log *slog.Logger, flush func()) {
+	w := events.NewWriter(stderr, func(lost uint64) { log.Warn("the log was not read: lines are left out", "lines", lost) })
+	log = slog.New(events.NewHandler(ring, logHandler(cfg, level, w)))
+	return log, func() { w.Flush(flushTime) }
+}
 
 func logHandler(cfg *config, level slog.Leveler, w io.Writer) slog.Handler {
 	opts := &slog.HandlerOptions{Level: level}

@@ -2,12 +2,12 @@
 //
 //	slog.Logger --- Handler --+--> ring of the last events --> watchers, each at its pace
 //	                          |
-//	                          +--> the daemon's log, a flood of one message held back
+//	                          +--> Writer --> the daemon's log, a flood of one message held back
 //
 // A record with an attribute "event" is an event of that kind, whatever its level; other
 // records from level Info on are events of kind "log". So each thing is said once in the
 // program, and reaches the log and the watchers alike.
 //
-// Contract: logging never waits for a watcher. The ring is bounded; a watcher that is too
+// Contract: logging never waits for a watcher, nor for who reads the log. The ring is bounded; a watcher that is too
 // slow is told how many events it has missed.
 package events

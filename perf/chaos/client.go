@@ -16,11 +16,12 @@ import (
 // worker is a program that locks, one thing after the other.
 type worker struct {
 	*run
-	rng   *rand.Rand
-	space *lockify.Lockspace
-	node  int
-	lane  int
-	made  int // values and names
+	rng    *rand.Rand
+	client *lockify.Client
+	space  *lockify.Lockspace
+	node   int
+	lane   int
+	made   int // values and names
 }
 
 // counts are of all workers.
@@ -54,6 +55,7 @@ const (
 	plainNames = 12 // s: locked in all modes
 	dirNames   = 3  // d: the name of a file that was created is their value
 	wrongNames = 2  // w: said to be New though they are not
+	guestNames = 4  // v: in a lockspace of their own, which nodes leave and come back to
 )
 
 func (r *run) nameOf(kind string, i int) string {
@@ -183,6 +185,28 @@ func (w *worker) claim(ctx context.Context) {
 	if h := w.take(ctx, q); h != nil {
 		h.keep(ctx, w.upTo(20*time.Millisecond))
 		h.drop("")
+	}
+}
+
+// visit opens a lockspace that nobody else on its node has open, locks some names, closes it, and stays
+// away for so long, as a rule, that the node leaves it, too.
+func (w *worker) visit(ctx context.Context) {
+	for sleep(ctx, w.upTo(4*time.Second)) {
+		space, err := w.client.Open(ctx, "visited")
+		if err != nil {
+			w.failed(err)
+			continue
+		}
+		w.space = space
+		for range w.rng.IntN(20) {
+			if h := w.take(ctx, request{name: w.nameOf("v", w.rng.IntN(guestNames)), mode: w.anyMode()}); h != nil {
+				h.keep(ctx, w.upTo(20*time.Millisecond))
+				h.drop("")
+			}
+		}
+		if err := space.Close(ctx); err != nil {
+			w.failed(err)
+		}
 	}
 }
 

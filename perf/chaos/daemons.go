@@ -49,7 +49,7 @@ func (ds *daemons) start(n int, found bool) error {
 	d := ds.all[n-1]
 	args := []string{
 		"--id", fmt.Sprint(n), "--data", d.data, "--listen", ds.addr(n), "--allow-plaintext-network", "--clients", "unix://" + d.sock,
-		"--admin", "off", "--log-level", ds.cfg.LogLevel, "--lease", ds.cfg.Lease.String(), "--voters", fmt.Sprint(ds.cfg.Nodes),
+		"--admin", "off", "--log-level", ds.cfg.LogLevel, "--lease", ds.cfg.Lease.String(), "--close-after", "300ms", "--voters", fmt.Sprint(ds.cfg.Nodes),
 	}
 	if found {
 		args = append(args, "--new-cluster")

@@ -26,6 +26,9 @@
 // What is withdrawn, refused or lost before its claim was confirmed never was: it
 // may only make a value not valid.
 //
+// On each node a client visits a second lockspace now and then, which nobody else there has
+// open: the node leaves that lockspace, and comes back to it, among the faults.
+//
 // # Faults
 //
 // Plan makes them from a seed: what is done to whom, for how long. The times at which

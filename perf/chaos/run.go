@@ -140,7 +140,7 @@ func (r *run) load(ctx context.Context) (end int64, err error) {
 	var wg sync.WaitGroup
 	lane := 0
 	begin := func(c *client, f func(*worker, context.Context)) {
-		w := &worker{run: r, rng: rand.New(rand.NewPCG(r.cfg.Seed, uint64(lane)+2)), space: c.space, node: c.node, lane: lane}
+		w := &worker{run: r, rng: rand.New(rand.NewPCG(r.cfg.Seed, uint64(lane)+2)), client: c.Client, space: c.space, node: c.node, lane: lane}
 		lane++
 		wg.Go(func() { f(w, ctx) })
 	}
@@ -151,6 +151,7 @@ func (r *run) load(ctx context.Context) (end int64, err error) {
 		}
 		if i%r.cfg.Clients == 0 {
 			begin(c, (*worker).anchor)
+			begin(c, (*worker).visit)
 		}
 	}
 	wg.Go(func() { r.watch(ctx) })

@@ -187,3 +187,38 @@ func TestOpenWhileClosing(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestServingLockspace: a node does not leave a lockspace in which it is the master of many locks of
+// others.
+func TestServingLockspace(t *testing.T) {
+	const many = 10_001
+	nodes := closing(t, 2)
+	spaces := []*Lockspace{openOn(t, nodes[0], "space"), openOn(t, nodes[1], "space")}
+	var locks [2][many]*Lock
+	for n, s := range spaces { // so that node 1 masters all names
+		done := make(chan error, many)
+		for i := range many {
+			locks[n][i] = s.LockAsync(fmt.Sprint(i), NL, func(_ *Lock, err error) { done <- err })
+		}
+		for range many {
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	shut(t, spaces[0])
+	shut(t, openOn(t, nodes[0], "looked at as well"))
+	awaitClosed(t, nodes[0], "looked at as well")
+	if !hasSpace(nodes[0], "space") {
+		t.Fatal("the lockspace is closed")
+	}
+	if err := locks[1][0].Unlock(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitClosed(t, nodes[0], "space")
+	for _, l := range locks[1][1:] {
+		if err := l.Unlock(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

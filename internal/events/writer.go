@@ -65,7 +65,7 @@ func (q *Writer) run() {
 			close(l.written)
 			continue
 		}
-		_, _ = q.w.Write(l.text) // there is nowhere to say what is wrong with it
+		_, _ = q.w.Write(l.text)       // there is nowhere to say what is wrong with it
 		if len(q.lines) < maxLines/2 { // so there is room to say it
 			if lost := q.lost.Swap(0); lost > 0 {
 				q.told(lost)

@@ -39,7 +39,7 @@ func (n *Node) closeUnused() {
 		return // a member of an older version would take what this node has said before for new
 	}
 	for _, s := range n.unused() {
-		if s.giveBack() {
+		if !s.stays() && s.giveBack() {
 			n.beginClose(s, m)
 		}
 	}
@@ -64,16 +64,26 @@ func (n *Node) unused() (list []*Space) {
 // closable says that no program has it open, and it is not being closed. Node.mu is held.
 func (s *Space) closable() bool { return s.users == 0 && s.closing == nil }
 
-// giveBack gives back what this node has for itself in the lockspace, and says whether it has
-// left. Orphans are somebody's: as long as there are any, all stays as it is.
+// maxServed bounds the locks of others at names that this node masters in a lockspace that it
+// leaves. They find new masters, which holds up those who want them: for some ms so many.
+const maxServed = 10_000
+
+// stays says that the lockspace is to stay as it is: there are orphans, which are somebody's, or too
+// many locks of others, or a view is still being worked on.
+func (s *Space) stays() bool {
+	served, stays := 0, false
+	for _, r := range s.runners {
+		r.wait(func(r *runner) {
+			served += r.shard.Stats().Locks
+			stays = stays || r.shard.Orphans() > 0 || r.shard.Working() || r.shard.Recovering()
+		})
+	}
+	return stays || served > maxServed
+}
+
+// giveBack gives back what this node has for itself in the lockspace, and says whether it has left.
 func (s *Space) giveBack() bool {
 	left := 0
-	for _, r := range s.runners {
-		r.wait(func(r *runner) { left += r.shard.Orphans() })
-	}
-	if left > 0 {
-		return false
-	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			left += r.shard.Leave(r.now())

@@ -48,18 +48,20 @@ func TestMain(m *testing.M) {
 // BenchmarkCrowdWaitedFor: a lock and its unlock beside many readers whom a writer waits for.
 func BenchmarkCrowdWaitedFor(b *testing.B) {
 	for _, n := range []int{1, 100, 20_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			h := crowd(b, n, PR, WantBast)
-			h.q.Mode, h.q.Flags = EX, 0
-			if _, st := h.s.Lock(h.now, &h.q); st != wire.OK {
-				b.Fatal(st)
-			}
-			h.q.Mode, h.q.Flags = NL, Expedite
-			b.ReportAllocs()
-			for b.Loop() {
-				h.lockUnlock()
-			}
-		})
+		for _, mode := range []Mode{PW, EX} {
+			b.Run(fmt.Sprint(n, " ", mode), func(b *testing.B) {
+				h := crowd(b, n, PR, WantBast)
+				h.q.Mode, h.q.Flags = mode, 0
+				if _, st := h.s.Lock(h.now, &h.q); st != wire.OK {
+					b.Fatal(st)
+				}
+				h.q.Mode, h.q.Flags = NL, Expedite
+				b.ReportAllocs()
+				for b.Loop() {
+					h.lockUnlock()
+				}
+			})
+		}
 	}
 }
 
@@ -82,12 +84,19 @@ func (s *Shard) checkTold(t *rapid.T, r *resource) {
 			t.Fatalf("holder in %v has heard %v", l.granted, l.high)
 		}
 	}
+	for l := r.granted.head; l != nil && r.traits.has(toldPW); l = l.next {
+		for _, m := range []Mode{NL, CR, PR, PW} {
+			if l.wantBast && l.blocks(m, false) {
+				t.Fatalf("holder in %v has heard %v, and not of %v", l.granted, l.high, m)
+			}
+		}
+	}
 }
 
 // TestCounts: what many locks of a name exclude is what each of them would, whatever has been
 // done to them; and nothing is kept of a name whose locks have gone.
 func TestCounts(test *testing.T) {
-	kept, heard := 0, 0
+	kept, heard, heardPW := 0, 0, 0
 	rapid.Check(test, func(t *rapid.T) {
 		h := crowd(test, 0, NL, 0)
 		var ids []uint64
@@ -122,6 +131,9 @@ func TestCounts(test *testing.T) {
 			if r.traits.has(told) && r.granted.head != nil {
 				heard++
 			}
+			if r.traits.has(toldPW) && !r.traits.has(told) && r.granted.head != nil {
+				heardPW++
+			}
 			if r.traits.has(counted) {
 				kept++
 			}
@@ -151,8 +163,8 @@ func TestCounts(test *testing.T) {
 			t.Fatalf("counts without locks: %v", r.modes)
 		}
 	})
-	if heard == 0 {
-		test.Fatal("nobody was told of EX")
+	if heard == 0 || heardPW == 0 {
+		test.Fatal("nobody was told of EX, or of PW")
 	}
 	if kept == 0 {
 		test.Error("nothing was counted")

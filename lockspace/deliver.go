@@ -234,7 +234,7 @@ func (s *Shard) askedAgain(r *resource, l *Lock, m *wire.Msg) {
 	}
 	s.answer(r, l, again, s.unless(NoGateGrant))
 	l.high = NoMode // nor to the BASTs since
-	r.traits.set(told, false)
+	r.traits.set(told|toldPW, false)
 	s.grantPending(r)
 }
 

@@ -134,18 +134,19 @@ func (l *Lock) alternate() Mode {
 }
 
 // grantPending grants what has become grantable, then tells the holders that
-// block the rest (grant_pending_locks). Behind EX no holder hears of anything more, so
-// not all of many readers are looked at again for each that goes.
+// block the rest (grant_pending_locks). Behind EX no holder hears of anything more, and behind PW of
+// nothing but EX and CW, so not all of many readers are looked at again for each that goes.
 func (s *Shard) grantPending(r *resource) {
 	if r.convert.head == nil && r.waiting.head == nil {
 		return
 	}
 	high, cw := s.grantConverts(r)
 	high, cw = s.grantWaiting(r, high, cw)
-	if high == NoMode || r.traits.has(told) {
+	if high == NoMode || r.traits.has(told) || r.traits.has(toldPW) && high <= PW && !cw {
 		return
 	}
 	r.traits.set(told, high == EX)
+	r.traits.set(toldPW, high >= PW && !cw)
 	for l := r.granted.head; l != nil; l = l.next {
 		if !l.wantBast || !l.blocks(high, cw) {
 			continue
@@ -278,7 +279,8 @@ func (s *Shard) bastFor(r *resource, q *queue, l *Lock) {
 		}
 		if due {
 			s.bast(r, o, l.wanted)
-			o.high = l.wanted
+			o.high = l.wanted // which may be less than before
+			r.traits.set(toldPW, false)
 		}
 	}
 }

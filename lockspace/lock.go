@@ -159,10 +159,10 @@ func (l *Lock) listens(wants bool) {
 	l.hears()
 }
 
-// hears: l's mode, queue or program is another one, so it may be due to be told of EX.
+// hears: l's mode, queue or program is another one, so it may be due to be told of EX, or PW.
 func (l *Lock) hears() {
 	if l.wantBast && l.granted != NL {
-		l.res.traits.set(told, false)
+		l.res.traits.set(told|toldPW, false)
 	}
 }
 

@@ -66,6 +66,7 @@ const (
 	counted                      // modes is kept
 	ending                       // a retirement waits for the claim, and nobody has used the name since
 	told                         // who in granted wants to hear of EX has heard that somebody waits for it
+	toldPW                       // the same of PW, where nobody waits for CW
 )
 
 func (m traits) has(x traits) bool { return m&x != 0 }

@@ -132,9 +132,6 @@ func DecodeCommand(b []byte) (*Command, error) {
 
 // Apply carries out a command, in the order that all have agreed on. It says whether
 // that changed the state, which then has the next version. For Join, id is the node's.
-//
-// That a member's command was refused is a change as well. It may come a second time, when what
-// was in its way is gone; carried out then, it would give the member what it does not expect.
 func (s *State) Apply(c *Command) (st Status, id uint16, changed bool) { return s.apply(c, 0) }
 
 // apply is Apply without the rules that are off.
@@ -142,10 +139,7 @@ func (s *State) apply(c *Command, off Rules) (st Status, id uint16, changed bool
 	if from := s.Member(c.From); c.From != 0 && from == nil {
 		return statusMember, 0, false
 	} else if from != nil && c.Req <= from.Req && off&RuleOnce == 0 {
-		if c.Req == from.Req {
-			st = from.Outcome
-		}
-		return st, 0, false // it came before
+		return StatusOK, 0, false // it came before
 	}
 	switch c.Kind {
 	case Join:
@@ -171,23 +165,21 @@ func (s *State) apply(c *Command, off Rules) (st Status, id uint16, changed bool
 		sp := s.Space(c.Space)
 		switch {
 		case sp == nil || s.Member(c.Instance) == nil:
-			st = statusMember
+			return statusMember, 0, false
 		case s.Epoch >= lastOpen:
-			st = statusLimit
-		default:
-			s.newView(sp)
-			changed = true
+			return statusLimit, 0, false
 		}
+		s.newView(sp)
+		changed = true
 	case Expire, Fenced:
 		if changed = s.Member(c.Instance) != nil; changed {
 			s.drop(NodeOf(c.Instance))
 		}
 	}
-	changed = changed || st != StatusOK && c.From != 0
 	if changed {
 		s.Version++
 		if from := s.Member(c.From); from != nil {
-			from.Req, from.Outcome = c.Req, st
+			from.Req = c.Req
 		}
 	}
 	return st, id, changed

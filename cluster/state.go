@@ -49,8 +49,7 @@ type Node struct {
 	Features uint64 // what it understands, as in the handshake of links
 	Addr     string // where its links are dialled
 	Raft     uint64 // number of its store, 0: it has none and cannot vote
-	Req      uint64 // its last command that has been applied, or refused
-	Outcome  Status // how that has ended
+	Req      uint64 // its last command that has been applied
 	Removing bool   // an operator wants it out: no renewals any more
 }
 

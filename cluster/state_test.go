@@ -33,36 +33,31 @@ func TestCommands(t *testing.T) {
 		{Command{Kind: Join, Instance: three, Raft: instance(6, 3)}, "<nil> 3 true"}, // there are voters enough
 		{Command{Kind: Promote, ID: 3, From: one, Req: 1}, "<nil> 0 true"},
 		{Command{Kind: Promote, ID: 3, From: one, Req: 2}, "<nil> 0 false"},
-		{Command{Kind: Promote, ID: 4, From: one, Req: 2}, "cluster: not a member 0 true"},
-		{Command{Kind: Join, Instance: instance(1, 4), Raft: instance(6, 4)}, "<nil> 4 true"},
-		{Command{Kind: Promote, ID: 4, From: one, Req: 2}, "cluster: not a member 0 false"}, // refused for good
-		{Command{Kind: Promote, ID: 4, From: one, Req: 3}, "<nil> 0 true"},
-		{Command{Kind: Remove, ID: 4, From: one, Req: 4}, "<nil> 0 true"},
-		{Command{Kind: Expire, Instance: instance(1, 4)}, "<nil> 0 true"},
-		{Command{Kind: Join, Instance: instance(2, 4)}, "<nil> 4 true"},
-		{Command{Kind: Promote, ID: 4, From: one, Req: 5}, "cluster: cannot vote 0 true"},
+		{Command{Kind: Promote, ID: 4, From: one, Req: 2}, "cluster: not a member 0 false"},
+		{Command{Kind: Join, Instance: instance(1, 4)}, "<nil> 4 true"},
+		{Command{Kind: Promote, ID: 4, From: one, Req: 3}, "cluster: cannot vote 0 false"},
 		{Command{Kind: Open, Instance: two, Space: "s"}, "cluster: not a member 0 false"}, // 2 is instance 7
-		{Command{Kind: Open, Instance: one, From: one, Req: 6, Space: "s", Config: []byte{1}}, "<nil> 0 true"},
-		{Command{Kind: Close, Instance: one, From: one, Req: 6, Space: "s"}, "<nil> 0 false"}, // its number came before
-		{Command{Kind: Open, Instance: three, From: three, Req: 1, Space: "s", Config: []byte{2}}, "cluster: other lockspace rule 0 true"},
+		{Command{Kind: Open, Instance: one, From: one, Req: 4, Space: "s", Config: []byte{1}}, "<nil> 0 true"},
+		{Command{Kind: Close, Instance: one, From: one, Req: 4, Space: "s"}, "<nil> 0 false"}, // its number came before
+		{Command{Kind: Open, Instance: three, From: three, Req: 1, Space: "s", Config: []byte{2}}, "cluster: other lockspace rule 0 false"},
 		{Command{Kind: Open, Instance: three, From: three, Req: 2, Space: "s", Config: []byte{1}}, "<nil> 0 true"},
 		{Command{Kind: Open, Instance: three, From: three, Req: 3, Space: "s", Config: []byte{1}}, "<nil> 0 false"},
 		{Command{Kind: Open, Instance: three, From: three, Req: 4, Space: "a"}, "<nil> 0 true"},
-		{Command{Kind: Close, Instance: one, From: one, Req: 7, Space: "a"}, "<nil> 0 false"},
-		{Command{Kind: Remove, ID: 3, From: one, Req: 8}, "<nil> 0 true"},
-		{Command{Kind: Remove, ID: 3, From: one, Req: 9}, "<nil> 0 false"},
-		{Command{Kind: Remove, ID: 9, From: one, Req: 9}, "cluster: not a member 0 true"},
-		{Command{Kind: Open, Instance: three, From: three, Req: 5, Space: "b"}, "cluster: not a member 0 true"},
+		{Command{Kind: Close, Instance: one, From: one, Req: 5, Space: "a"}, "<nil> 0 false"},
+		{Command{Kind: Remove, ID: 3, From: one, Req: 6}, "<nil> 0 true"},
+		{Command{Kind: Remove, ID: 3, From: one, Req: 7}, "<nil> 0 false"},
+		{Command{Kind: Remove, ID: 9, From: one, Req: 7}, "cluster: not a member 0 false"},
+		{Command{Kind: Open, Instance: three, From: three, Req: 5, Space: "b"}, "cluster: not a member 0 false"},
 		{Command{Kind: Expire, Instance: instance(5, 3)}, "<nil> 0 false"}, // another start
 		{Command{Kind: Expire, Instance: three}, "<nil> 0 true"},
 		{Command{Kind: Join, Instance: three}, "cluster: not a member 3 false"}, // it has gone
 		{Command{Kind: Leave, Instance: instance(7, 2), From: instance(7, 2), Req: 1, KeepVote: true}, "<nil> 0 true"},
 		{Command{Kind: Leave, Instance: instance(7, 2)}, "<nil> 0 false"},
-		{Command{Kind: Remove, ID: 2, From: one, Req: 10}, "<nil> 0 true"}, // its vote
-		{Command{Kind: Remove, ID: 1, From: one, Req: 11}, "cluster: last voter 0 true"},
-		{Command{Kind: NewView, Instance: one, From: one, Req: 12, Space: "s"}, "<nil> 0 true"},
-		{Command{Kind: NewView, Instance: one, From: one, Req: 13, Space: "none"}, "cluster: not a member 0 true"},
-		{Command{Kind: Close, Instance: one, From: one, Req: 14, Space: "s"}, "<nil> 0 true"},
+		{Command{Kind: Remove, ID: 2, From: one, Req: 8}, "<nil> 0 true"}, // its vote
+		{Command{Kind: Remove, ID: 1, From: one, Req: 9}, "cluster: last voter 0 false"},
+		{Command{Kind: NewView, Instance: one, From: one, Req: 9, Space: "s"}, "<nil> 0 true"},
+		{Command{Kind: NewView, Instance: one, From: one, Req: 10, Space: "none"}, "cluster: not a member 0 false"},
+		{Command{Kind: Close, Instance: one, From: one, Req: 10, Space: "s"}, "<nil> 0 true"},
 		{Command{Kind: Close, Instance: one, From: three, Req: 9, Space: "s"}, "cluster: not a member 0 false"},
 	} {
 		if got := do(s, c.c); got != c.want {

@@ -23,7 +23,7 @@ func (s *State) Append(b []byte) []byte {
 		b = appendBytes(b, n.Addr)
 		b = appendU64(b, n.Raft)
 		b = appendUint(b, n.Req)
-		b = append(b, boolByte(n.Removing)|byte(n.Outcome)<<1)
+		b = append(b, boolByte(n.Removing))
 	}
 	b = appendUint(b, uint64(len(s.Voters)))
 	for _, v := range s.Voters {
@@ -105,12 +105,12 @@ func (s *State) decodeNode(r *reader) {
 	n := Node{Instance: r.u64(), Features: r.u64(), Addr: string(r.bytes(maxAddr)), Raft: r.u64(), Req: r.uint(math.MaxUint64)}
 	n.ID = NodeOf(n.Instance)
 	flag := r.byte()
-	n.Removing, n.Outcome = flag&1 == 1, Status(flag>>1)
+	n.Removing = flag == 1
 	last := uint16(0)
 	if k := len(s.Nodes); k > 0 {
 		last = s.Nodes[k-1].ID
 	}
-	if n.ID <= last || n.Outcome >= statusCount {
+	if n.ID <= last || flag > 1 {
 		r.fail("nodes out of order")
 	}
 	s.Nodes = append(s.Nodes, n)

@@ -12,9 +12,11 @@ import (
 
 // How a node lets go of a lockspace, where the membership is agreed
 //
-//	programs   the last one closes it, and none opens it for Config.CloseAfter
-//	shards     give back what they have for the node (lockspace.Shard.Leave), as at its end
-//	cluster    is asked for a view without the node; whoever opens the lockspace waits from here
+//	programs   the last one closes it, and none opens it for Config.CloseAfter; whoever does from
+//	           here on waits
+//	shards     give back what they have for the node (lockspace.Shard.Leave), as at its end; if
+//	           something is left, all goes on, until the node looks again
+//	cluster    is asked for a view without the node
 //	Agreed     brings a state in which the node has it open no more: the shards are fenced and forgotten
 //
 // It is not done at once: each view of a lockspace concerns all who have it open, and programs
@@ -38,54 +40,69 @@ func (n *Node) closeUnused() {
 	if state := m.State(); state == nil || state.Features()&wire.FeatureClose == 0 {
 		return // a member of an older version would take what this node has said before for new
 	}
-	for _, s := range n.unused() {
-		if !s.stays() && s.giveBack() {
-			n.beginClose(s, m)
+	for _, s := range n.Spaces() {
+		switch {
+		case !n.beginClose(s):
+		case s.giveBack():
+			go n.askClose(s.name, func() bool { return n.has(s) })
+		default:
+			n.goOn(s)
 		}
 	}
 }
 
-// unused gives the lockspaces that can be closed. Where there are very many, few of them stay.
-func (n *Node) unused() (list []*Space) {
+// beginClose lets nobody use a lockspace from here on, if nobody does: whoever opens it waits. Where there
+// are very many, unused ones do not stay for long.
+func (n *Node) beginClose(s *Space) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	stay := n.cfg.CloseAfter
 	if len(n.spaces) > maxSpaces/2 {
 		stay /= 32
 	}
-	for _, s := range n.spaces {
-		if s.isOpen() && s.closable() && n.now()-s.usedAt >= int64(stay) {
-			list = append(list, s)
-		}
+	if n.closed || n.fenced != nil || s.users > 0 || s.closing != nil || !s.isOpen() || n.now()-s.usedAt < int64(stay) {
+		return false
 	}
-	return list
+	s.closing = make(chan struct{})
+	s.barred.Store(uint32(wire.ShuttingDown))
+	return true
 }
 
-// closable says that no program has it open, and it is not being closed. Node.mu is held.
-func (s *Space) closable() bool { return s.users == 0 && s.closing == nil }
+// goOn ends what beginClose has begun: the lockspace stays.
+func (n *Node) goOn(s *Space) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.barred.Store(0)
+	close(s.closing)
+	s.closing = nil
+}
 
 // maxServed bounds the locks of others at names that this node masters in a lockspace that it
 // leaves. They find new masters, which holds up those who want them: for some ms so many.
 const maxServed = 10_000
 
-// stays says that the lockspace is to stay as it is: there are orphans, which are somebody's, or too
-// many locks of others, or a view is still being worked on.
-func (s *Space) stays() bool {
-	served, stays := 0, false
+// giveBack gives back what this node has for itself in the lockspace, and says whether it has left.
+// All stays as it is where many are served, or a view is being worked on; orphans stay in any
+// case, which are somebody's.
+func (s *Space) giveBack() bool {
+	served, left := 0, 0
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
 			served += r.shard.Stats().Locks
-			stays = stays || r.shard.Orphans() > 0 || r.shard.Working() || r.shard.Recovering()
+			if r.shard.Working() || r.shard.Recovering() {
+				left++
+			}
 		})
 	}
-	return stays || served > maxServed
-}
-
-// giveBack gives back what this node has for itself in the lockspace, and says whether it has left.
-func (s *Space) giveBack() bool {
-	left := 0
+	if left > 0 || served > maxServed {
+		return false
+	}
 	for _, r := range s.runners {
 		r.wait(func(r *runner) {
+			if orphans := r.shard.Orphans(); orphans > 0 {
+				left += orphans
+				return
+			}
 			left += r.shard.Leave(r.now())
 			r.flushAll()
 		})
@@ -93,21 +110,11 @@ func (s *Space) giveBack() bool {
 	return left == 0
 }
 
-// beginClose asks for a view without this node, unless a program has come.
-func (n *Node) beginClose(s *Space, m cluster.Provider) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed || n.fenced != nil || !s.closable() {
-		return
-	}
-	s.closing = make(chan struct{})
-	go n.askClose(s, m)
-}
-
-// askClose asks until it is agreed, or this node is over: it must not be left open whether.
-func (n *Node) askClose(s *Space, m cluster.Provider) {
-	for {
-		err := m.Do(context.Background(), cluster.Command{Kind: cluster.Close, Space: s.name})
+// askClose asks for a view of a lockspace without this node, until there is one, as long as it is still
+// to be left.
+func (n *Node) askClose(name string, still func() bool) {
+	for still() {
+		err := n.provider.Do(context.Background(), cluster.Command{Kind: cluster.Close, Space: name})
 		if err == nil {
 			return
 		}
@@ -115,35 +122,45 @@ func (n *Node) askClose(s *Space, m cluster.Provider) {
 		case <-n.over:
 			return
 		case <-time.After(time.Second):
-			n.cfg.Logger.Warn("a lockspace cannot be closed yet", "lockspace", s.name, "err", err)
+			n.cfg.Logger.Warn("a lockspace cannot be closed yet", "lockspace", name, "err", err)
 		}
 	}
+}
+
+// has says that s is a lockspace of this node, and not one that was closed.
+func (n *Node) has(s *Space) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.spaces[s.id] == s
 }
 
 // forgetClosed forgets the lockspaces that have been closed by what is agreed now.
 func (n *Node) forgetClosed(now *cluster.State) {
 	n.installs.Lock()
 	defer n.installs.Unlock()
-	n.mu.Lock()
-	var gone []*Space
-	for id, s := range n.spaces {
-		if s.closing != nil && !hasOpen(now, n.cfg.ID, s.name) {
-			gone = append(gone, s)
-			delete(n.spaces, id)
+	for _, s := range n.Spaces() {
+		if n.isClosing(s) && !hasOpen(now, n.cfg.ID, s.name) {
+			n.forget(s)
+			n.cfg.Logger.Info("lockspace is closed on this node, where nobody has had it open", "event", eventLockspaceClose, "lockspace", s.name)
 		}
 	}
-	if gone != nil {
-		n.publish()
-	}
-	n.mu.Unlock()
-	for _, s := range gone {
-		lives := s.end()
-		n.mu.Lock()
-		n.lives = max(n.lives, lives)
-		n.mu.Unlock()
-		close(s.closing)
-		n.cfg.Logger.Info("lockspace is closed on this node, where nobody has had it open", "event", eventLockspaceClose, "lockspace", s.name)
-	}
+}
+
+func (n *Node) isClosing(s *Space) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return s.closing != nil
+}
+
+// forget forgets a closed lockspace. New shards of its name begin after the last life of the old ones.
+func (n *Node) forget(s *Space) {
+	lives := s.end()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lives = max(n.lives, lives)
+	delete(n.spaces, s.id)
+	n.publish()
+	close(s.closing)
 }
 
 // hasOpen says whether a node takes part in a lockspace.
@@ -168,18 +185,60 @@ func (s *Space) end() (lives uint64) {
 	return lives
 }
 
+// leaveStray closes a lockspace that this node is in by what is agreed, but has not opened: the cluster
+// has refused that, and then carried out a copy of the question which came late.
+func (n *Node) leaveStray(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.strays[name] != nil {
+		return
+	}
+	left := make(chan struct{})
+	n.strays[name] = left
+	go func() {
+		n.askClose(name, func() bool { return true })
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.strays, name)
+		close(left)
+	}()
+}
+
+// known says whether the node has, or waits for, a lockspace of which a view has come.
+func (n *Node) known(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.byName(name) != nil
+}
+
+// checkOpen says whether this node has still open by what is agreed what is open here, unless it is being
+// closed.
+func (n *Node) checkOpen(now *cluster.State) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range n.spaces {
+		if s.isOpen() && s.closing == nil && !hasOpen(now, n.cfg.ID, s.name) {
+			return fmt.Errorf("%w: lockspace %q was closed on this node, which did not ask for that", ErrInvalid, s.name)
+		}
+	}
+	return nil
+}
+
 // lockToOpen locks n.mu when no lockspace of this name is being closed: to open that is to make it
 // anew.
 func (n *Node) lockToOpen(ctx context.Context, name string) error {
 	for {
 		n.mu.Lock()
-		s := n.spaces[wire.SpaceID(name)]
-		if s == nil || s.closing == nil || n.closed || n.fenced != nil {
+		closing := n.strays[name]
+		if s := n.spaces[wire.SpaceID(name)]; s != nil && s.closing != nil {
+			closing = s.closing
+		}
+		if closing == nil || n.closed || n.fenced != nil {
 			return nil
 		}
 		n.mu.Unlock()
 		select {
-		case <-s.closing:
+		case <-closing:
 		case <-n.over:
 		case <-ctx.Done():
 			return fmt.Errorf("lockspace %q, which is being closed: %w", name, ctx.Err())

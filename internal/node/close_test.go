@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -176,4 +178,165 @@ func (s *Space) lives() uint64 {
 		r.wait(func(r *runner) { lives = min(lives, r.shard.Lives()) })
 	}
 	return lives
+}
+
+// TestCloseBesidePrograms: from before anything is given back nobody uses the lockspace; if it is not
+// closed after all, those who wait go on.
+func TestCloseBesidePrograms(t *testing.T) {
+	n, _ := newPolity(t)
+	s, err := n.Open(t.Context(), "space", Props{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n.beginClose(s) {
+		t.Fatal("it is closed while it is used")
+	}
+	s.Close()
+	s.hourLater()
+	if !n.beginClose(s) {
+		t.Fatal("it is not closed")
+	}
+	l := make(listener, 1) // of a program that has closed it, but is late
+	s.Lock(l, []byte("name"), lockspace.EX, lockspace.NewName, 0, 0, 1)
+	if o := hear(t, l); o.status != wire.ShuttingDown {
+		t.Errorf("a lock while it is being closed: %+v", o)
+	}
+	got := make(chan *Space)
+	go func() {
+		s, err := n.Open(t.Context(), "space", Props{})
+		if err != nil {
+			t.Error(err)
+		}
+		got <- s
+	}()
+	if !s.giveBack() {
+		t.Error("something is left")
+	}
+	n.goOn(s)
+	if again := <-got; again != s {
+		t.Error("opened anew, though it was not closed")
+	}
+	hold(t, s, "name", lockspace.EX, 0)
+}
+
+// TestOrphanWhileClosing: an orphan that comes last stays, whatever has been given back.
+func TestOrphanWhileClosing(t *testing.T) {
+	n, _ := newPolity(t)
+	s, err := n.Open(t.Context(), "space", Props{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hold(t, s, "name", lockspace.EX, lockspace.Persistent)
+	s.Leave(func(Owner) bool { return true })
+	s.Close()
+	s.hourLater()
+	if n.closeUnused(); !n.has(s) || s.closing != nil || s.orphans() != 1 {
+		t.Errorf("%d orphans are left", s.orphans())
+	}
+}
+
+func (s *Space) orphans() (n int) {
+	for _, r := range s.runners {
+		r.wait(func(r *runner) { n += r.shard.Orphans() })
+	}
+	return n
+}
+
+// TestOpenBeforeEnd: a lockspace that is closed is opened anew when its shards have ended, not
+// before.
+func TestOpenBeforeEnd(t *testing.T) {
+	n, p := newPolity(t)
+	s, err := n.Open(t.Context(), "space", Props{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s.hourLater()
+	n.closeUnused()
+	asked := <-p.closes
+	r := s.runners[0]
+	for !r.enter() { // somebody is inside for long
+		runtime.Gosched()
+	}
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
+	forgotten := make(chan struct{})
+	go func() {
+		n.forgetClosed(p.State())
+		close(forgotten)
+	}()
+	await(t, func() bool { return r.inbox.Load() != nil }) // which waits for the shard
+	if !n.has(s) || !n.isClosing(s) {
+		t.Error("it can be opened before its shards have ended")
+	}
+	r.leave(nil)
+	<-forgotten
+	if n.has(s) {
+		t.Error("it stays")
+	}
+	asked <- nil
+}
+
+// TestCloseAgain: when it is not known whether Close was carried out, that is not asked again once the
+// node has seen that it was; and a node that is out of a lockspace that it uses does not go on.
+func TestCloseAgain(t *testing.T) {
+	n, p := newPolity(t)
+	s, err := n.Open(t.Context(), "space", Props{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s.hourLater()
+	n.closeUnused()
+	asked := <-p.closes
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
+	p.tell()
+	if _, err := n.Open(t.Context(), "space", Props{}); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		n.askClose("space", func() bool { return n.has(s) })
+		close(ended)
+	}()
+	<-ended
+	asked <- errNotKnown
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
+	p.tell()
+	if why := n.Why(); why == nil || !strings.Contains(why.Error(), `"space" was closed on this node`) {
+		t.Errorf("out of a lockspace that is used: %v", why)
+	}
+}
+
+// TestStray: a lockspace that the node is in though it was told that it may not is left, and whoever
+// opens it waits for that.
+func TestStray(t *testing.T) {
+	n, p := newPolity(t)
+	stray := &cluster.Command{Kind: cluster.Open, Instance: p.instance, Space: "space", Config: Props{ValueLen: 1}.config()}
+	p.decide(stray)
+	p.tell()
+	asked := <-p.closes
+	p.decide(&cluster.Command{Kind: cluster.NewView, Instance: p.instance, Space: "space"})
+	p.tell()
+	got := make(chan error)
+	go func() {
+		_, err := n.Open(t.Context(), "space", Props{})
+		got <- err
+	}()
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
+	select {
+	case err := <-got:
+		t.Fatalf("opened before it was left: %v", err)
+	default:
+	}
+	p.tell()
+	asked <- nil
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	if len(p.closes) > 0 {
+		t.Error("asked twice")
+	}
+	if why := n.Why(); why != nil {
+		t.Errorf("the node is out: %v", why)
+	}
 }

@@ -28,8 +28,8 @@ func (s *Space) LockHere(q *lockspace.Request, name string, wait time.Duration, 
 	r.drain() // what came before goes first
 	start := r.begin()
 	now := r.rough()
-	var st lockspace.Status = wire.Mismatch
-	if !r.space.broken.Load() {
+	st := r.space.refuses()
+	if st == wire.OK {
 		r.sketch.request(now, q.Hash, q.Name)
 		*id, st = r.shard.Lock(now, q)
 	}

@@ -34,7 +34,7 @@ func (l *linkSide) OnFrame(id uint16, h *wire.Header, payload []byte) {
 		n.cfg.Logger.Error("frame for a lockspace that its sender has not announced", "peer", id, "lockspace", h.Lockspace)
 		return
 	}
-	if space.broken.Load() {
+	if space.refuses() == wire.Mismatch {
 		return
 	}
 	d := dispatch{space: space, head: h, batch: &n.peers.of(id).batch}
@@ -223,7 +223,7 @@ func (n *Node) learnSpace(id uint16, h *wire.Header, payload []byte) {
 	if _, err := n.Open(context.Background(), string(m.Text), propsOf(&m)); err != nil {
 		n.cfg.Logger.Error("lockspace of a peer cannot be opened here", "peer", id, "lockspace", string(m.Text), "err", err)
 		if space := (*n.byID.Load())[h.Lockspace]; space != nil && errors.Is(err, ErrMismatch) {
-			space.broken.Store(true) // its frames would mean something else to us
+			space.barred.Store(uint32(wire.Mismatch)) // its frames would mean something else to us
 		}
 	}
 }

@@ -45,14 +45,21 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 	}
 	var next []SpaceView
 	for i := range views {
-		if !hasOpen(s, n.cfg.ID, views[i].Space) {
+		switch {
+		case !hasOpen(s, n.cfg.ID, views[i].Space):
 			continue // closed meanwhile; others may have gone since
+		case !n.known(views[i].Space):
+			n.leaveStray(views[i].Space)
+			continue
 		}
 		v, err := lockspace.NewView(views[i].Epoch, views[i].Members)
 		if err != nil {
 			return err
 		}
 		next = append(next, SpaceView{views[i].Space, v})
+	}
+	if err := n.checkOpen(s); err != nil {
+		return err
 	}
 	was := n.peers.members()
 	if err := n.Install(peers, next); err != nil {

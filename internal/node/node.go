@@ -116,8 +116,9 @@ type Node struct {
 	strangers  *rate.Limiter         // lines of the log about them
 	nextSess   uint64
 	barriers   []barrier
-	waiting    atomic.Int32 // barriers
-	lives      uint64       // no shard of a lockspace that was closed has had a later life
+	waiting    atomic.Int32             // barriers
+	strays     map[string]chan struct{} // lockspaces to be left that are not among spaces, until they are; see close.go
+	lives      uint64                   // no shard of a lockspace that was closed has had a later life
 	closed     bool
 }
 
@@ -138,7 +139,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	}
 	n := &Node{
 		cfg: cfg, base: time.Now(),
-		spaces: map[uint32]*Space{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, allowances: map[string]*allowance{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
+		spaces: map[uint32]*Space{}, strays: map[string]chan struct{}{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, allowances: map[string]*allowance{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
 		begun: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile

@@ -63,13 +63,17 @@ type Space struct {
 	recovering   atomic.Int32 // shards that have something to do for a view
 	recoversFrom atomic.Int64 // since when, on the node's clock
 
-	broken atomic.Bool // nodes disagree about its name or properties: no new locks
+	barred atomic.Uint32 // why there are no new locks: a lockspace.Status; 0: there are
 
 	// Guarded by Node.mu; see close.go.
 	users   int           // who have opened it, and not closed
 	usedAt  int64         // when one of them has come or gone last, on the node's clock
 	closing chan struct{} // closed with the lockspace; nil: it stays
 }
+
+// refuses says why nothing new can be asked for: wire.Mismatch, if nodes disagree about the
+// lockspace's name or properties, or wire.ShuttingDown, while it is closed; wire.OK: it can.
+func (s *Space) refuses() lockspace.Status { return lockspace.Status(s.barred.Load()) }
 
 // Name gives the lockspace's name.
 func (s *Space) Name() string { return s.name }
@@ -221,8 +225,7 @@ func (r *runner) perform(op *Op) {
 	var st lockspace.Status
 	switch op.kind {
 	case opLock:
-		if r.space.broken.Load() {
-			st = wire.Mismatch
+		if st = r.space.refuses(); st != wire.OK {
 			break
 		}
 		q := lockspace.Request{
@@ -246,8 +249,7 @@ func (r *runner) perform(op *Op) {
 			st = wire.Unlocked
 		}
 	case opDelegate:
-		if r.space.broken.Load() {
-			st = wire.Mismatch
+		if st = r.space.refuses(); st != wire.OK {
 			break
 		}
 		st = r.shard.Delegate(now, op.name, op.owner, op.tag)

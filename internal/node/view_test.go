@@ -411,6 +411,8 @@ type asked struct {
 	commands chan cluster.Command
 }
 
+func (a asked) State() *cluster.State { return nil }
+
 func (a asked) Do(_ context.Context, c cluster.Command) error {
 	a.commands <- c
 	return nil

@@ -51,4 +51,20 @@ var agreedViews = []Profile{
 		Think: 4 * ms, Tick: 20 * ms, IdleAfter: 40 * ms, Drift: 1000, Roots: 2, Locks: 4, Modes: byteModes, Weights: byteWeights,
 		Council: &Council{Stores: 3, Want: 3, Bound: 1000, Agents: true, Faults: map[string]int{"crash": 3, "stop": 4, "cut": 4, "leave": 1}},
 	},
+	{
+		Name: "lodgers", About: "as guests, with byte ranges, and mostly the lockspace alone is closed and opened",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 500 * us, Tail: 16, Slow: 10, SlowNew: 10, Members: 40 * ms, Rests: 1500 * ms,
+		Think: 4 * ms, Tick: 20 * ms, IdleAfter: 20 * ms, Drift: 100, Roots: 2, Locks: 4, Modes: byteModes, Weights: byteWeights,
+		Council: &Council{Stores: 2, Want: 2, Bound: 1000, Others: true, Faults: comesAndGoes},
+	},
+	{
+		Name: "tenants", About: "as lodgers, with delegated ranges and names that end instead of byte ranges",
+		MinNodes: 3, MaxNodes: 4, MaxShards: 2, Delay: 500 * us, Tail: 16, Slow: 10, SlowNew: 10, Members: 40 * ms, Rests: 1500 * ms,
+		Think: 2 * ms, Tick: 10 * ms, IdleAfter: 20 * ms, Drift: 100, Ranges: true, Roots: 3, Locks: 6, Modes: allModes,
+		Weights: map[string]int{"create": 8, "deadline": 4, "retire": 8, "delegate": 6, "return": 6},
+		Council: &Council{Stores: 2, Want: 2, Bound: 1000, Others: true, Faults: comesAndGoes},
+	},
 }
+
+// comesAndGoes are the faults of profiles in which nodes close the lockspace, and open it again, all the time.
+var comesAndGoes = map[string]int{"close": 12, "leave": 3, "crash": 1, "cut": 1, "view": 2}

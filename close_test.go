@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -62,6 +63,15 @@ func shut(t *testing.T, s *Lockspace) {
 func TestUnusedLockspace(t *testing.T) {
 	nodes := closing(t, 3)
 	spaces := []*Lockspace{openOn(t, nodes[0], "space", ValueSize(8)), openOn(t, nodes[1], "space", ValueSize(8))}
+	if err := spaces[0].Purge(t.Context(), 3, 0); err != nil {
+		t.Errorf("purge at a member that has not the lockspace open: %v", err)
+	}
+	if err := spaces[0].Purge(t.Context(), 77, 0); !errors.Is(err, ErrNode) {
+		t.Errorf("purge at no node: %v", err)
+	}
+	if _, err := nodes[2].Open(t.Context(), "space", ValueSize(16)); !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "it has values of 8 bytes") {
+		t.Errorf("opened with other properties: %v", err)
+	}
 	var held []*Lock
 	for i := range 20 { // some of them are mastered by the node that goes, or have it as directory node
 		name := fmt.Sprint("held ", i)

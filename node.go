@@ -43,8 +43,8 @@ type Config struct {
 	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
 	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
 	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
-	// more, but for a 32nd of it where there are very many; default 5 min. With Peers it stays
-	// until all nodes have ended.
+	// more, unless there is no room for another one; default 5 min. With Peers it stays until all
+	// nodes have ended.
 	CloseAfter time.Duration
 	Compress   bool         // compress frames above 1 KiB between nodes that both can
 	Logger     *slog.Logger // default slog.Default()
@@ -255,7 +255,9 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
 // Open opens a lockspace, 1 to 64 bytes, and makes it, with these properties, if nobody has it
-// open. A node has room for 1024; it lets go of those that nobody uses (Config.CloseAfter).
+// open. Where nobody on this node has, the cluster has to agree, which takes some ms, one
+// lockspace of a node after the other. There is room for 1024 on a node, and in the cluster; a node
+// lets go of those that nobody uses (Config.CloseAfter).
 // Errors: ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {

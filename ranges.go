@@ -50,7 +50,9 @@ func rangeOption(r lockspace.RangeRule) SpaceOption { return SpaceOption{ranges:
 // is then the directory of all names in it: to lock a new name there costs no
 // message and opens no claim, whether New is said or not. Other nodes lock names of
 // the range as ever, at one message more. The range belongs to the node, not to
-// the program: it stays until Return, which any program of the node may call.
+// the program: it stays until Return, which any program of the node may call, or until a node
+// opens or leaves the lockspace. Then all ranges go back, and their owners get them anew, without
+// a word, unless somebody else asks first: delegation saves messages, it excludes nobody. Locks stay.
 //
 // If ctx ends first, its error is returned and the range comes all the same;
 // Return gives it back. Errors: ErrInvalid (the lockspace has no ranges, or key is

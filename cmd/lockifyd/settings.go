@@ -230,7 +230,7 @@ var settings = []setting{
 		get: func(c *config) string { return c.idleAfter.String() },
 	}, {
 		key: "close_after", arg: "TIME", def: "5m", want: "a time such as 500ms or 10m, from 1ms to 24h",
-		help: "how long a lockspace stays open on the node when no program has it open any more, but for a 32nd of it where there are very many; with peers it stays for ever",
+		help: "how long a lockspace stays open on the node when no program has it open any more, unless there is no room for another one; with peers it stays for ever",
 		set: func(c *config, v string) error {
 			return parseTime(v, time.Millisecond, 24*time.Hour, &c.closeAfter)
 		},

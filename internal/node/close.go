@@ -31,8 +31,8 @@ func (s *Space) Close() {
 	s.usedAt = n.now()
 }
 
-// closeUnused begins to close the lockspaces that have been unused for long.
-func (n *Node) closeUnused() {
+// closeUnused begins to close the lockspaces that have been unused for so long.
+func (n *Node) closeUnused(stay time.Duration) {
 	m := n.Membership()
 	if m == nil {
 		return
@@ -42,7 +42,7 @@ func (n *Node) closeUnused() {
 	}
 	for _, s := range n.Spaces() {
 		switch {
-		case !n.beginClose(s):
+		case !n.beginClose(s, stay):
 		case s.giveBack():
 			go n.askClose(s.name, func() bool { return n.has(s) })
 		default:
@@ -51,15 +51,11 @@ func (n *Node) closeUnused() {
 	}
 }
 
-// beginClose lets nobody use a lockspace from here on, if nobody does: whoever opens it waits. Where there
-// are very many, unused ones do not stay for long.
-func (n *Node) beginClose(s *Space) bool {
+// beginClose lets nobody use a lockspace from here on, if nobody does, nor has for so long: whoever opens
+// it waits.
+func (n *Node) beginClose(s *Space, stay time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	stay := n.cfg.CloseAfter
-	if len(n.spaces) > maxSpaces/2 {
-		stay /= 32
-	}
 	if n.closed || n.fenced != nil || s.users > 0 || s.closing != nil || !s.isOpen() || n.now()-s.usedAt < int64(stay) {
 		return false
 	}
@@ -73,7 +69,7 @@ func (n *Node) goOn(s *Space) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.barred.Store(0)
-	close(s.closing)
+	n.endClosing(s)
 	s.closing = nil
 }
 
@@ -160,7 +156,14 @@ func (n *Node) forget(s *Space) {
 	n.lives = max(n.lives, lives)
 	delete(n.spaces, s.id)
 	n.publish()
+	n.endClosing(s)
+}
+
+// endClosing lets those go on who wait for a lockspace, or for room for another one. mu is held.
+func (n *Node) endClosing(s *Space) {
 	close(s.closing)
+	close(n.room)
+	n.room = make(chan struct{})
 }
 
 // hasOpen says whether a node takes part in a lockspace.
@@ -224,24 +227,48 @@ func (n *Node) checkOpen(now *cluster.State) error {
 	return nil
 }
 
-// lockToOpen locks n.mu when no lockspace of this name is being closed: to open that is to make it
-// anew.
+// lockToOpen locks n.mu when no lockspace of this name is being closed, which is to be made anew, and
+// there is room for another one, or none will come: those that nobody uses make room at once.
 func (n *Node) lockToOpen(ctx context.Context, name string) error {
-	for {
+	for cleared := false; ; {
 		n.mu.Lock()
-		closing := n.strays[name]
-		if s := n.spaces[wire.SpaceID(name)]; s != nil && s.closing != nil {
-			closing = s.closing
-		}
-		if closing == nil || n.closed || n.fenced != nil {
+		closing, full := n.closingFor(name)
+		switch {
+		case n.closed || n.fenced != nil || closing == nil && (!full || cleared):
 			return nil
+		case closing == nil:
+			n.mu.Unlock()
+			n.closeUnused(0)
+			cleared = true
+			continue
 		}
 		n.mu.Unlock()
 		select {
 		case <-closing:
+			cleared = false
 		case <-n.over:
 		case <-ctx.Done():
-			return fmt.Errorf("lockspace %q, which is being closed: %w", name, ctx.Err())
+			return fmt.Errorf("lockspace %q, while one is being closed: %w", name, ctx.Err())
 		}
 	}
+}
+
+// closingFor gives what is closed with the lockspace that is in the way of one of this name, nil: none is
+// being closed. full: there is no room for it. mu is held.
+func (n *Node) closingFor(name string) (closing chan struct{}, full bool) {
+	if left := n.strays[name]; left != nil {
+		return left, false
+	}
+	if s := n.spaces[wire.SpaceID(name)]; s != nil {
+		return s.closing, false
+	}
+	if len(n.spaces) < n.maxSpaces {
+		return nil, false
+	}
+	for _, s := range n.spaces {
+		if s.closing != nil {
+			return n.room, true
+		}
+	}
+	return nil, true
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -22,7 +23,9 @@ type polity struct {
 	t        *testing.T
 	h        cluster.Handler
 	instance uint64
-	closes   chan chan error
+	closes   chan closing
+
+	telling sync.Mutex // in order, one after the other
 
 	mu    sync.Mutex
 	state *cluster.State
@@ -35,10 +38,16 @@ func (p *polity) Open(_ context.Context, space string, config []byte) error {
 	return nil
 }
 
-func (p *polity) Do(context.Context, cluster.Command) error {
-	answer := make(chan error)
-	p.closes <- answer
-	return <-answer
+func (p *polity) Do(_ context.Context, c cluster.Command) error {
+	q := closing{c.Space, make(chan error)}
+	p.closes <- q
+	return <-q.answer
+}
+
+// closing is a question to leave a lockspace.
+type closing struct {
+	space  string
+	answer chan error
 }
 
 func (p *polity) State() *cluster.State {
@@ -58,6 +67,8 @@ func (p *polity) decide(c *cluster.Command) {
 
 // tell tells the node all that has been decided.
 func (p *polity) tell() {
+	p.telling.Lock()
+	defer p.telling.Unlock()
 	p.mu.Lock()
 	state, views := p.state.Clone(), p.views
 	p.views = nil
@@ -74,7 +85,7 @@ func (p *polity) other(id uint16, features uint64) (instance uint64) {
 
 // newPolity starts a node.
 func newPolity(t *testing.T) (*Node, *polity) {
-	p := &polity{t: t, closes: make(chan chan error, 10)}
+	p := &polity{t: t, closes: make(chan closing, 10)}
 	n, err := Start(t.Context(), Config{
 		ID: 1, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler), CloseAfter: time.Hour,
 		Join: func(instance uint64, h cluster.Handler) (cluster.Provider, error) {
@@ -116,7 +127,7 @@ func TestCloseUnused(t *testing.T) {
 	s.Close()
 	unasked := func(why string) {
 		t.Helper()
-		if n.closeUnused(); s.closing != nil {
+		if n.closeUnused(time.Hour); s.closing != nil {
 			t.Fatalf("it is closed %s", why)
 		}
 	}
@@ -125,7 +136,7 @@ func TestCloseUnused(t *testing.T) {
 	unasked("with a member that takes old messages for new")
 	p.decide(&cluster.Command{Kind: cluster.Leave, Instance: old})
 	p.tell()
-	n.closeUnused()
+	n.closeUnused(time.Hour)
 	asked := <-p.closes
 
 	if _, err := n.Open(ended(), "space", Props{}); !errors.Is(err, context.Canceled) {
@@ -139,7 +150,7 @@ func TestCloseUnused(t *testing.T) {
 		}
 		got <- s
 	}()
-	asked <- errNotKnown // so it asks again
+	asked.answer <- errNotKnown // so it asks again
 	asked = <-p.closes
 	// A member comes and goes in the meantime; its view is told when it has gone.
 	guest := p.other(3, wire.Features)
@@ -152,7 +163,7 @@ func TestCloseUnused(t *testing.T) {
 	default:
 	}
 	p.tell()
-	asked <- nil
+	asked.answer <- nil
 	again := <-got
 	if why := n.Why(); why != nil {
 		t.Fatalf("the node is out: %v", why)
@@ -188,12 +199,12 @@ func TestCloseBesidePrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n.beginClose(s) {
+	if n.beginClose(s, time.Hour) {
 		t.Fatal("it is closed while it is used")
 	}
 	s.Close()
 	s.hourLater()
-	if !n.beginClose(s) {
+	if !n.beginClose(s, time.Hour) {
 		t.Fatal("it is not closed")
 	}
 	l := make(listener, 1) // of a program that has closed it, but is late
@@ -230,7 +241,7 @@ func TestOrphanWhileClosing(t *testing.T) {
 	s.Leave(func(Owner) bool { return true })
 	s.Close()
 	s.hourLater()
-	if n.closeUnused(); !n.has(s) || s.closing != nil || s.orphans() != 1 {
+	if n.closeUnused(time.Hour); !n.has(s) || s.closing != nil || s.orphans() != 1 {
 		t.Errorf("%d orphans are left", s.orphans())
 	}
 }
@@ -252,7 +263,7 @@ func TestOpenBeforeEnd(t *testing.T) {
 	}
 	s.Close()
 	s.hourLater()
-	n.closeUnused()
+	n.closeUnused(time.Hour)
 	asked := <-p.closes
 	r := s.runners[0]
 	for !r.enter() { // somebody is inside for long
@@ -273,7 +284,7 @@ func TestOpenBeforeEnd(t *testing.T) {
 	if n.has(s) {
 		t.Error("it stays")
 	}
-	asked <- nil
+	asked.answer <- nil
 }
 
 // TestCloseAgain: when it is not known whether Close was carried out, that is not asked again once the
@@ -286,7 +297,7 @@ func TestCloseAgain(t *testing.T) {
 	}
 	s.Close()
 	s.hourLater()
-	n.closeUnused()
+	n.closeUnused(time.Hour)
 	asked := <-p.closes
 	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
 	p.tell()
@@ -299,7 +310,7 @@ func TestCloseAgain(t *testing.T) {
 		close(ended)
 	}()
 	<-ended
-	asked <- errNotKnown
+	asked.answer <- errNotKnown
 	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: "space"})
 	p.tell()
 	if why := n.Why(); why == nil || !strings.Contains(why.Error(), `"space" was closed on this node`) {
@@ -329,7 +340,7 @@ func TestStray(t *testing.T) {
 	default:
 	}
 	p.tell()
-	asked <- nil
+	asked.answer <- nil
 	if err := <-got; err != nil {
 		t.Error(err)
 	}
@@ -339,4 +350,37 @@ func TestStray(t *testing.T) {
 	if why := n.Why(); why != nil {
 		t.Errorf("the node is out: %v", why)
 	}
+}
+
+// TestRoom: where a node has no room for another lockspace, those that nobody uses make room at once.
+func TestRoom(t *testing.T) {
+	n, p := newPolity(t)
+	const room = 32
+	n.maxSpaces = room
+	names := func(i int) string { return fmt.Sprint("space ", i) }
+	for i := range room {
+		s, err := n.Open(t.Context(), names(i), Props{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			s.Close()
+		}
+	}
+	go func() {
+		for q := range p.closes {
+			p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: q.space})
+			p.tell()
+			q.answer <- nil
+		}
+	}()
+	for i := range room / 2 {
+		if _, err := n.Open(t.Context(), names(room+i), Props{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.Open(t.Context(), "one more", Props{}); !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "32 lockspaces are in use on this node") {
+		t.Errorf("the next one: %v", err)
+	}
+	close(p.closes)
 }

@@ -49,7 +49,7 @@ func (n *Node) watch() {
 		}
 	}
 	n.watchWaits()
-	n.closeUnused()
+	n.closeUnused(n.cfg.CloseAfter)
 }
 
 // membersChanged says who has come and gone.

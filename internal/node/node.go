@@ -45,7 +45,7 @@ type Config struct {
 	Shards    int              // shards per lockspace, 1 to 256; GOMAXPROCS
 	IdleAfter time.Duration    // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
 	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
-	// more, but for a 32nd of it where there are very many; 5 min. With fixed membership it stays.
+	// more, unless there is no room for another one; 5 min. With fixed membership it stays.
 	CloseAfter time.Duration
 	Compress   bool // compress large frames between nodes
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
@@ -107,6 +107,7 @@ type Node struct {
 	members    opener     // where lockspaces are opened; nil: no member yet, or fixed
 	fenced     error      // why this node takes no part any more
 	spaces     map[uint32]*Space
+	maxSpaces  int // lockspaces at the same time
 	runners    atomic.Pointer[[]*runner]
 	byID       atomic.Pointer[map[uint32]*Space]
 	sessions   map[*session]struct{}
@@ -118,6 +119,7 @@ type Node struct {
 	barriers   []barrier
 	waiting    atomic.Int32             // barriers
 	strays     map[string]chan struct{} // lockspaces to be left that are not among spaces, until they are; see close.go
+	room       chan struct{}            // closed, and made anew, when a lockspace is not being closed any more
 	lives      uint64                   // no shard of a lockspace that was closed has had a later life
 	closed     bool
 }
@@ -139,7 +141,7 @@ func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error
 	}
 	n := &Node{
 		cfg: cfg, base: time.Now(),
-		spaces: map[uint32]*Space{}, strays: map[string]chan struct{}{}, sessions: map[*session]struct{}{}, perClient: map[string]int{}, allowances: map[string]*allowance{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
+		spaces: map[uint32]*Space{}, maxSpaces: maxSpaces, strays: map[string]chan struct{}{}, room: make(chan struct{}), sessions: map[*session]struct{}{}, perClient: map[string]int{}, allowances: map[string]*allowance{}, strangers: rate.NewLimiter(1, 20), linked: make(chan struct{}), over: make(chan struct{}),
 		begun: make(chan struct{}), joined: make(chan struct{}),
 	}
 	if runtime.GOMAXPROCS(0) > 1 { // else whoever is inside cannot leave meanwhile

@@ -88,9 +88,9 @@ func (n *Node) ask(s *Space, members opener, a *admission) {
 	refused := true
 	switch {
 	case errors.Is(err, cluster.ErrConfig):
-		err = fmt.Errorf("%w, and not values of %d bytes, range keys %v: %w", ErrMismatch, s.props.ValueLen, s.props.Range, err)
+		err = fmt.Errorf("%w%s, asked for values of %d bytes, range keys %v: %w", ErrMismatch, n.propsText(s.name), s.props.ValueLen, s.props.Range, err)
 	case errors.Is(err, cluster.ErrLimit):
-		err = fmt.Errorf("%w: %w", ErrLimit, err)
+		err = fmt.Errorf("%w%s: %w", ErrLimit, n.fullText(), err)
 	default: // granted, or not known: its first view may be on its way
 		refused = false
 	}
@@ -102,6 +102,28 @@ func (n *Node) ask(s *Space, members opener, a *admission) {
 		s.asking = nil // the next one asks again
 	}
 	close(a.done)
+}
+
+// propsText says what a lockspace that others have open is like, if that is known.
+func (n *Node) propsText(name string) string {
+	if n.provider == nil || n.provider.State() == nil {
+		return ""
+	}
+	s := n.provider.State().Space(name)
+	if s == nil || len(s.Config) != configLen {
+		return ""
+	}
+	p := propsIn(s.Config)
+	return fmt.Sprintf(": it has values of %d bytes, range keys %v", p.ValueLen, p.Range)
+}
+
+// fullText says what to do where the cluster has no room for another lockspace.
+func (n *Node) fullText() string {
+	if n.provider == nil || n.provider.State() == nil || len(n.provider.State().Spaces) < cluster.MaxSpaces {
+		return ""
+	}
+	return fmt.Sprintf(": the cluster has %d lockspaces open, or had in the last %v; put names into fewer, or close those that are not used",
+		cluster.MaxSpaces, n.cfg.CloseAfter)
 }
 
 // errNotJoined: the node is not yet a member of its cluster.
@@ -144,6 +166,13 @@ func (p Props) config() []byte {
 	return binary.LittleEndian.AppendUint32(b, uint32(p.Range))
 }
 
+const configLen = 8
+
+// propsIn is the reverse of config.
+func propsIn(config []byte) Props {
+	return Props{int(binary.LittleEndian.Uint32(config)), lockspace.RangeRule(binary.LittleEndian.Uint32(config[4:]))}
+}
+
 func (n *Node) openLocked(name string, props Props) (*Space, error) {
 	switch {
 	case n.closed:
@@ -166,7 +195,7 @@ func (n *Node) openLocked(name string, props Props) (*Space, error) {
 	if n.fixed == nil && n.members == nil { // what it is to be like is not agreed on here
 		return nil, fmt.Errorf("lockspace %q: %w", name, errNotJoined)
 	}
-	if len(n.spaces) >= maxSpaces {
+	if len(n.spaces) >= n.maxSpaces {
 		return nil, n.tooManySpaces()
 	}
 	s := &Space{node: n, name: name, id: id, props: props, opened: make(chan struct{})}
@@ -198,8 +227,7 @@ func (n *Node) tooManySpaces() error {
 	if n.fixed != nil {
 		return fmt.Errorf("%w: %d lockspaces have been opened on this node, which keeps each until it ends; put names into fewer", ErrLimit, len(n.spaces))
 	}
-	return fmt.Errorf("%w: %d lockspaces are open on this node, or were in the last %v; put names into fewer, or close those that are not used",
-		ErrLimit, len(n.spaces), n.cfg.CloseAfter/32)
+	return fmt.Errorf("%w: %d lockspaces are in use on this node; put names into fewer, or close those that are not used", ErrLimit, len(n.spaces))
 }
 
 // publish lets those who look without a lock see which lockspaces there are.

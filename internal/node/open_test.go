@@ -154,7 +154,7 @@ func TestFullNode(t *testing.T) {
 		}
 	}
 	_, err := n.Open(t.Context(), "one more", Props{})
-	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "1024 lockspaces are open on this node") {
+	if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "1024 lockspaces are in use on this node") {
 		t.Errorf("the next one: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -83,4 +84,9 @@ func enginePeers(peers []Peer) []engine.Peer {
 		list[i] = engine.Peer{ID: p.ID, Addr: addr, Instance: p.Instance}
 	}
 	return list
+}
+
+// isMember says whether a node is a member of the cluster beside this one.
+func (n *Node) isMember(id uint16) bool {
+	return slices.ContainsFunc(n.peers.members(), func(p *peer) bool { return p.id == id })
 }

@@ -56,13 +56,18 @@ func (n *Node) closeUnused(stay time.Duration) {
 func (n *Node) beginClose(s *Space, stay time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.closed || n.fenced != nil || s.users > 0 || s.closing != nil || !s.isOpen() || n.now()-s.usedAt < int64(stay) {
+	if n.closed || n.fenced != nil || s.users > 0 || s.closing != nil || n.closing >= maxClosing || !s.isOpen() || n.now()-s.usedAt < int64(stay) {
 		return false
 	}
+	n.closing++
 	s.closing = make(chan struct{})
 	s.barred.Store(uint32(wire.ShuttingDown))
 	return true
 }
+
+// maxClosing bounds the lockspaces that are being closed at the same time: the cluster carries out what a
+// node asks for one after the other, and a program that opens one is not to wait for hundreds.
+const maxClosing = 8
 
 // goOn ends what beginClose has begun: the lockspace stays.
 func (n *Node) goOn(s *Space) {
@@ -134,11 +139,16 @@ func (n *Node) has(s *Space) bool {
 func (n *Node) forgetClosed(now *cluster.State) {
 	n.installs.Lock()
 	defer n.installs.Unlock()
+	some := false
 	for _, s := range n.Spaces() {
 		if n.isClosing(s) && !hasOpen(now, n.cfg.ID, s.name) {
 			n.forget(s)
+			some = true
 			n.cfg.Logger.Info("lockspace is closed on this node, where nobody has had it open", "event", eventLockspaceClose, "lockspace", s.name)
 		}
+	}
+	if some {
+		go n.closeUnused(n.cfg.CloseAfter) // the next ones
 	}
 }
 
@@ -161,6 +171,7 @@ func (n *Node) forget(s *Space) {
 
 // endClosing lets those go on who wait for a lockspace, or for room for another one. mu is held.
 func (n *Node) endClosing(s *Space) {
+	n.closing--
 	close(s.closing)
 	close(n.room)
 	n.room = make(chan struct{})

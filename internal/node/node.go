@@ -119,6 +119,7 @@ type Node struct {
 	barriers   []barrier
 	waiting    atomic.Int32             // barriers
 	strays     map[string]chan struct{} // lockspaces to be left that are not among spaces, until they are; see close.go
+	closing    int                      // lockspaces that are being closed
 	room       chan struct{}            // closed, and made anew, when a lockspace is not being closed any more
 	lives      uint64                   // no shard of a lockspace that was closed has had a later life
 	closed     bool

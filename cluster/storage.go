@@ -76,8 +76,15 @@ type Birth struct {
 
 // Found makes a new cluster with one voter, who owns st, which must be empty.
 func Found(st Storage, b Birth) error {
-	if b.Cluster == 0 || b.Want < 1 || b.Want > MaxVoters || NodeOf(b.Store) == 0 || b.Store>>16 == 0 || len(b.Addr) > maxAddr {
-		return fmt.Errorf("%w: %+v", ErrInvalid, b)
+	switch {
+	case b.Cluster == 0:
+		return fmt.Errorf("%w: a cluster without a number", ErrInvalid)
+	case b.Want < 1 || b.Want > MaxVoters:
+		return fmt.Errorf("%w: %d voters, must be 1 to %d", ErrInvalid, b.Want, MaxVoters)
+	case NodeOf(b.Store) == 0 || b.Store>>16 == 0:
+		return fmt.Errorf("%w: %#x is no number of a store", ErrInvalid, b.Store)
+	case len(b.Addr) > maxAddr:
+		return fmt.Errorf("%w: address of %d bytes, at most %d", ErrInvalid, len(b.Addr), maxAddr)
 	}
 	if err := b.Terms.check(); err != nil {
 		return err

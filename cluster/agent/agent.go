@@ -149,14 +149,19 @@ func (a *Agent) knows(s *cluster.State) {
 	}
 }
 
+// found makes a cluster. Its number is kept last: a store with a number and nothing else is of
+// a node that has joined others, and can never become the first of a cluster.
 func (a *Agent) found() error {
-	id := random()
-	if err := a.store.Belongs(a.cfg.ID, id); err != nil {
-		return err
+	if _, known := a.store.Node(); known != 0 {
+		return fmt.Errorf("%w cluster: %s is of cluster %x, in which this node has no vote: join that one, or move the file away to make a new one", store.ErrForeign, a.cfg.Store, known)
 	}
+	id := random()
 	err := cluster.Found(a.store, cluster.Birth{
 		Cluster: id, Terms: a.cfg.Terms, Want: a.cfg.Voters, Store: a.store.Number(), Addr: a.cfg.Addr,
 	})
+	if err == nil {
+		err = a.store.Belongs(a.cfg.ID, id)
+	}
 	if err == nil {
 		a.cfg.Logger.Info("new cluster", "name", a.cfg.Cluster, "number", fmt.Sprintf("%#x", id), "voters", a.cfg.Voters, "lease", time.Duration(a.cfg.Terms.Lease))
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -207,6 +209,39 @@ func founder(dir string) func(*Config) {
 
 func joiner(store string) func(*Config) {
 	return func(c *Config) { c.Join, c.Store = []string{"node:9", "node:1"}, store }
+}
+
+// TestRefusedFound: what no cluster can have is refused before there is a store; and a store that a
+// cluster was to be made in, and was not, is as good as new.
+func TestRefusedFound(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "cluster.db")
+	good := Config{ID: 1, Cluster: "test", Addr: "node:1", Found: true, Store: file, Mail: port{newNetwork(), "node:1"}}
+	for says, wrong := range map[string]func(*Config){
+		"9 voters, must be 1 to 7":     func(c *Config) { c.Voters = 9 },
+		"-1 voters, must be 1 to 7":    func(c *Config) { c.Voters = -1 },
+		"not between 100 ms and 1 h":   func(c *Config) { c.Terms.Lease = 1e6 },
+		"address of 0 bytes for the o": func(c *Config) { c.Addr = "" },
+	} {
+		cfg := good
+		wrong(&cfg)
+		if _, err := Open(cfg); !errors.Is(err, cluster.ErrInvalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want %q", err, says)
+		}
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("%s: there is a store: %v", says, err)
+		}
+	}
+	unchecked := &Agent{cfg: good} // no voters, no lease
+	if err := unchecked.openStore(); !errors.Is(err, cluster.ErrInvalid) {
+		t.Errorf("opened unchecked: %v", err)
+	}
+	a, err := Open(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestLife: nodes come, crash, come back and leave; those who stay hear of it.

@@ -64,6 +64,12 @@ func (c *Config) check() error {
 	if c.Voters == 0 {
 		c.Voters = 3
 	}
+	if c.Voters < 1 || c.Voters > cluster.MaxVoters {
+		return fmt.Errorf("%w: %d voters, must be 1 to %d", cluster.ErrInvalid, c.Voters, cluster.MaxVoters)
+	}
+	if _, err := cluster.NewState(1, c.Terms); err != nil {
+		return err
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -2,8 +2,11 @@ package lockify
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,4 +101,56 @@ func TestWrongJoin(t *testing.T) {
 			n.Close(t.Context())
 		}
 	}
+}
+
+// TestCorrectedConfig: a start that is refused says which field is wrong and leaves nothing in the
+// data directory, so that the corrected one finds it as new.
+func TestCorrectedConfig(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	long := "127.0.0.1:" + strings.Repeat("7", 100)
+	good := Config{
+		ID: 1, Listen: "127.0.0.1:0", NewCluster: true, Data: data, Logger: slog.New(slog.DiscardHandler),
+		Advertise: "127.0.0.1:7", Lease: 10 * time.Second,
+	}
+	for _, c := range []struct {
+		says  string
+		wrong func(*Config)
+	}{
+		{"Config.ID is 0, must be 1 to 65535", func(c *Config) { c.ID = 0 }},
+		{"Config.Shards is 257, must be 1 to 256", func(c *Config) { c.Shards = 257 }},
+		{"Config.Shards is -1, must be 1 to 256", func(c *Config) { c.Shards = -1 }},
+		{"Config.Lease is 1ms, must be 200ms to 1h", func(c *Config) { c.Lease = time.Millisecond }},
+		{"Config.Lease is -1s, must be 200ms to 1h", func(c *Config) { c.Lease = -time.Second }},
+		{"Config.Lease is 199ms, must be 200ms to 1h", func(c *Config) { c.Lease = 199 * time.Millisecond }},
+		{"Config.Lease is 1h0m0.000000001s, must be 200ms to 1h", func(c *Config) { c.Lease = time.Hour + 1 }},
+		{"Config.Voters is -1, must be 1, 3, 5 or 7", func(c *Config) { c.Voters = -1 }},
+		{"Config.Voters is 4, must be 1, 3, 5 or 7", func(c *Config) { c.Voters = 4 }},
+		{"Config.Voters is 9, must be 1, 3, 5 or 7", func(c *Config) { c.Voters = 9 }},
+		{"Config.Cluster is a name of 256 bytes, must be of 1 to 255", func(c *Config) { c.Cluster = strings.Repeat("x", 256) }},
+		{"Config.Advertise is an address of 110 bytes", func(c *Config) { c.Advertise = long }},
+		{"Config.Listen is an address of 0 bytes", func(c *Config) { c.Advertise, c.Listen = "", "" }},
+		{"Config.Join is an address of 110 bytes", func(c *Config) { c.Join = []string{long} }},
+		{"with Config.Peers", func(c *Config) { c.Peers = []Peer{{ID: 2, Addr: "127.0.0.1:8"}} }},
+	} {
+		cfg := good
+		c.wrong(&cfg)
+		n, err := StartNode(t.Context(), cfg)
+		if err == nil {
+			n.Close(t.Context())
+		}
+		if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%v, want %q", err, c.says)
+		}
+		if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("%s: the data directory is there: %v", c.says, err)
+		}
+	}
+	n, err := StartNode(t.Context(), good)
+	if err == nil {
+		err = n.Ready(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Close(t.Context())
 }

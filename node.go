@@ -62,7 +62,7 @@ type Config struct {
 	Advertise  string        // where others reach this node, with a port; default Listen
 	Data       string        // directory, made if missing: the node can vote; needed for NewCluster
 	Lease      time.Duration // of a new cluster, 200 ms to 1 h: how long a node may act without the others; default 5 s
-	Voters     int           // of a new cluster: how many nodes decide, 1 to 7; default 3
+	Voters     int           // of a new cluster: how many nodes decide, 1, 3, 5 or 7; default 3
 	FenceDisks []FenceDisk   // that the nodes share, the same on each: who is not a member any more is kept from them first
 }
 
@@ -105,6 +105,9 @@ type Node struct {
 // StartNode makes a node run. ctx bounds the start only. It does not wait for
 // the other nodes: Ready does. Errors: ErrInvalid, and those of the network.
 func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	t, err := node.NewTransport(orNetpoll(cfg.Transport))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -173,9 +176,6 @@ func fixedPeers(cfg *Config, c *node.Config) (*lockspace.View, error) {
 
 // takePart prepares an agreed membership.
 func (n *Node) takePart(cfg *Config, c *node.Config) (err error) {
-	if len(cfg.Peers) > 0 {
-		return errors.New("with Peers the membership is fixed: want either Peers, or Join and NewCluster")
-	}
 	c.Instance = node.NewInstance(cfg.ID)
 	if cfg.Data != "" {
 		if n.data, err = member.OpenData(cfg.Data); err == nil {

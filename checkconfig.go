@@ -21,6 +21,10 @@ func (c *Config) check() error {
 		return wrongField("ID", c.ID, "1 to 65535")
 	case c.Shards < 0 || c.Shards > 256:
 		return wrongField("Shards", c.Shards, "1 to 256, or 0 for the default")
+	case c.IdleAfter != 0 && (c.IdleAfter < time.Millisecond || c.IdleAfter > 24*time.Hour):
+		return wrongField("IdleAfter", c.IdleAfter, "1ms to 24h, or 0 for 10s")
+	case c.CloseAfter != 0 && (c.CloseAfter < time.Millisecond || c.CloseAfter > 24*time.Hour):
+		return wrongField("CloseAfter", c.CloseAfter, "1ms to 24h, or 0 for 5m")
 	case c.Lease != 0 && (c.Lease < 200*time.Millisecond || c.Lease > time.Hour):
 		return wrongField("Lease", c.Lease, "200ms to 1h, or 0 for 5s")
 	case c.Voters != 0 && (c.Voters < 1 || c.Voters > 7 || c.Voters%2 == 0):

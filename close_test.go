@@ -15,7 +15,7 @@ import (
 func closing(t *testing.T, n int) []*Node {
 	dir := t.TempDir()
 	return joinedAs(t, n, func(c *Config) {
-		c.CloseAfter = time.Nanosecond
+		c.CloseAfter = time.Millisecond
 		c.Clients = []string{"unix://" + filepath.Join(dir, fmt.Sprint(c.ID))}
 	})
 }

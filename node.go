@@ -41,10 +41,10 @@ type Config struct {
 	Clients   []string      // where to serve clients: "unix:///path", "tcp://host:port"
 	Transport string        // of clients and nodes: "netpoll" or "plain"; default: netpoll and plain
 	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
-	IdleAfter time.Duration // how long an unused name stays cached; default 10 s
+	IdleAfter time.Duration // how long an unused name stays cached, 1 ms to 24 h; default 10 s
 	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
-	// more, unless there is no room for another one; default 5 min. With Peers it stays until all
-	// nodes have ended.
+	// more, 1 ms to 24 h, unless there is no room for another one; default 5 min. With Peers it
+	// stays until all nodes have ended.
 	CloseAfter time.Duration
 	Compress   bool         // compress frames above 1 KiB between nodes that both can
 	Logger     *slog.Logger // default slog.Default()

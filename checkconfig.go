@@ -3,7 +3,10 @@ package lockify
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"time"
+
+	"github.com/lockify-dlm/lockify/internal/node"
 )
 
 // What a membership that is agreed has room for, as package cluster/agent has it, in bytes.
@@ -30,8 +33,28 @@ func (c *Config) check() error {
 	case c.Voters != 0 && (c.Voters < 1 || c.Voters > 7 || c.Voters%2 == 0):
 		return wrongField("Voters", c.Voters, "1, 3, 5 or 7, or 0 for 3")
 	}
+	if err := c.checkReach(); err != nil {
+		return err
+	}
 	if c.NewCluster || len(c.Join) > 0 {
 		return c.checkAgreed()
+	}
+	return nil
+}
+
+// checkReach refuses addresses that others on the network reach, where nothing says who comes.
+func (c *Config) checkReach() error {
+	if c.TLS.Given() || c.AllowPlaintextNetwork {
+		return nil
+	}
+	const want = "an address of the loopback interface or of a Unix socket: others on the network can reach this one, and without TLS whoever does so is taken for a %s; else set TLS, or AllowPlaintextNetwork"
+	if c.Listen != "" && !node.Local(c.Listen) {
+		return wrongField("Listen", strconv.Quote(c.Listen), fmt.Sprintf(want, "node"))
+	}
+	for _, addr := range c.Clients {
+		if !node.Local(addr) {
+			return wrongField("Clients", strconv.Quote(addr), fmt.Sprintf(want, "client"))
+		}
 	}
 	return nil
 }

@@ -55,6 +55,13 @@ type Config struct {
 
 	TLS TLSFiles // certificates of this node: TCP with nodes and clients is by TLS; none: without
 
+	// AllowPlaintextNetwork lets Listen and Clients be addresses that other machines reach also
+	// without TLS. Nothing says then who comes: whoever reaches Listen is taken for a node, which
+	// may do anything, and whoever reaches Clients may lock, or what Access lets Anyone do. Without
+	// it only addresses of the loopback interface and Unix sockets are taken, which this machine
+	// alone reaches.
+	AllowPlaintextNetwork bool
+
 	Access []AccessRule // what clients may do; see AccessRule for what none means
 
 	NewCluster bool          // make a cluster if Data has none: on the first start of its first node
@@ -68,8 +75,9 @@ type Config struct {
 
 // AccessRule lets clients of a node do something. Rules only allow; the highest of several
 // counts, and as soon as there is one, whom none names may do nothing (ErrDenied), but for
-// root and the node's own user on Unix sockets. Without rules all may do everything, but
-// for clients with certificates at addresses that other machines reach: these nothing.
+// root and the node's own user on Unix sockets. Without rules all may do everything, but for
+// clients at addresses that other machines reach: with certificates these may do nothing,
+// without (AllowPlaintextNetwork) all but administer.
 type AccessRule = access.Rule
 
 // What AccessRule.May can be; each has those before it. docs/security.md says what needs
@@ -120,7 +128,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 		ID: cfg.ID, Cluster: cfg.Cluster, Listen: cfg.Listen, Clients: cfg.Clients,
 		Transport: t, Links: links, Shards: cfg.Shards, IdleAfter: cfg.IdleAfter, CloseAfter: cfg.CloseAfter, Compress: cfg.Compress, Logger: cfg.Logger,
 	}
-	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: !cfg.TLS.Given()}
+	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: cfg.AllowPlaintextNetwork}
 	c.Access = func() *access.Policy { return policy }
 	if cfg.TLS.Given() {
 		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, "lockify"), Node: cfg.ID}

@@ -20,8 +20,8 @@ func NewBarrier(space *lockify.Lockspace, name string) *Barrier {
 // Errors are those of Lockspace.Lock.
 func (b *Barrier) Raise(ctx context.Context) error { return b.mutex.Lock(ctx) }
 
-// Lower lets all go on who wait. An error (lockify.ErrLost) says that the barrier came
-// down before.
+// Lower lets all go on who wait. The error lockify.ErrLost says that the barrier came down
+// before, lockify.ErrNotHeld that nobody here has raised it.
 func (b *Barrier) Lower(ctx context.Context) error { return b.mutex.Unlock(ctx) }
 
 // Wait returns when the barrier is down. Errors are those of Lockspace.Lock, or that of

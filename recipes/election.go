@@ -2,6 +2,7 @@ package recipes
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/lockify-dlm/lockify"
 )
@@ -33,8 +34,12 @@ func (e *Election) Campaign(ctx context.Context, value []byte) (*lockify.Lock, e
 }
 
 // Resign gives up the leadership: the next one is chosen, and until then there is none.
-// Errors: lockify.ErrLost, another may have been leader before.
+// Errors: lockify.ErrLost, another may have been leader before; lockify.ErrNotHeld, leadership is
+// nil, or was given up before.
 func (e *Election) Resign(ctx context.Context, leadership *lockify.Lock) error {
+	if leadership == nil {
+		return fmt.Errorf("recipes: leadership of %q: %w", e.name, lockify.ErrNotHeld)
+	}
 	return leadership.Unlock(ctx, lockify.InvalidateValue())
 }
 

@@ -58,8 +58,9 @@ func (m *Mutex) TryLock(ctx context.Context) error {
 	return nil
 }
 
-// Unlock gives up the mutex. An error (lockify.ErrLost) says that it was lost before: what
-// was done under it may have met what another holder did.
+// Unlock gives up the mutex. The error lockify.ErrLost says that it was lost before: what was
+// done under it may have met what another holder did. Of a mutex that nobody here holds it is
+// lockify.ErrNotHeld.
 func (m *Mutex) Unlock(ctx context.Context) error {
 	lock := m.held.Swap(nil)
 	if lock == nil {
@@ -69,11 +70,30 @@ func (m *Mutex) Unlock(ctx context.Context) error {
 	return lock.Unlock(ctx)
 }
 
-// Lost is closed when the mutex is lost. Only the holder may ask.
-func (m *Mutex) Lost() <-chan struct{} { return m.held.Load().Lost() }
+// Lost is closed when the mutex is lost. It is for the holder: where nobody here holds the
+// mutex, it is closed already.
+func (m *Mutex) Lost() <-chan struct{} {
+	if lock := m.held.Load(); lock != nil {
+		return lock.Lost()
+	}
+	return lost
+}
 
-// Token grows with each holder. Only the holder may ask.
-func (m *Mutex) Token() uint64 { return m.held.Load().Token() }
+// lost is for what nobody holds: whoever looks there must not go on.
+var lost = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Token grows with each holder. It is for the holder: where nobody here holds the mutex, it is 0,
+// which is no token.
+func (m *Mutex) Token() uint64 {
+	if lock := m.held.Load(); lock != nil {
+		return lock.Token()
+	}
+	return 0
+}
 
 // Locker gives the mutex as package sync has it, for code that wants that. Its methods
 // wait without end, and panic with an error in place of returning it: also Unlock, if the

@@ -29,7 +29,8 @@ func (m *RWMutex) Lock(ctx context.Context) error { return m.writer.Lock(ctx) }
 // TryLock does not wait for other holders: lockify.ErrWouldBlock if there are some.
 func (m *RWMutex) TryLock(ctx context.Context) error { return m.writer.TryLock(ctx) }
 
-// Unlock ends writing, also where that was lost; see Mutex.
+// Unlock ends writing, also where that was lost; lockify.ErrNotHeld if nobody here writes. See
+// Mutex.
 func (m *RWMutex) Unlock(ctx context.Context) error { return m.writer.Unlock(ctx) }
 
 // RLock waits until nobody writes. Errors are those of Lockspace.Lock.
@@ -55,7 +56,7 @@ func (m *RWMutex) read(lock *lockify.Lock, err error) error {
 // RUnlock ends reading. An error (lockify.ErrLost) says that a lock for reading was lost
 // before. If others read through this RWMutex at the same time it may have been another
 // reader's, who is then told nothing; no lock that is not lost ends with it, as the
-// oldest one goes first.
+// oldest one goes first. If nobody here reads it is lockify.ErrNotHeld.
 func (m *RWMutex) RUnlock(ctx context.Context) error {
 	m.mu.Lock()
 	if len(m.readers) == 0 {

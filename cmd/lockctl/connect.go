@@ -40,14 +40,27 @@ func (o *options) connect(ctx context.Context, addr, space string, props *spaceF
 	return c, s, err
 }
 
+// nobodyThere says that err is of an address where nobody listens.
+func nobodyThere(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) && network.Op == "dial" && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED))
+}
+
+// explainAdmin says what to do about an admin address where nobody answers.
+func (o *options) explainAdmin(err error) error {
+	if nobodyThere(err) {
+		return fmt.Errorf("%w: no lockifyd there: is it running? (--admin, $LOCKIFY_ADMIN)", err)
+	}
+	return err
+}
+
 // explain says what to do about an address where nobody answers as a daemon does.
 func (o *options) explain(addr string, err error) error {
-	var network *net.OpError
 	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 	switch {
 	case closed && strings.Contains(addr, "tcp://") && !o.tls.Given():
 		return fmt.Errorf("%w: the other end closed the connection: does it want TLS (--tls-cert, --tls-key, --tls-ca)?", err)
-	case errors.As(err, &network) && network.Op == "dial" && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)):
+	case nobodyThere(err):
 		return fmt.Errorf("%w: no lockifyd there: is it running? (--addr, $LOCKIFY_ADDR)", err)
 	}
 	return err

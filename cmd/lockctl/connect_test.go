@@ -74,6 +74,21 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+// TestNobodyAtAdmin: all commands that ask an admin address say what to do when nobody is there.
+func TestNobodyAtAdmin(t *testing.T) {
+	admin := daemontest.FreeAddrs(t, 1)[0]
+	for _, command := range []string{
+		"status", "lockspaces", "members", "locks s", "ranges s", "why s n", "dump s", "dump s --dlm", "dump s --json", "top --once",
+		"watch", "watch --recent 1 --once", "node remove 3", "node leave", "node promote 2", "debug bundle " + filepath.Join(t.TempDir(), "b"),
+	} {
+		var out, errs strings.Builder
+		status := run(append(strings.Fields(command), "--admin", admin), &out, &errs)
+		if status != exitError || !strings.Contains(errs.String(), "no lockifyd there: is it running? (--admin, $LOCKIFY_ADMIN)") {
+			t.Errorf("%s: status %d, %s%s", command, status, out.String(), errs.String())
+		}
+	}
+}
+
 // TestDaemonEndsWhileWaiting: who waits at a daemon that is killed is told so, or goes on
 // waiting at another one that was named.
 func TestDaemonEndsWhileWaiting(t *testing.T) {

@@ -110,7 +110,7 @@ func (o *options) bundle(ctx context.Context, file string, b *bundling) error {
 		return &exitStatus{exitUsage, err}
 	}
 	if _, err := c.Status(ctx); err != nil { // else there is nothing to bundle
-		return err
+		return o.explainAdmin(err)
 	}
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {

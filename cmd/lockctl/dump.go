@@ -66,7 +66,7 @@ func (o *options) dump(ctx context.Context, space string, local, dlm bool) error
 		err = late
 	}
 	if err != nil {
-		return err
+		return o.explainAdmin(err)
 	}
 	return unreached(trailer.Unreached)
 }

@@ -26,7 +26,7 @@ func (o *options) ask(ctx context.Context, f func(ctx context.Context, c *admin.
 	if err != nil && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return err
+	return o.explainAdmin(err)
 }
 
 func (o *options) printJSON(v any) error {

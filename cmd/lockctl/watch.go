@@ -90,7 +90,7 @@ func (o *options) watch(ctx context.Context, w *watching) error {
 	case errors.Is(err, admin.ErrCutOff):
 		return errors.New("the daemon has ended")
 	}
-	return err
+	return o.explainAdmin(err)
 }
 
 func (o *options) printEvent(l *admin.EventLine) error {

@@ -28,6 +28,8 @@ func checkPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return fmt.Errorf("the path %q of a socket must begin with /", path)
+	case strings.HasSuffix(path, "/"):
+		return fmt.Errorf("the path %q is that of a directory, want one of a socket in it", path)
 	case len(path) > maxPath:
 		return fmt.Errorf("the path of a socket has %d bytes, at most %d", len(path), maxPath)
 	}

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
@@ -17,7 +22,7 @@ func (c *config) checkFiles() error {
 		if err == nil {
 			return
 		}
-		p := problem{c.where[key], key, err.Error()}
+		p := problem{cmp.Or(c.where[key], "default"), key, err.Error()}
 		if p.where[0] == '-' || p.where[0] == '$' {
 			p.key = "" // the flag or variable says it
 		}
@@ -39,8 +44,32 @@ func (c *config) checkFiles() error {
 	if info, err := os.Stat(c.data); err == nil && !info.IsDir() {
 		add("data", fmt.Errorf("%s is no directory", c.data))
 	}
+	add("listen", checkSocket(c.listen))
+	for _, addr := range c.clients {
+		add("clients", checkSocket(addr))
+	}
 	if len(bad) > 0 {
 		return bad
+	}
+	return nil
+}
+
+// checkSocket says whether something is where a Unix socket is to be made. A socket may be: that of
+// the daemon that runs, or that one has left.
+func checkSocket(addr string) error {
+	path, ok := strings.CutPrefix(addr, "unix://")
+	if !ok {
+		return nil
+	}
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist): // it is made
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory; want the path of a socket, such as %s", path, filepath.Join(path, "lockify.sock"))
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s is there and is no socket", path)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -81,6 +82,8 @@ func TestWrongConfiguration(t *testing.T) {
 		{"client address twice", with("tcp://127.0.0.1:7000", "unix:///tmp/x.sock"), nil, []string{`FILE:4: clients: got "unix:///tmp/x.sock,unix:///tmp/x.sock", address "unix:///tmp/x.sock" is there twice; want addresses unix:///path or tcp://host:port, each once`}},
 		{"clients is no list", "id = 1\nclients = \"unix:///x\"\n", nil, []string{`FILE:2: clients: got the string "unix:///x"; want addresses unix:///path or tcp://host:port, each once`}},
 		{"relative socket", "", []string{"--id=1", "--clients=unix://x.sock"}, []string{`--clients: got "unix://x.sock", address "unix://x.sock": the path "x.sock" of a socket must begin with /; want addresses unix:///path or tcp://host:port, each once`}},
+		{"directory for a socket", "", []string{"--id=1", "--clients=unix:///some/dir/"}, []string{`--clients: got "unix:///some/dir/", address "unix:///some/dir/": the path "/some/dir/" is that of a directory, want one of a socket in it; want addresses unix:///path or tcp://host:port, each once`}},
+		{"longest socket", "", []string{"--id=1", "--clients=unix:///" + strings.Repeat("x", 107)}, []string{`--clients: got "unix:///` + strings.Repeat("x", 107) + `", address "unix:///` + strings.Repeat("x", 107) + `": the path of a socket has 108 bytes, at most 107; want addresses unix:///path or tcp://host:port, each once`}},
 		{"duration", "id = 1\nidle_after = \"10\"\n", nil, []string{`FILE:2: idle_after: got "10"; want a time such as 500ms or 10s, from 1ms to 24h`}},
 		{"shards", "id = 1\nshards = 257\n", nil, []string{`FILE:2: shards: got "257"; want a whole number from 1 to 256`}},
 		{"transport", "", []string{"--id=1", "--transport=netpol"}, []string{`--transport: got "netpol", unknown; did you mean netpoll?; want netpoll or plain`}},
@@ -172,6 +175,41 @@ func TestCheckConfigFiles(t *testing.T) {
 	}
 	p.Err.Await(t, 0, "--tls-cert: stat "+dir+"/none: no such file")
 	p.Err.Await(t, 0, "--data: "+file+" is no directory")
+}
+
+// --check-config refuses what is in the way of a socket; a socket may be there.
+func TestCheckConfigSockets(t *testing.T) {
+	dir := t.TempDir()
+	file, socket := filepath.Join(dir, "file"), filepath.Join(dir, "socket")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, c := range []struct {
+		listen, client string
+		want           string // "": it is good
+	}{
+		{socket, filepath.Join(dir, "new"), ""},
+		{filepath.Join(dir, "new"), socket, ""},
+		{socket, dir, ": clients: " + dir + " is a directory; want the path of a socket, such as " + dir + "/lockify.sock"},
+		{dir, socket, ": listen: " + dir + " is a directory"},
+		{socket, file, ": clients: " + file + " is there and is no socket"},
+		{socket, filepath.Join(file, "x"), ": clients: lstat " + file + "/x: not a directory"},
+	} {
+		name := configFile(t, fmt.Sprintf("id = 1\nlisten = \"unix://%s\"\nclients = [\"unix://%s\"]\n", c.listen, c.client))
+		var out, errs strings.Builder
+		status, want := run([]string{"--config", name, "--check-config"}, &out, &errs), 0
+		if c.want != "" {
+			want = exitConfig
+		}
+		if status != want || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("status %d, %s, want %q", status, errs.String(), c.want)
+		}
+	}
 }
 
 func TestMissingConfigFile(t *testing.T) {

@@ -77,6 +77,10 @@ func TestWrongConfiguration(t *testing.T) {
 		{"delay too long", with("50us", "2s"), nil, []string{`FILE:14: peer.delay: got the string "2s"; want a time such as "50us", up to 1s`}},
 		{"peer is no table", "id = 1\npeer = 2\n", nil, []string{`FILE:2: peer: got 2; want tables that begin with [[peer]]`}},
 		{"peers without listen", with("listen  = \"127.0.0.1:7001\"\n", ""), nil, []string{`FILE: listen: missing; want the address where the 2 peers connect, host:port`}},
+		{"peers and join without listen", "id = 1\njoin = [\"127.0.0.1:7003\"]\n\n[[peer]]\nid = 2\naddr = \"127.0.0.1:7002\"\n", nil, []string{
+			`FILE: listen: missing; want the address where the 1 peers connect, host:port`,
+			`FILE:2: join: with peers the membership is fixed; want either peers, or join and new_cluster`,
+		}},
 		{"port of listen", with("127.0.0.1:7001", "127.0.0.1:70010"), nil, []string{`FILE:3: listen: got "127.0.0.1:70010", port "70010", want a number from 0 to 65535; want host:port, or unix:///path for nodes on one machine`}},
 		{"client address", with("tcp://127", "127"), nil, []string{`FILE:4: clients: got "unix:///tmp/x.sock,127.0.0.1:7000", address "127.0.0.1:7000"; want addresses unix:///path or tcp://host:port, each once`}},
 		{"client address twice", with("tcp://127.0.0.1:7000", "unix:///tmp/x.sock"), nil, []string{`FILE:4: clients: got "unix:///tmp/x.sock,unix:///tmp/x.sock", address "unix:///tmp/x.sock" is there twice; want addresses unix:///path or tcp://host:port, each once`}},

@@ -203,7 +203,9 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 		return
 	}
 	if c.listen == "" {
-		add("listen", "missing; want the address where the other nodes connect, host:port")
+		if len(c.peers) == 0 { // else it has been said
+			add("listen", "missing; want the address where the other nodes connect, host:port")
+		}
 	} else if err := parsePeerAddr(c.advertise, new(string)); err != nil || unspecified(c.advertise) {
 		add("advertise", "other nodes cannot reach this one at %q; want an address that they can (--advertise), or listen with one", c.advertise)
 	}

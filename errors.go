@@ -21,7 +21,7 @@ var (
 	ErrVersion    = errors.New("lockify: no common protocol version")                            // client and node are too far apart
 	ErrRangeTaken = errors.New("lockify: range belongs to another node")                         // Delegate
 	ErrNoRange    = errors.New("lockify: range is not this node's")                              // Return
-	ErrMismatch   = errors.New("lockify: lockspace exists with other properties in the cluster") // e.g. the value size
+	ErrMismatch   = errors.New("lockify: lockspace exists with other properties in the cluster") // e.g. the value size; they are gone when nobody has had it open for Config.CloseAfter
 	ErrTimedOut   = errors.New("lockify: not granted in time")                                   // Timeout; withdrawn in the cluster
 	ErrNoOrphan   = errors.New("lockify: no orphan of this name on the node")                    // AdoptOrphan
 	ErrOrphanMode = errors.New("lockify: the orphan has another mode")                           // AdoptOrphan

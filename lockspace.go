@@ -237,11 +237,12 @@ func answered(ctx context.Context, ask func(done func(error))) error {
 	}
 }
 
-// Close gives up all locks that were taken through this Lockspace. Requests that wait
-// fail with ErrClosed, and so does all that is asked for later. Persistent locks
-// stay, as orphans; those of a Client with several Lockspaces of the name are orphans
-// when the last of these is closed. If ctx ends first, its error is returned, and
-// all is given up all the same.
+// Close gives up all locks that were taken through this Lockspace. As with Unlock, that does
+// not close their Lost, nor that of its ByteRanges: whoever waits there has to be told in
+// another way. Requests that wait fail with ErrClosed, and so does all that is asked for
+// later. Persistent locks stay, as orphans; those of a Client with several Lockspaces of the
+// name are orphans when the last of these is closed. If ctx ends first, its error is
+// returned, and all is given up all the same.
 func (s *Lockspace) Close(ctx context.Context) error {
 	if s.closed.Swap(true) {
 		return nil

@@ -262,11 +262,13 @@ func (n *Node) ClientAddrs() []net.Addr { return n.n.ClientAddrs() }
 // Stats gives what the node has done.
 func (n *Node) Stats() node.Stats { return n.n.Stats() }
 
-// Open opens a lockspace, 1 to 64 bytes, and makes it, with these properties, if nobody has it
+// Open opens a lockspace, 1 to 64 bytes, and makes it, with these properties, if no node has it
 // open. Where nobody on this node has, the cluster has to agree, which takes some ms, one
-// lockspace of a node after the other. There is room for 1024 on a node, and in the cluster; a node
-// lets go of those that nobody uses (Config.CloseAfter).
-// Errors: ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
+// lockspace of a node after the other. There is room for 1024 on a node, and in the cluster. A node
+// lets go of those that no program on it has open any more, after Config.CloseAfter; when all
+// have, the properties are gone, and the next to open it may give others; until then, that is
+// ErrMismatch. Where the membership is fixed (Peers) they stay until all nodes have ended. Errors:
+// ErrInvalid, ErrMismatch, ErrLimit, ErrClosed.
 func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Lockspace, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

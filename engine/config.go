@@ -29,6 +29,7 @@ type LinksConfig struct {
 	Instance  uint64   // this start of the node; the low 16 bits are Self
 	Cluster   string   // all nodes must agree on it; 1 to 256 bytes
 	Peers     []Peer   // without Self; SetPeers changes them
+	Moving    bool     // peers come and go, from the start: a stranger may be one that this node has not heard of yet
 
 	Features uint64 // feature bits to offer; default wire.Features
 	Compress bool   // compress payloads above wire.CompressAbove for peers that read it; costs processor time

@@ -60,7 +60,7 @@ type Links struct {
 	wg        sync.WaitGroup // dial loops, keep-alive, reports of failure
 	listeners []Listener
 	lobby     Lobby
-	moving    atomic.Bool // SetPeers was called: peers come and go
+	moving    atomic.Bool // peers come and go: LinksConfig.Moving, or SetPeers was called
 	draining  atomic.Bool // Close was called: no new frames
 	leaving   atomic.Bool // goodbye has been said: no new connections
 	congested atomic.Int32
@@ -87,6 +87,7 @@ func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
 	}
 	ls.ctx, ls.cancel = context.WithCancel(context.Background())
 	ls.links.Store(&linkMap{})
+	ls.moving.Store(cfg.Moving)
 	links, added, err := ls.linksFor(cfg.Peers)
 	if err != nil {
 		return nil, err

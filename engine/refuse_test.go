@@ -328,3 +328,41 @@ func TestStrangersDoNotDisturb(t *testing.T) {
 		}
 	})
 }
+
+// TestStrangerIsNews: that a node does not know the one that dials it, or only another start of it, is
+// a warning where nobody comes. Where peers come and go it is not, from the beginning.
+func TestStrangerIsNews(t *testing.T) {
+	for _, c := range []struct {
+		moving bool
+		peers  []Peer
+		level  slog.Level
+		text   string
+	}{
+		{false, nil, slog.LevelWarn, "is not a peer of"},
+		{true, nil, slog.LevelDebug, "is not a peer of"},
+		{false, []Peer{{ID: 1, Instance: 0x20001}}, slog.LevelWarn, "is not the member here"},
+		{true, []Peer{{ID: 1, Instance: 0x20001}}, slog.LevelDebug, "is not the member here"},
+	} {
+		log := newLogBuffer()
+		with := func(cfg *LinksConfig) {
+			cfg.Moving = c.moving
+			cfg.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		}
+		two := newNode(t, 2)
+		two.start(benches()[0], c.peers, with)
+		one := newNode(t, 1)
+		one.start(benches()[0], []Peer{{ID: 2, Addr: two.addr()}}, with)
+		log.await(t, 2, c.text)
+		log.await(t, 1, c.text)
+		one.stop()
+		two.stop()
+		for line := range strings.Lines(log.b.String()) {
+			if strings.Contains(line, c.text) {
+				if !strings.Contains(line, "level="+c.level.String()) {
+					t.Errorf("moving %v: %s", c.moving, line)
+				}
+				break
+			}
+		}
+	}
+}

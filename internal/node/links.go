@@ -237,6 +237,7 @@ func (n *Node) linksConfig() engine.LinksConfig {
 		Transport: n.cfg.Links, Self: n.cfg.ID, Instance: n.cfg.Instance, Cluster: n.cfg.Cluster,
 		Compress: n.cfg.Compress, Features: n.cfg.features(), Logger: n.cfg.Logger,
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
+		Moving: n.fixed == nil,
 	}
 	if network, _ := splitAddr(n.cfg.Listen); n.cfg.Secure != nil && network == "tcp" {
 		c.PeerNode = peerNode

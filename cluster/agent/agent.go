@@ -212,6 +212,8 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 	case e.kind == isRefusal:
 		a.outside.set(fmt.Sprintf("node %d at %s: %s", e.from, e.addr, e.payload))
 		a.warnOnce("another node refuses us", "node", e.from, "addr", e.addr, "reason", string(e.payload))
+	case e.from == a.cfg.ID && e.addr != a.cfg.Addr:
+		a.sameID(&e)
 	default:
 		select {
 		case a.inbox <- letter{e.from, e.addr, append([]byte(nil), e.payload...)}:
@@ -223,10 +225,19 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 func (a *Agent) otherCluster(e *envelope) {
 	a.warnOnce("mail of another cluster dropped", "node", e.from, "addr", e.addr, "cluster", e.cluster, "here", a.cfg.Cluster)
 	if e.kind == isMessage {
-		r := envelope{kind: isRefusal, from: a.cfg.ID, cluster: e.cluster, addr: a.cfg.Addr}
-		r.payload = fmt.Appendf(nil, "this node is of cluster %q, you are of %q", a.cfg.Cluster, e.cluster)
-		a.cfg.Mail.Send(e.addr, r.append(nil))
+		a.refuse(e, fmt.Appendf(nil, "this node is of cluster %q, you are of %q", a.cfg.Cluster, e.cluster))
 	}
+}
+
+// sameID refuses mail of another node with this one's id, to which no answer by the id would go.
+func (a *Agent) sameID(e *envelope) {
+	a.warnOnce("mail of another node with this one's id dropped", "id", e.from, "addr", e.addr, "here", a.cfg.Addr)
+	a.refuse(e, fmt.Appendf(nil, "id %d is in use by this node: each node needs its own", a.cfg.ID))
+}
+
+func (a *Agent) refuse(e *envelope, why []byte) {
+	r := envelope{kind: isRefusal, from: a.cfg.ID, cluster: e.cluster, addr: a.cfg.Addr, payload: why}
+	a.cfg.Mail.Send(e.addr, r.append(nil))
 }
 
 // loop is the goroutine that calls the pure parts. Each reading of the clock is made
@@ -342,13 +353,26 @@ func (a *Agent) send(out cluster.Output) {
 	for _, m := range out.Messages {
 		addr := a.addrOf(m)
 		switch {
-		case m.To == a.cfg.ID || m.To == 0 && addr == a.cfg.Addr:
+		case a.here(m, addr):
 			a.local = append(a.local, letter{a.cfg.ID, a.cfg.Addr, m.Payload})
 		case addr != "":
 			e := envelope{isMessage, a.cfg.ID, a.cfg.Cluster, a.cfg.Addr, m.Payload}
 			a.cfg.Mail.Send(addr, e.append(nil))
 		}
 	}
+}
+
+// here says that a message is for this node, by its id or its address. This id at another
+// address is that of another node, by mistake, unless this one has a vote: whoever refers to it
+// may know an address of before.
+func (a *Agent) here(m cluster.Message, addr string) bool {
+	switch m.To {
+	case 0:
+		return addr == a.cfg.Addr
+	case a.cfg.ID:
+		return addr == "" || addr == a.cfg.Addr || a.server != nil && a.server.State().Voter(a.cfg.ID) != nil
+	}
+	return false
 }
 
 // addrOf gives where a message goes, "": nobody knows.

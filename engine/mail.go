@@ -24,6 +24,7 @@ const (
 	mailQueue   = 64               // frames that wait for a connection
 	mailTimeout = time.Second      // to connect, or write a frame
 	mailIdle    = 30 * time.Second // a connection without mail is closed
+	mailStays   = 15 * time.Second // whoever keeps a connection for so long is likely to take what it brings
 )
 
 // ErrMail: no more connections that bring mail, or nobody takes it.
@@ -75,6 +76,10 @@ type Mailer struct {
 
 type mailbox struct {
 	queue chan []byte
+	since time.Time // of the connection; of deliver
+
+	mu      sync.Mutex
+	trouble string
 }
 
 // NewMailer makes one whose mail goes to nodes that have a transport like t.
@@ -101,7 +106,7 @@ func (m *Mailer) Send(network, addr string, payload []byte) {
 	key := network + " " + addr
 	box := m.boxes[key]
 	if box == nil {
-		box = &mailbox{make(chan []byte, mailQueue)}
+		box = &mailbox{queue: make(chan []byte, mailQueue)}
 		m.boxes[key] = box
 		m.wg.Go(func() { m.deliver(key, network, addr, box) })
 	}
@@ -134,11 +139,12 @@ func (m *Mailer) deliver(key, network, addr string, box *mailbox) {
 		case <-m.ctx.Done():
 			return
 		case frame := <-box.queue:
-			err := m.send(&c, network, addr, frame)
+			err := m.send(&c, network, addr, frame, box)
 			PutBuf(frame)
 			if err != nil && m.ctx.Err() == nil {
 				m.complain(addr, err, bad)
 			}
+			box.sent(err)
 			bad = err
 			idle.Reset(mailIdle)
 		case <-idle.C:
@@ -171,17 +177,17 @@ func (m *Mailer) retire(key string, box *mailbox) bool {
 
 // send writes a frame, once more on a new connection if the present one turns out to
 // have ended: nobody has read a frame that was not taken as a whole.
-func (m *Mailer) send(c *net.Conn, network, addr string, frame []byte) error {
+func (m *Mailer) send(c *net.Conn, network, addr string, frame []byte, box *mailbox) error {
 	old := *c != nil
-	err := m.write(c, network, addr, frame)
+	err := m.write(c, network, addr, frame, box)
 	if old && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
-		err = m.write(c, network, addr, frame)
+		err = m.write(c, network, addr, frame, box)
 	}
 	return err
 }
 
 // write writes a frame, connecting first if there is no connection.
-func (m *Mailer) write(c *net.Conn, network, addr string, frame []byte) error {
+func (m *Mailer) write(c *net.Conn, network, addr string, frame []byte, box *mailbox) error {
 	if *c == nil {
 		ctx, cancel := context.WithTimeout(m.ctx, mailTimeout)
 		defer cancel()
@@ -194,6 +200,8 @@ func (m *Mailer) write(c *net.Conn, network, addr string, frame []byte) error {
 			return err
 		}
 		*c = conn
+		box.since = time.Now()
+		m.wg.Go(func() { box.overhear(conn) })
 	}
 	err := (*c).SetWriteDeadline(time.Now().Add(mailTimeout))
 	if err == nil {

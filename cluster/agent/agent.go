@@ -104,8 +104,26 @@ func (a *Agent) joinsOwn() error {
 		cluster.ErrInvalid, a.cfg.Store, strings.Join(a.cfg.Join, ", "))
 }
 
+// asksNobodyElse refuses to join this node itself when it is in no cluster: nobody would answer.
+func (a *Agent) asksNobodyElse() error {
+	if len(a.cfg.Join) == 0 || len(a.known) > 0 || slices.ContainsFunc(a.cfg.Join, func(addr string) bool { return addr != a.cfg.Addr }) {
+		return nil
+	}
+	where := "it has no data directory"
+	if a.cfg.Store != "" {
+		where = a.cfg.Store + " has none"
+	}
+	return fmt.Errorf("%w: join (--join) names only this node itself, %s, which is in no cluster, as %s: name any member there, or make a cluster with new_cluster (--new-cluster)",
+		cluster.ErrInvalid, a.cfg.Addr, where)
+}
+
 // needContacts adds what the store knows to whom there is to ask.
 func (a *Agent) needContacts(s *cluster.State) error {
+	if s == nil || len(s.Voters) == 0 {
+		if err := a.asksNobodyElse(); err != nil {
+			return err
+		}
+	}
 	if s != nil {
 		for _, v := range s.Voters {
 			if v.ID == a.cfg.ID {
@@ -215,6 +233,9 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 	case e.from == a.cfg.ID && e.addr != a.cfg.Addr:
 		a.sameID(&e)
 	default:
+		if e.from == a.cfg.ID {
+			a.outside.asksSelf()
+		}
 		select {
 		case a.inbox <- letter{e.from, e.addr, append([]byte(nil), e.payload...)}:
 		default: // as if it had been lost

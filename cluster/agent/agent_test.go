@@ -54,6 +54,15 @@ func (p port) Send(addr string, payload []byte) {
 	}
 }
 
+func (p port) Trouble(addr string) string {
+	p.net.mu.Lock()
+	defer p.net.mu.Unlock()
+	if p.net.agents[addr] == nil {
+		return "nobody there"
+	}
+	return ""
+}
+
 func (n *network) setCut(addr string, cut bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -500,6 +509,8 @@ func TestConfig(t *testing.T) {
 		"a long address":   func(c *Config) { c.Join = []string{strings.Repeat("a", 101)} },
 		"nobody to join":   func(c *Config) { c.Join = nil },
 		"new and no store": func(c *Config) { c.Found = true },
+		"only itself":      func(c *Config) { c.Join = []string{"a", "a"} },
+		"itself, no store": func(c *Config) { c.Join, c.Store = []string{"a"}, filepath.Join(t.TempDir(), "empty") },
 		"a directory":      func(c *Config) { c.Store = t.TempDir() },
 	} {
 		c := good
@@ -507,6 +518,8 @@ func TestConfig(t *testing.T) {
 		if a, err := Open(c); err == nil {
 			t.Errorf("%s is accepted", what)
 			a.Close()
+		} else if what != "a directory" && strings.Contains(what, "itself") != strings.Contains(err.Error(), "names only this node itself, a, which is in no cluster") {
+			t.Errorf("%s: %v", what, err)
 		} else if what == "nobody to join" && !strings.Contains(err.Error(), "--join") {
 			t.Errorf("%s: %v", what, err)
 		}

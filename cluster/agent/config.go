@@ -13,6 +13,9 @@ import (
 // addresses that are split.
 type Mailer interface {
 	Send(addr string, payload []byte)
+	// Trouble says what was wrong with an address when mail was sent there lately, "":
+	// nothing that is known.
+	Trouble(addr string) string
 }
 
 // Config says how a node takes part.

@@ -51,3 +51,20 @@ func TestSameID(t *testing.T) {
 		t.Errorf("the first one has ended: %v, %q", one.ended, why)
 	}
 }
+
+// TestNoAnswerYet: who is not answered says what is known of those whom it asks, and when it asks
+// itself, under another address than it knows.
+func TestNoAnswerYet(t *testing.T) {
+	t.Parallel()
+	net := newNetwork()
+	one := net.node(t, 1, func(c *Config) { c.Join = []string{"node:1", "x", "node:2", "x", "y", "z", "u", "alias"} })
+	net.node(t, 2, joiner("")) // there, but no member
+	net.mu.Lock()
+	net.agents["alias"] = one.agent
+	net.mu.Unlock()
+	one.asks()
+	one.awaitOutside(t, "no answer yet: x: nobody there; y: nobody there; z: nobody there; an address to join is this node's own")
+	net.mu.Lock()
+	delete(net.agents, "alias")
+	net.mu.Unlock()
+}

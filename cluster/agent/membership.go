@@ -59,15 +59,19 @@ func (m *membership) begin(instance uint64) (err error) {
 		cfg.Store = a.store.Number()
 		_, cfg.Cluster = a.store.Node()
 	}
+	var others []string
 	for _, addr := range slices.Concat(a.cfg.Join, a.known) {
 		c := cluster.Contact{Addr: addr}
 		if addr == a.cfg.Addr {
 			c.ID = a.cfg.ID
+		} else if !slices.Contains(others, addr) {
+			others = append(others, addr)
 		}
 		cfg.Contacts = append(cfg.Contacts, c)
 	}
 	if m.pure, err = cluster.NewMember(cfg); err == nil {
 		a.member = m
+		a.outside.begin(others)
 		m.teller.start()
 	}
 	return err
@@ -87,7 +91,7 @@ func (m *membership) settle() {
 		m.version = s.Version
 		s = s.Clone()
 		m.state.Store(s)
-		m.a.outside.set("")
+		m.a.outside.end()
 		m.belongs(s.Cluster)
 		m.a.knows(s)
 		m.teller.tell(func() { m.h.Agreed(s, views) })

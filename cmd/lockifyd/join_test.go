@@ -28,3 +28,30 @@ func TestStrangerAtNode(t *testing.T) {
 		}
 	}
 }
+
+// TestSaysWhyItIsNotAnswered: a node that asks the wrong one, or under a number that is not its own, or
+// the wrong port, says so.
+func TestSaysWhyItIsNotAnswered(t *testing.T) {
+	c := daemontest.NewJoined(t, 1, lease, "--clients", "tcp://127.0.0.1:0")
+	one := c.Nodes[0]
+	client := strings.TrimPrefix(one.Ready["clients"], "tcp://")
+	addr := daemontest.FreeAddrs(t, 5)
+	var waits []*daemontest.Process
+	tests := []struct{ id, join, want string }{
+		{"1", one.Listen, "node 1 at " + one.Listen + ": id 1 is in use by this node"},
+		{"2", one.Admin, "no answer yet: " + one.Admin + ": "},
+		{"2", client, "no answer yet: " + client + ": closed by the other end"},
+		{"2", addr[4], "no answer yet: " + addr[4] + ": connection refused"},
+	}
+	for i, c := range tests {
+		waits = append(waits, daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--id", c.id, "--join", c.join, "--listen", addr[i])...)))
+	}
+	for i, c := range tests {
+		waits[i].Err.Await(t, 0, "waiting to become a member", c.want)
+	}
+	one.Err.Await(t, 0, "mail of another node with this one's id dropped")
+	own := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--join", addr[0], "--listen", addr[0], "--data", t.TempDir())...))
+	if status := own.Wait(t); status != exitFailed || !strings.Contains(own.Err.String(), "names only this node itself") {
+		t.Errorf("status %d: %s", status, own.Err)
+	}
+}

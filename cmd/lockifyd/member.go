@@ -134,7 +134,7 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 	}
 }
 
-// sayWaits says that the node is no member yet, and why, if the others have told.
+// sayWaits says that the node is no member yet, and why, as far as that is known.
 func (d *daemon) sayWaits() {
 	const what = "waiting to become a member of the cluster"
 	why := ""

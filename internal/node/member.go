@@ -145,3 +145,9 @@ func (m Mailer) Send(addr string, payload []byte) {
 	network, rest := splitAddr(addr)
 	m.Mailer.Send(network, rest, payload)
 }
+
+// Trouble says what is wrong with such an address; see engine.Mailer.
+func (m Mailer) Trouble(addr string) string {
+	network, rest := splitAddr(addr)
+	return m.Mailer.Trouble(network, rest)
+}

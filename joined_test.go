@@ -1,6 +1,7 @@
 package lockify
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -94,6 +95,14 @@ func TestWrongJoin(t *testing.T) {
 		"no directory":    {ID: 1, Listen: "127.0.0.1:7", NewCluster: true},
 		"no address":      {ID: 1, Join: []string{"127.0.0.1:8"}},
 		"a short lease":   {ID: 1, Listen: "127.0.0.1:7", NewCluster: true, Data: t.TempDir(), Lease: time.Millisecond},
+		"no port to join": {ID: 1, Listen: "127.0.0.1:7", Join: []string{"127.0.0.1:8", "bla"}},
+		"no host to join": {ID: 1, Listen: "127.0.0.1:7", Join: []string{":8"}},
+		"a port in words": {ID: 1, Listen: "127.0.0.1:7", Join: []string{"127.0.0.1:http"}},
+		"port 0 to join":  {ID: 1, Listen: "127.0.0.1:7", Join: []string{"127.0.0.1:0"}},
+		"a path":          {ID: 1, Listen: "127.0.0.1:7", Join: []string{"unix://x"}},
+		"only itself":     {ID: 1, Listen: "127.0.0.1:7", Join: []string{"127.0.0.1:7"}},
+		"any address":     {ID: 1, Listen: "0.0.0.0:7", Join: []string{"127.0.0.1:8"}},
+		"bad address":     {ID: 1, Listen: "127.0.0.1:7", Advertise: "bla", Join: []string{"127.0.0.1:8"}},
 		"too many voters": {ID: 1, Listen: "127.0.0.1:7", NewCluster: true, Data: t.TempDir(), Voters: 8},
 	} {
 		if n, err := StartNode(t.Context(), cfg); !errors.Is(err, ErrInvalid) {
@@ -159,4 +168,39 @@ func TestCorrectedConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Close(t.Context())
+}
+
+// TestReadySaysWhy: whoever waits in vain for a node to be a member hears why it is none, and so
+// does who uses it before.
+func TestReadySaysWhy(t *testing.T) {
+	addrs := freeAddrs(t, 2)
+	n, err := StartNode(t.Context(), Config{ID: 2, Listen: addrs[0], Join: addrs[1:], Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close(t.Context())
+	// The first ends at once, perhaps before anything is known of the other node.
+	why := "not yet a member of the cluster: no answer yet: " + addrs[1] + ": connection refused"
+	for late := testContext(t); ; {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := n.Ready(ctx)
+		if !errors.Is(err, ctx.Err()) || !strings.Contains(err.Error(), "context canceled: not yet a member of the cluster: no answer yet") {
+			t.Fatal(err)
+		}
+		if strings.Contains(err.Error(), why) {
+			break
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-late.Done():
+			t.Fatal(err)
+		}
+	}
+	if _, err := n.Open(t.Context(), "space"); !errors.Is(err, ErrNoQuorum) || !strings.Contains(err.Error(), why) {
+		t.Error(err)
+	}
+	if _, err := n.Open(t.Context(), ""); !errors.Is(err, ErrName) || strings.Contains(err.Error(), "answer") {
+		t.Error(err)
+	}
 }

@@ -226,7 +226,8 @@ func orNetpoll(name string) string {
 	return name
 }
 
-// Ready waits until the node is a member, and all others are connected.
+// Ready waits until the node is a member, and all others are connected. The error of a ctx that
+// ends before it is a member says why it is none yet.
 func (n *Node) Ready(ctx context.Context) error {
 	select {
 	case <-n.n.Joined():
@@ -234,7 +235,23 @@ func (n *Node) Ready(ctx context.Context) error {
 	case <-n.n.Over():
 		return rootError(n.n.Why())
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		err := context.Cause(ctx)
+		if why := n.outside(); why != "" {
+			err = fmt.Errorf("%w: not yet a member of the cluster: %s", err, why)
+		}
+		return err
+	}
+}
+
+// outside says why the node is no member yet, "": it is one, or takes no part any more.
+func (n *Node) outside() string {
+	select {
+	case <-n.n.Joined():
+		return ""
+	case <-n.n.Over():
+		return ""
+	default:
+		return n.part.Outside()
 	}
 }
 
@@ -279,7 +296,11 @@ func (n *Node) Open(ctx context.Context, name string, opts ...SpaceOption) (*Loc
 	}
 	sp, err := n.n.Open(ctx, name, props)
 	if err != nil {
-		return nil, rootError(err)
+		err = rootError(err)
+		if why := n.outside(); why != "" && errors.Is(err, ErrNoQuorum) { // it has no other reason
+			err = fmt.Errorf("%w: %s", err, why)
+		}
+		return nil, err
 	}
 	s := &Lockspace{name: name, props: props, calls: &n.calls, tracer: n.tracer}
 	s.here = &embedded{node: n, space: sp, owner: s}

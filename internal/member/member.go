@@ -47,6 +47,9 @@ type Part struct {
 
 // Open takes the part.
 func Open(cfg Config) (*Part, error) {
+	if err := cfg.checkAddrs(); err != nil {
+		return nil, err
+	}
 	terms := cluster.DefaultTerms()
 	if cfg.Lease > 0 {
 		terms.Lease = int64(cfg.Lease)

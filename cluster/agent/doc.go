@@ -17,5 +17,5 @@
 // What goes to another node is in an envelope: a version, the sender's id, the name of
 // the cluster, the address at which the sender is reached, and a payload of package
 // cluster or, in a refusal, a text. A name that differs is refused, so that a node that
-// was sent to the wrong cluster says so.
+// was sent to the wrong cluster says so. So is mail of another node that has the same id.
 package agent

@@ -61,6 +61,7 @@ func shut(t *testing.T, s *Lockspace) {
 // in it stays theirs, also when the node opens it again; and when all have let go of it, it can be
 // made anew with other properties.
 func TestUnusedLockspace(t *testing.T) {
+	t.Parallel() // the nodes look once a second
 	nodes := closing(t, 3)
 	spaces := []*Lockspace{openOn(t, nodes[0], "space", ValueSize(8)), openOn(t, nodes[1], "space", ValueSize(8))}
 	if err := spaces[0].Purge(t.Context(), 3, 0); err != nil {
@@ -108,6 +109,7 @@ func TestUnusedLockspace(t *testing.T) {
 
 // TestUsedLockspace: a lockspace stays open as long as a program has it open, or has left an orphan.
 func TestUsedLockspace(t *testing.T) {
+	t.Parallel() // the nodes look once a second
 	n := closing(t, 1)[0]
 	closed := 0
 	looked := func() { // the node has looked for unused lockspaces
@@ -158,6 +160,7 @@ func TestUsedLockspace(t *testing.T) {
 // TestOpenWhileClosing: nodes close and open a lockspace again and again, and no two hold a lock at the
 // same time.
 func TestOpenWhileClosing(t *testing.T) {
+	t.Parallel() // the nodes look once a second
 	nodes := closing(t, 3)
 	var inside [4]atomic.Int32
 	use := func(s *Lockspace, i int) error {
@@ -201,6 +204,7 @@ func TestOpenWhileClosing(t *testing.T) {
 // TestServingLockspace: a node does not leave a lockspace in which it is the master of many locks of
 // others.
 func TestServingLockspace(t *testing.T) {
+	t.Parallel() // the nodes look once a second
 	const many = 10_001
 	nodes := closing(t, 2)
 	spaces := []*Lockspace{openOn(t, nodes[0], "space"), openOn(t, nodes[1], "space")}

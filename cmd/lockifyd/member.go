@@ -54,8 +54,11 @@ func (d *daemon) openPart() (err error) {
 	return err
 }
 
-// sayEvery is how often it is said that the node waits for its cluster.
-const sayEvery = 5 * time.Second
+// That the node waits for its cluster is said soon, and then every so often.
+const (
+	saySoon  = time.Second
+	sayEvery = 5 * time.Second
+)
 
 // run says when the node is ready, and starts it anew when its membership has ended,
 // until a signal comes.
@@ -100,7 +103,7 @@ func final(why error) bool {
 
 // life lasts as long as the node does, false, or the process, true.
 func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool, err error) {
-	say := time.NewTicker(sayEvery)
+	say := time.NewTicker(saySoon)
 	defer say.Stop()
 	n := d.node.Load()
 	joined := n.Joined()
@@ -125,6 +128,7 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 				return true, err
 			}
 		case <-say.C:
+			say.Reset(sayEvery)
 			if joined != nil {
 				d.sayWaits()
 			}

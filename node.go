@@ -40,7 +40,7 @@ type Config struct {
 	Peers     []Peer        // the other nodes; the smaller id dials
 	Clients   []string      // where to serve clients: "unix:///path", "tcp://host:port"
 	Transport string        // of clients and nodes: "netpoll" or "plain"; default: netpoll and plain
-	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS
+	Shards    int           // per lockspace, 1 to 256; default GOMAXPROCS, without Peers and a cluster 16 times as many
 	IdleAfter time.Duration // how long an unused name stays cached, 1 ms to 24 h; default 10 s
 	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
 	// more, 1 ms to 24 h, unless there is no room for another one; default 5 min. With Peers it

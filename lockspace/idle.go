@@ -26,9 +26,10 @@ type idleList struct {
 // so great a part of Config.IdleAfter, 1/32. The idle test of an adoption counts on it.
 const IdleShare = 32
 
-// cachedAlone is Config.Cached for a node alone. There the idle test has nothing to ask, as
-// a node that joins makes its first claim later, and a name costs nothing to make again.
-const cachedAlone = 1 << 10
+// cachedAlone is what all shards of a node alone have for Config.Cached, but each at most half of it: what
+// a second-level cache of 1 MiB holds. There the idle test has nothing to ask, as a node that joins
+// makes its first claim later, and a name costs nothing to make again.
+const cachedAlone = 1 << 11
 
 // first gives the name unused for longest, nil: there is none.
 func (q *idleList) first() *idleName {
@@ -132,7 +133,7 @@ func (s *Shard) expireIdle() {
 func (s *Shard) trimIdle() {
 	most, least := s.cfg.Cached, s.cfg.IdleAfter/IdleShare
 	if len(s.members) == 0 {
-		most, least = min(most, cachedAlone), 0
+		most, least = min(most, cachedAlone/2, cachedAlone/s.cfg.Shards), 0
 	}
 	for s.idle.n > most {
 		n := s.idle.first()

@@ -19,7 +19,12 @@ import (
 // maxSpaces bounds the lockspaces of a node at the same time. They are few.
 const maxSpaces = 1024
 
-func (c *Config) setDefaults() error {
+// shardsAlone is how many shards a processor gets by default on a node that is alone for ever. Programs
+// on several processors then seldom meet in one. With other nodes that would be dear: what a shard has
+// to say to them travels in frames of its own.
+const shardsAlone = 16
+
+func (c *Config) setDefaults(alone bool) error {
 	if c.ID == 0 {
 		return fmt.Errorf("%w: node id 0, must be 1 to 65535", ErrInvalid)
 	}
@@ -37,7 +42,11 @@ func (c *Config) setDefaults() error {
 		seen[p.ID] = true
 	}
 	if c.Shards == 0 {
-		c.Shards = min(runtime.GOMAXPROCS(0), 256)
+		c.Shards = runtime.GOMAXPROCS(0)
+		if alone && c.Shards > 1 {
+			c.Shards *= shardsAlone
+		}
+		c.Shards = min(c.Shards, 256)
 	}
 	if c.Shards < 1 || c.Shards > 256 {
 		return fmt.Errorf("%w: %d shards, must be 1 to 256", ErrInvalid, c.Shards)

@@ -42,7 +42,7 @@ type Config struct {
 	Transport engine.Transport // of clients
 	Links     engine.Transport // to other nodes; Transport
 	Secure    *secure.Keeper   // certificates of this node: TCP is by TLS, in place of both; nil: without
-	Shards    int              // shards per lockspace, 1 to 256; GOMAXPROCS
+	Shards    int              // shards per lockspace, 1 to 256; GOMAXPROCS, or on a node that is alone for ever 16 times as many
 	IdleAfter time.Duration    // how long an unused name stays cached, but for a 32nd of it where there are very many; 10 s
 	// CloseAfter is how long a lockspace stays open on this node when no program has it open any
 	// more, unless there is no room for another one; 5 min. With fixed membership it stays.
@@ -137,7 +137,7 @@ var ErrClosed = errors.New("node: closed")
 // Start makes a node run. ctx bounds the start only. With a nil view the node takes
 // part as cfg.Join says; else it keeps that view, and cfg.Peers, for ever.
 func Start(ctx context.Context, cfg Config, fixed *lockspace.View) (*Node, error) {
-	if err := cfg.setDefaults(); err != nil {
+	if err := cfg.setDefaults(fixed != nil && len(fixed.Members) == 1); err != nil {
 		return nil, err
 	}
 	n := &Node{

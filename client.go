@@ -180,7 +180,8 @@ func parseAddrs(list string) (addrs []address, err error) {
 }
 
 // Open opens a lockspace, 1 to 64 bytes, and makes it if nobody has; it stays, with these
-// properties, until nobody has had it open for some minutes (Config.CloseAfter); a node has room for 1024. Without a
+// properties, until nobody has had it open for some minutes (Config.CloseAfter). A node has room
+// for 1024, a session for 256 if its node has no other limit. Without a
 // session it waits for one, and for a node that can open it, until ctx ends; the
 // error then tells as well what was in the way. The lockspace is open in all later
 // sessions, too: if the cluster has it with other properties by then, whatever is

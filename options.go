@@ -126,7 +126,8 @@ func Force() Option { return Option{flags: lockspace.ForceUnlock} }
 // background until the cluster has acknowledged it.
 //
 // ErrInUse: others hold locks on the name or wait for one; it lives on.
-// ErrCancelled: the lockspace's members changed meanwhile (a node has opened or left it), so that it is not known.
+// ErrCancelled: the lockspace's members changed meanwhile (a node has opened or left it), so that
+// it is not known.
 // The lock is gone in these cases, too. Not together with Force.
 func Retire() Option { return Option{flags: lockspace.Retire} }
 

@@ -122,6 +122,16 @@ func (s *State) Space(name string) *Space {
 	return &s.Spaces[i]
 }
 
+// HasOpen says whether a node takes part in a lockspace.
+func (s *State) HasOpen(space string, id uint16) bool {
+	sp := s.Space(space)
+	if sp == nil {
+		return false
+	}
+	_, joined := slices.BinarySearch(sp.Joined, id)
+	return joined
+}
+
 // View gives the present view of a lockspace.
 func (s *State) View(space string) (*lockspace.View, error) {
 	sp := s.Space(space)

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/lockify-dlm/lockify/cluster"
 )
@@ -197,21 +196,19 @@ func (c *council) program(n *node) {
 		return
 	}
 	st := s.member.State()
-	switch sp := st.Space(theSpace); {
-	case sp == nil || !joined(sp, n.id):
+	switch {
+	case !st.HasOpen(theSpace, n.id):
 		c.ask(n, cluster.Command{Kind: cluster.Open, Space: theSpace})
 	case s.leaving:
 		c.leave(n)
 	case c.p.Others && !c.calm && n.id&1 == 0 && mix(uint64(c.r.now/(10*councilTick))^uint64(n.id)<<32)%8 == 0:
 		kind := cluster.Open
-		if sp := st.Space(otherSpace); sp != nil && joined(sp, n.id) {
+		if st.HasOpen(otherSpace, n.id) {
 			kind = cluster.Close
 		}
 		c.ask(n, cluster.Command{Kind: kind, Space: otherSpace})
 	}
 }
-
-func joined(sp *cluster.Space, id uint16) bool { return slices.Contains(sp.Joined, id) }
 
 // ask asks the cluster for something.
 func (c *council) ask(n *node, cmd cluster.Command) {
@@ -372,7 +369,7 @@ func (c *council) closed(n *node) {
 	if !s.closing || !s.asked || s.member.State() == nil {
 		return
 	}
-	if sp := s.member.State().Space(theSpace); sp != nil && joined(sp, n.id) {
+	if s.member.State().HasOpen(theSpace, n.id) {
 		return
 	}
 	c.r.tracef(nil, "node %d has closed the lockspace", n.id)

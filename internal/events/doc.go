@@ -8,6 +8,6 @@
 // records from level Info on are events of kind "log". So each thing is said once in the
 // program, and reaches the log and the watchers alike.
 //
-// Contract: logging never waits for a watcher, nor for who reads the log. The ring is bounded; a watcher that is too
-// slow is told how many events it has missed.
+// Contract: logging never waits for a watcher, nor for who reads the log. The ring is bounded; a
+// watcher that is too slow is told how many events it has missed, and so is the log.
 package events

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
@@ -139,23 +138,26 @@ func (n *Node) has(s *Space) bool {
 func (n *Node) forgetClosed(now *cluster.State) {
 	n.installs.Lock()
 	defer n.installs.Unlock()
-	some := false
-	for _, s := range n.Spaces() {
-		if n.isClosing(s) && !hasOpen(now, n.cfg.ID, s.name) {
-			n.forget(s)
-			some = true
-			n.cfg.Logger.Info("lockspace is closed on this node, where nobody has had it open", "event", eventLockspaceClose, "lockspace", s.name)
-		}
+	closed := n.closedBy(now)
+	for _, s := range closed {
+		n.forget(s)
+		n.cfg.Logger.Info("lockspace is closed on this node, where nobody has had it open", "event", eventLockspaceClose, "lockspace", s.name)
 	}
-	if some {
+	if closed != nil {
 		go n.closeUnused(n.cfg.CloseAfter) // the next ones
 	}
 }
 
-func (n *Node) isClosing(s *Space) bool {
+// closedBy gives the lockspaces that are being closed, and are by what is agreed now.
+func (n *Node) closedBy(now *cluster.State) (list []*Space) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return s.closing != nil
+	for _, s := range n.spaces {
+		if s.closing != nil && !now.HasOpen(s.name, n.cfg.ID) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // forget forgets a closed lockspace. New shards of its name begin after the last life of the old ones.
@@ -175,12 +177,6 @@ func (n *Node) endClosing(s *Space) {
 	close(s.closing)
 	close(n.room)
 	n.room = make(chan struct{})
-}
-
-// hasOpen says whether a node takes part in a lockspace.
-func hasOpen(state *cluster.State, id uint16, name string) bool {
-	s := state.Space(name)
-	return s != nil && slices.Contains(s.Joined, id)
 }
 
 // end fences the shards of a closed lockspace: whoever still reaches one is refused. It gives the
@@ -231,7 +227,7 @@ func (n *Node) checkOpen(now *cluster.State) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, s := range n.spaces {
-		if s.isOpen() && s.closing == nil && !hasOpen(now, n.cfg.ID, s.name) {
+		if s.isOpen() && s.closing == nil && !now.HasOpen(s.name, n.cfg.ID) {
 			return fmt.Errorf("%w: lockspace %q was closed on this node, which did not ask for that", ErrInvalid, s.name)
 		}
 	}

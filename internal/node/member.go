@@ -46,7 +46,7 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 	var next []SpaceView
 	for i := range views {
 		switch {
-		case !hasOpen(s, n.cfg.ID, views[i].Space):
+		case !s.HasOpen(views[i].Space, n.cfg.ID):
 			continue // closed meanwhile; others may have gone since
 		case !n.known(views[i].Space):
 			n.leaveStray(views[i].Space)

@@ -142,13 +142,6 @@ func parsePeerAddr(v string, to *string) error {
 	return nil
 }
 
-// unspecified says that an address is that of all interfaces, which nobody can dial.
-func unspecified(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	ip := net.ParseIP(host)
-	return err == nil && ip != nil && ip.IsUnspecified()
-}
-
 func showPeers(peers []node.Peer) string {
 	var parts []string
 	for _, p := range peers {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/internal/member"
 )
 
 // problem is one thing that is wrong with the configuration.
@@ -206,7 +207,7 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 		if len(c.peers) == 0 { // else it has been said
 			add("listen", "missing; want the address where the other nodes connect, host:port")
 		}
-	} else if err := parsePeerAddr(c.advertise, new(string)); err != nil || unspecified(c.advertise) {
+	} else if err := parsePeerAddr(c.advertise, new(string)); err != nil || member.Unspecified(c.advertise) {
 		add("advertise", "other nodes cannot reach this one at %q; want an address that they can (--advertise), or listen with one", c.advertise)
 	}
 	if c.newCluster && c.data == "" {

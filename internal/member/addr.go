@@ -23,7 +23,7 @@ func (c *Config) checkAddrs() error {
 		return nil
 	}
 	err := checkAddr(c.Addr)
-	if err == nil && unspecified(c.Addr) {
+	if err == nil && Unspecified(c.Addr) {
 		err = errors.New("it is that of all interfaces, want one to connect to")
 	}
 	if err != nil {
@@ -50,8 +50,9 @@ func checkAddr(addr string) error {
 	return nil
 }
 
-// unspecified says that an address is that of all interfaces.
-func unspecified(addr string) bool {
+// Unspecified says that an address, host:port or unix:///path, is that of all interfaces, to which
+// nobody can connect.
+func Unspecified(addr string) bool {
 	host, _, _ := net.SplitHostPort(strings.TrimPrefix(addr, "tcp://"))
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsUnspecified()

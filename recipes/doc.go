@@ -1,11 +1,12 @@
 // Package recipes has what programs build of locks most often: a mutex, a
-// readers-writer mutex, a semaphore, a barrier, the election of a leader, and a
-// context that ends with a lock.
+// readers-writer mutex, a semaphore, a barrier, the election of a leader, locks that are
+// kept behind their use, and a context that ends with a lock.
 //
 //	Mutex  RWMutex      EX, PR on the name
 //	Semaphore           EX on one of n names: NAME/0 ... NAME/n-1
 //	Barrier             EX holds up PR
 //	Election            PW: the leader; CR: whoever wants to know it, from the value block
+//	Cache               EX, PR: kept until somebody else wants them
 //	Hold                any mode, with a context that is canceled when the lock is lost
 //	   |
 //	   v

@@ -48,6 +48,44 @@ func ExampleMutex() {
 	// now
 }
 
+// Two programs keep what they have read of a shared disk, as long as the other one does not
+// change it.
+func ExampleCache() {
+	ctx := context.Background()
+	space, disk := open(ctx), "as it was made"
+
+	program := func(who string) *recipes.Cache {
+		var content string // of the one name here; nobody else uses it meanwhile
+		return recipes.NewCache(space, recipes.CacheConfig{
+			Fetch: func(context.Context, *lockify.Lock) error {
+				content = disk
+				fmt.Printf("%s reads %q\n", who, content)
+				return nil
+			},
+			Flush: func(lock *lockify.Lock, to lockify.Mode) []byte {
+				if lock.Valid() && lock.Mode() == lockify.EX {
+					disk = "as left by " + who
+					fmt.Println(who, "writes it back")
+				}
+				return nil
+			},
+		})
+	}
+	a, b := program("a"), program("b")
+	for range 3 { // the first time it asks the cluster
+		use, err := a.Lock(ctx, "inode-17")
+		check(err)
+		check(use.Unlock())
+	}
+	use, err := b.RLock(ctx, "inode-17")
+	check(err)
+	check(use.Unlock())
+	// Output:
+	// a reads "as it was made"
+	// a writes it back
+	// b reads "as left by a"
+}
+
 // The writer of a catalog excludes its readers, who do not exclude each other.
 func ExampleRWMutex() {
 	ctx := context.Background()

@@ -67,6 +67,7 @@ func localCommand() *cobra.Command {
 	}
 	r.flags(cmd, 1, load.New)
 	cmd.Flags().IntVar(&r.order.Hold, "hold", 0, "hold so many locks meanwhile")
+	cmd.Flags().BoolVar(&r.order.Cache, "cache", false, "locks are kept until somebody else wants them (recipes.Cache)")
 	return cmd
 }
 

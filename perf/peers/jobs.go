@@ -16,6 +16,7 @@ const (
 	ShardNew       = "lockify, a shard alone"
 	EmbeddedNew    = "lockify embedded"
 	EmbeddedCached = "lockify embedded, one name"
+	EmbeddedKept   = "lockify embedded, one name, kept"
 	Unix           = "lockify, Unix socket"
 	Ring           = "lockify, shared memory"
 	Remote         = "lockify, 3 nodes, remote master"
@@ -68,26 +69,34 @@ func (m *measurement) limits(mode Mode) (jobs []job) {
 			return m.launcher(mode).MeasurePing(ctx, p.network, m.shape(load.Own))
 		}})
 	}
-	inside := func(name, system, names string, depth int, why purpose) {
-		jobs = append(jobs, job{name, mode, depth, why, func(ctx context.Context, j *job) (*rig.Round, error) {
+	inside := func(name, names string, o rig.Order, why purpose) {
+		jobs = append(jobs, job{name, mode, o.Depth, why, func(ctx context.Context, j *job) (*rig.Round, error) {
 			shape := m.shape(names)
 			if why == rate {
 				shape.Sample = rateSample
 			}
-			return m.launcher(mode).Measure(ctx, rig.Order{System: system, Depth: depth}, shape)
+			return m.launcher(mode).Measure(ctx, o, shape)
 		}})
 	}
-	for _, x := range []struct{ name, system, names string }{
-		{MapNew, rig.Map, load.New}, {MapCached, rig.Map, load.Own},
-		{EmbeddedNew, rig.Embedded, load.New}, {EmbeddedCached, rig.Embedded, load.Own},
+	for _, x := range []struct {
+		name, names string
+		order       rig.Order
+	}{
+		{MapNew, load.New, rig.Order{System: rig.Map}},
+		{MapCached, load.Own, rig.Order{System: rig.Map}},
+		{EmbeddedNew, load.New, rig.Order{System: rig.Embedded}},
+		{EmbeddedCached, load.Own, rig.Order{System: rig.Embedded}},
+		{EmbeddedKept, load.Own, rig.Order{System: rig.Embedded, Cache: true}},
 	} {
-		inside(x.name, x.system, x.names, 1, times)
+		x.order.Depth = 1
+		inside(x.name, x.names, x.order, times)
 		for _, d := range []int{1, 2, 16, 128} {
-			inside(x.name, x.system, x.names, d, rate)
+			x.order.Depth = d
+			inside(x.name, x.names, x.order, rate)
 		}
 	}
-	inside(ShardNew, rig.Shard, load.New, 1, times)
-	inside(ShardNew, rig.Shard, load.New, 1, rate)
+	inside(ShardNew, load.New, rig.Order{System: rig.Shard, Depth: 1}, times)
+	inside(ShardNew, load.New, rig.Order{System: rig.Shard, Depth: 1}, rate)
 	return jobs
 }
 

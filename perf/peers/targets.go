@@ -63,6 +63,8 @@ func (t *targets) embedded() {
 		// What grows now and then, for many pairs, is a thousandth of an allocation.
 		t.out = append(t.out, Ratio{Name: "lockspace, new name: allocations a pair", Mode: Pinned, Value: s.Allocs, Want: 0.001, OK: s.Allocs <= 0.001})
 	}
+	t.most("embedded, lock kept by a cache: time of a pair / sharded map", Pinned,
+		over(t.pairs(MapCached, Pinned, 1), t.pairs(EmbeddedKept, Pinned, 1)), 2, "x")
 	t.most("embedded, cached name: time of a pair / sharded map", Pinned,
 		over(t.pairs(MapCached, Pinned, 1), t.pairs(EmbeddedCached, Pinned, 1)), 2, "x")
 	t.least("embedded, 2 cores / 1 core, new names: pairs a second", Free,

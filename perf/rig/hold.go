@@ -41,7 +41,7 @@ func hold(ctx context.Context, s *system, o *Order, r *Round) (any, error) {
 	return held, err
 }
 
-var errCannotHold = errors.New("rig: only locks of lockify are held, where there is a lane for each lock under way")
+var errCannotHold = errors.New("rig: only locks of lockify are held, without a cache, where there is a lane for each lock under way")
 
 // hold takes null locks, which let others lock the names.
 func (l *lockLane) hold(ctx context.Context, o *Order) ([]*lockify.Lock, error) {

@@ -52,6 +52,10 @@ func openEmbedded(ctx context.Context, o *Order) (*system, error) {
 		return nil, err
 	}
 	s.Service = lanes(o, func() load.Lane { return newLockLane(o, space) })
+	if o.Cache {
+		cache := newCache(space)
+		s.Service = lanes(o, func() load.Lane { return newCacheLane(o, cache) })
+	}
 	var before Round
 	s.mark = func() { before = sent(node) }
 	s.round = func(r *Round) {

@@ -13,6 +13,7 @@ type Order struct {
 	Depth   int        `json:"depth"`             // locks under way at a time, at most; of batches, batches
 	Clients int        `json:"clients,omitempty"` // connections of lockify's client, 0: 1
 	New     bool       `json:"new,omitempty"`     // lockify.New: names are claimed
+	Cache   bool       `json:"cache,omitempty"`   // of an embedded node: locks are kept (recipes.Cache)
 	Node    *NodeOrder `json:"node,omitempty"`    // of an embedded node in a cluster
 	Hold    int        `json:"hold,omitempty"`    // so many locks are held meanwhile
 	Prefix  string     `json:"prefix,omitempty"`  // of the names of those locks

@@ -29,6 +29,10 @@
 // On each node a client visits a second lockspace now and then, which nobody else there has
 // open: the node leaves that lockspace, and comes back to it, among the faults.
 //
+// On each node a cache keeps locks of some further names (recipes.Cache), and what a disk has under
+// them. Nobody may have a name beside somebody who has it still and excludes him, and what a
+// reader has is what the disk has.
+//
 // # Faults
 //
 // Plan makes them from a seed: what is done to whom, for how long. The times at which

@@ -29,6 +29,8 @@ type Report struct {
 	Withdrawn  int64          `json:"withdrawn"` // or lost before they were granted
 	ClaimsLost int64          `json:"claims_lost"`
 	Names      int            `json:"names"`
+	KeptUses   int64          `json:"kept_uses"`  // of locks kept by caches
+	KeptReads  int64          `json:"kept_reads"` // of what such locks protect
 	Faults     map[string]int `json:"faults"`
 	Lost       int            `json:"locks_lost"`
 	LostBeyond int            `json:"locks_lost_beyond"` // of nodes to which nothing was done
@@ -79,6 +81,11 @@ func (r *run) report(end int64) *Report {
 	for i := range r.faults {
 		rep.Faults[r.faults[i].kind]++
 		rep.timeline = append(rep.timeline, r.faults[i].String())
+	}
+	rep.KeptUses, rep.KeptReads = r.keeping.uses.Load(), r.keeping.fetches.Load()
+	for _, text := range r.keeping.bad {
+		rep.Violations++
+		rep.problem("kept locks: %s", text)
 	}
 	for text, n := range k.odd {
 		rep.problem("%d operations ended with an error that there must not be: %s", n, text)
@@ -160,6 +167,7 @@ func (r *Report) Print(w io.Writer) error {
 	fmt.Fprintf(w, "seed %d: %g s, %d nodes, %d clients, lease %d ms\n", r.Seed, r.Seconds, r.Nodes, r.Clients, r.LeaseMS)
 	fmt.Fprintf(w, "operations: %d locks, %d conversions, %d unlocks; %d refused, %d withdrawn, %d wrong claims; %d names\n",
 		r.Locks, r.Converts, r.Unlocks, r.Refused, r.Withdrawn, r.ClaimsLost, r.Names)
+	fmt.Fprintf(w, "kept locks: %d uses; %d times their content was read\n", r.KeptUses, r.KeptReads)
 	var rows [][]string
 	for _, k := range weights {
 		rows = append(rows, []string{k.kind, fmt.Sprint(r.Faults[k.kind])})

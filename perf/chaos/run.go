@@ -19,6 +19,7 @@ type run struct {
 	daemons *daemons
 	hist    *history
 	count   counts
+	keeping keeping
 	clients []client // of all nodes
 
 	mu     sync.Mutex
@@ -49,6 +50,7 @@ func Run(ctx context.Context, cfg Config) (rep *Report, err error) {
 	}
 	r := &run{cfg: cfg, hist: newHistory()}
 	r.count.odd = map[string]int{}
+	r.keeping.disk, r.keeping.users = map[string]int{}, map[string][]*keptUse{}
 	if r.net, err = newNetwork(cfg.Nodes); err != nil {
 		return nil, err
 	}
@@ -152,6 +154,7 @@ func (r *run) load(ctx context.Context) (end int64, err error) {
 		if i%r.cfg.Clients == 0 {
 			begin(c, (*worker).anchor)
 			begin(c, (*worker).visit)
+			begin(c, (*worker).keepLocks)
 		}
 	}
 	wg.Go(func() { r.watch(ctx) })

@@ -283,6 +283,10 @@ func (r *ByteRanges) failure(what string, res *byteResult) error {
 	if res.o.Status == wire.Cancelled && r.ended() {
 		err = ErrClosed
 	}
+	if res.o.Status == wire.Limit && res.o.Text == "" {
+		err = fmt.Errorf("%w: a ByteRanges has room for %d ranges, a request under way takes two, and a name for %d, "+
+			"of which %d requests may wait; unlock some, or open another one", err, wire.MaxRanges, lockspace.MaxByteLocks, lockspace.MaxByteQueue)
+	}
 	if b := &res.o.Blocker; b.Type != byterange.None && len(res.o.Cycle) == 0 {
 		return fmt.Errorf("%s bytes of %q: %w: owner %d on node %d has a %v lock on bytes %v",
 			what, r.Name(), err, uint32(b.Owner.Number), wire.NodeOf(b.Owner.Node), b.Type, b.Range)

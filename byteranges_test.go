@@ -127,6 +127,9 @@ func testByteArguments(t *testing.T, e *env) {
 		}
 	}
 	expect(t, "too many ranges", err, ErrLimit)
+	if !strings.Contains(err.Error(), "room for 1024 ranges") {
+		t.Error(err)
+	}
 	expect(t, "Close", r.Close(e.ctx), nil)
 	expect(t, "second Close", r.Close(e.ctx), ErrNotHeld)
 	expect(t, "Lock", lock(1, WriteRange, 0, 1), ErrNotHeld)

@@ -170,6 +170,9 @@ func orString(v, def string) string {
 func parseAddrs(list string) (addrs []address, err error) {
 	for text := range strings.SplitSeq(list, ",") {
 		text, noRing := strings.CutSuffix(text, "?ring=off")
+		if at := strings.LastIndex(text, "?ring="); at >= 0 {
+			return nil, fmt.Errorf("%w: address %q: %q behind it, want ?ring=off or nothing", ErrInvalid, text[:at], text[at:])
+		}
 		network, rest, ok := strings.Cut(text, "://")
 		if !ok || (network != "unix" && network != "tcp") || rest == "" {
 			return nil, fmt.Errorf("%w: address %q, want unix:///path or tcp://host:port", ErrInvalid, text)

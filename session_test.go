@@ -171,7 +171,7 @@ func testCloseWhileWaiting(t *testing.T, e *env) {
 // TestDialErrors: an address that cannot be right, and one where nobody is.
 func TestDialErrors(t *testing.T) {
 	ctx := testContext(t)
-	for _, addr := range []string{"", "localhost:1", "http://x", "unix://", "tcp://"} {
+	for _, addr := range []string{"", "localhost:1", "http://x", "unix://", "tcp://", "unix:///x?ring=on", "tcp://x:1?ring=no"} {
 		_, err := Dial(ctx, addr)
 		expect(t, "Dial "+addr, err, ErrInvalid)
 	}

@@ -55,7 +55,7 @@ func TestBytesLimits(t *testing.T) {
 		x := c.mastered("x", 2, 0)
 		c.handle(2, x).bytes(1, wr, 0, 9, 0)
 		var h *tlock
-		for i := range maxByteQueue {
+		for i := range MaxByteQueue {
 			if i%500 == 0 {
 				h = c.handle(1+i/500%4, x)
 			}
@@ -204,14 +204,14 @@ func TestBytesTableFull(t *testing.T) {
 	c := newCluster(t, 3, 1, 0)
 	x := c.mastered("x", 2, 0)
 	var h []*tlock
-	for i := range maxByteLocks/wire.MaxRanges + 1 { // so that none of them is full
+	for i := range MaxByteLocks/wire.MaxRanges + 1 { // so that none of them is full
 		node := 2
 		if i < 4 {
 			node = 1 + i%3
 		}
 		h = append(h, c.handle(node, x))
 	}
-	for i := range int64(maxByteLocks) {
+	for i := range int64(MaxByteLocks) {
 		l := h[i%int64(len(h))]
 		l.bytes(1, wr, 4*i, 4*i+2, 0)
 		if i%512 == 0 {
@@ -220,7 +220,7 @@ func TestBytesTableFull(t *testing.T) {
 	}
 	c.settle()
 	b := c.node(2).resource(x).bytes
-	if b.Len() != maxByteLocks {
+	if b.Len() != MaxByteLocks {
 		t.Fatalf("%d ranges", b.Len())
 	}
 	for id := 1; id <= 2; id++ {
@@ -237,14 +237,14 @@ func TestBytesTableFull(t *testing.T) {
 	for id := range 2 { // handles of nodes 1 and 2
 		split := h[id].bytes(1, off, int64(4*id+1), int64(4*id+1), 0)
 		c.settle()
-		if !split.is(wire.OK) || b.Len() != maxByteLocks+1 {
+		if !split.is(wire.OK) || b.Len() != MaxByteLocks+1 {
 			t.Errorf("node %d: an unlock that splits: %v, %d ranges", id+1, split.out.Status, b.Len())
 		}
 		h[id].bytes(1, off, int64(4*id), int64(4*id+2), 0)
 		c.settle()
 		room := one.bytes(1, wr, int64(4*id), int64(4*id+2), 0)
 		c.settle()
-		if !room.is(wire.OK) || b.Len() != maxByteLocks {
+		if !room.is(wire.OK) || b.Len() != MaxByteLocks {
 			t.Errorf("node %d: there is room: %v, %d ranges", id+1, room.out.Status, b.Len())
 		}
 	}

@@ -80,7 +80,7 @@ func (s *Shard) bytesHere(r *resource, w *byterange.Request) {
 	case w.Flags&NoQueue != 0:
 		o.Status = wire.WouldBlock
 		s.bytesDone(r, w, &o, ungated)
-	case len(b.Waiting()) >= maxByteQueue:
+	case len(b.Waiting()) >= MaxByteQueue:
 		o.Status = wire.Limit
 		s.bytesDone(r, w, &o, ungated)
 	default:
@@ -111,7 +111,7 @@ func (b *byteLocks) overfull(w *byterange.Request) bool {
 	}
 	locks, _ := b.Handle(w.Owner.Node, w.Owner.Handle)
 	return locks+grows > wire.MaxRanges ||
-		w.Flags&byteSilent == 0 && w.Type != byterange.None && b.Len()+grows > maxByteLocks
+		w.Flags&byteSilent == 0 && w.Type != byterange.None && b.Len()+grows > MaxByteLocks
 }
 
 // grantBytesTo grants w, in the way of which nothing is, and those that can go

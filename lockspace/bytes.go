@@ -24,10 +24,11 @@ type byteLocks struct {
 
 type handle struct{ node, lock uint64 }
 
+// Limits of byte ranges; wire.MaxRanges is that of a handle.
 const (
+	MaxByteLocks = 1 << 16 // ranges of a resource; an unlock may go beyond
+	MaxByteQueue = 1 << 12 // requests that wait for a resource
 	maxByteWaits = 1024    // requests of a handle that wait or are under way
-	maxByteLocks = 1 << 16 // ranges of a resource; an unlock may go beyond
-	maxByteQueue = 1 << 12 // requests that wait for a resource
 )
 
 // ByteRequest asks for something with a range of bytes.

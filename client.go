@@ -23,7 +23,7 @@ import (
 // at once.
 type Client struct {
 	opts      DialOption
-	addrs     []address
+	addrs     []nodeAddr
 	transport engine.Transport
 	calls     calls
 	owners    owners
@@ -44,8 +44,8 @@ type Client struct {
 	change   chan struct{}        // closed when what is above changes
 }
 
-// address is where a node serves clients.
-type address struct {
+// nodeAddr is where a node serves clients.
+type nodeAddr struct {
 	text, network, rest string
 	noRing              bool
 }
@@ -167,7 +167,7 @@ func orString(v, def string) string {
 	return v
 }
 
-func parseAddrs(list string) (addrs []address, err error) {
+func parseAddrs(list string) (addrs []nodeAddr, err error) {
 	for text := range strings.SplitSeq(list, ",") {
 		text, noRing := strings.CutSuffix(text, "?ring=off")
 		if at := strings.LastIndex(text, "?ring="); at >= 0 {
@@ -177,7 +177,7 @@ func parseAddrs(list string) (addrs []address, err error) {
 		if !ok || (network != "unix" && network != "tcp") || rest == "" {
 			return nil, fmt.Errorf("%w: address %q, want unix:///path or tcp://host:port", ErrInvalid, text)
 		}
-		addrs = append(addrs, address{text, network, rest, noRing})
+		addrs = append(addrs, nodeAddr{text, network, rest, noRing})
 	}
 	return addrs, nil
 }

@@ -116,7 +116,7 @@ func TestWrongJoin(t *testing.T) {
 // data directory, so that the corrected one finds it as new.
 func TestCorrectedConfig(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
-	long := "127.0.0.1:" + strings.Repeat("7", 100)
+	long := strings.Repeat("h", 106) + ":7"
 	good := Config{
 		ID: 1, Listen: "127.0.0.1:0", NewCluster: true, Data: data, Logger: slog.New(slog.DiscardHandler),
 		Advertise: "127.0.0.1:7", Lease: 10 * time.Second,
@@ -142,9 +142,14 @@ func TestCorrectedConfig(t *testing.T) {
 		{"Config.Voters is 4, must be 1, 3, 5 or 7", func(c *Config) { c.Voters = 4 }},
 		{"Config.Voters is 9, must be 1, 3, 5 or 7", func(c *Config) { c.Voters = 9 }},
 		{"Config.Cluster is a name of 256 bytes, must be of 1 to 255", func(c *Config) { c.Cluster = strings.Repeat("x", 256) }},
-		{"Config.Advertise is an address of 110 bytes", func(c *Config) { c.Advertise = long }},
-		{"Config.Listen is an address of 0 bytes", func(c *Config) { c.Advertise, c.Listen = "", "" }},
-		{"Config.Join is an address of 110 bytes", func(c *Config) { c.Join = []string{long} }},
+		{"for other nodes has at most 100 bytes, this one 108", func(c *Config) { c.Advertise = long }},
+		{`cannot reach this one at Config.Listen, ""`, func(c *Config) { c.Advertise, c.Listen = "", "" }},
+		{`Config.Join is "bla": this is neither host:port nor unix:///path`, func(c *Config) { c.Join = []string{"bla"} }},
+		{`Config.Join is "0.0.0.0:7": nobody can connect to all interfaces`, func(c *Config) { c.Join = []string{"0.0.0.0:7"} }},
+		{`cannot reach this one at Config.Listen, "127.0.0.1:0": nobody can connect to port 0`, func(c *Config) { c.Advertise = "" }},
+		{`Config.Clients is "127.0.0.1:7": this is neither unix:///path nor tcp://host:port`, func(c *Config) { c.Clients = []string{"127.0.0.1:7"} }},
+		{`Config.Listen is "127.0.0.1:http": port "http" is no number`, func(c *Config) { c.Listen = "127.0.0.1:http" }},
+		{`Config.Join is "hhh`, func(c *Config) { c.Join = []string{long} }},
 		{"with Config.Peers", func(c *Config) { c.Peers = []Peer{{ID: 2, Addr: "127.0.0.1:8"}} }},
 	} {
 		cfg := good

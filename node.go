@@ -16,6 +16,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/internal/member"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
@@ -131,7 +132,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	policy := &access.Policy{Rules: cfg.Access, Self: uint32(os.Geteuid()), Plaintext: cfg.AllowPlaintextNetwork}
 	c.Access = func() *access.Policy { return policy }
 	if cfg.TLS.Given() {
-		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, "lockify"), Node: cfg.ID}
+		self := secure.Identity{Cluster: cmp.Or(cfg.Cluster, bounds.Cluster), Node: cfg.ID}
 		if c.Secure, err = secure.OpenNode(cfg.TLS, self, cmp.Or(cfg.Logger, slog.Default())); err != nil {
 			return nil, fmt.Errorf("%w: TLS: %w", ErrInvalid, err)
 		}
@@ -198,8 +199,8 @@ func (n *Node) takePart(cfg *Config, c *node.Config) (err error) {
 		disks[i] = sharedisk.Disk(d)
 	}
 	n.part, err = member.Open(member.Config{
-		ID: cfg.ID, Cluster: cmp.Or(cfg.Cluster, "lockify"), Addr: cmp.Or(cfg.Advertise, cfg.Listen), NewCluster: cfg.NewCluster, Join: cfg.Join,
-		Data: n.data, Lease: cfg.Lease, Voters: cfg.Voters, Disks: disks, Transport: c.Transport, Logger: cmp.Or(cfg.Logger, slog.Default()),
+		ID: cfg.ID, Cluster: cmp.Or(cfg.Cluster, bounds.Cluster), Addr: cmp.Or(cfg.Advertise, cfg.Listen), NewCluster: cfg.NewCluster, Join: cfg.Join,
+		Data: n.data, Lease: cmp.Or(cfg.Lease, bounds.Lease.Default), Voters: cmp.Or(cfg.Voters, bounds.Voters), Disks: disks, Transport: c.Transport, Logger: cmp.Or(cfg.Logger, slog.Default()),
 	})
 	if err == nil {
 		n.part.Serve(c)

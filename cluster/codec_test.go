@@ -46,7 +46,7 @@ func TestLargestState(t *testing.T) {
 	s := &State{Cluster: 7, Terms: DefaultTerms(), Version: 1 << 60, Epoch: maxEpoch}
 	for i := range MaxNodes {
 		id := uint16(60000 + i)
-		s.Nodes = append(s.Nodes, Node{ID: id, Instance: 1<<63 | uint64(id), Addr: strings.Repeat("a", maxAddr), Req: 1 << 62})
+		s.Nodes = append(s.Nodes, Node{ID: id, Instance: 1<<63 | uint64(id), Addr: strings.Repeat("a", MaxAddr), Req: 1 << 62})
 		s.Past = append(s.Past, 1<<62|uint64(id))
 	}
 	var all []uint16
@@ -57,7 +57,7 @@ func TestLargestState(t *testing.T) {
 		name := strings.Repeat("s", maxName-2) + string([]byte{byte(i >> 8), byte(i)})
 		s.Spaces = append(s.Spaces, Space{name, bytes.Repeat([]byte{1}, maxConfig), maxEpoch, 1 << 60, all})
 	}
-	n := len(s.Append(nil)) + maxEventBytes + 3*maxEvents + MaxVoters*(maxAddr+9)
+	n := len(s.Append(nil)) + maxEventBytes + 3*maxEvents + MaxVoters*(MaxAddr+9)
 	t.Logf("%d bytes", n)
 	if n > MaxPayload-1024 {
 		t.Fatalf("%d bytes, a message has at most %d", n, MaxPayload)

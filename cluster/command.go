@@ -98,7 +98,7 @@ func DecodeCommand(b []byte) (*Command, error) {
 	c := &Command{Kind: Kind(r.byte()), From: r.u64(), Req: r.uint(math.MaxUint64)}
 	switch c.Kind {
 	case Join:
-		c.Instance, c.Features, c.Raft, c.Addr = r.u64(), r.u64(), r.u64(), string(r.bytes(maxAddr))
+		c.Instance, c.Features, c.Raft, c.Addr = r.u64(), r.u64(), r.u64(), string(r.bytes(MaxAddr))
 		if r.err == nil && (c.Instance>>16 == 0 || c.Raft != 0 && (c.Raft>>16 == 0 || NodeOf(c.Raft) != NodeOf(c.Instance))) {
 			r.fail("instance or store without a number, or of two nodes")
 		}

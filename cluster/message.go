@@ -93,7 +93,7 @@ func decodeMessage(b []byte) (*message, error) {
 		return m, r.end()
 	case msgRenewed, msgAnswer:
 		m.status = Status(r.byte())
-		m.leader, m.addr = uint16(r.uint(math.MaxUint16)), string(r.bytes(maxAddr))
+		m.leader, m.addr = uint16(r.uint(math.MaxUint16)), string(r.bytes(MaxAddr))
 		m.id, m.body = uint16(r.uint(math.MaxUint16)), r.bytes(MaxPayload)
 	}
 	m.version = r.uint(math.MaxUint64)

@@ -14,10 +14,10 @@ const (
 	MaxNodes  = 2048
 	MaxVoters = 7
 	MaxSpaces = 1024
+	MaxAddr   = 100 // bytes of an address
 	maxPast   = MaxNodes
 	maxName   = 64  // bytes of a lockspace's name
 	maxConfig = 256 // bytes of a lockspace's configuration
-	maxAddr   = 100 // bytes of an address
 	maxEpoch  = 1<<24 - 1
 	// lastOpen is the last epoch at which a lockspace can be opened: all who have
 	// one open can still leave it.

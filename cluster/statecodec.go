@@ -85,7 +85,7 @@ func decodeState(r *reader) *State {
 		s.decodeNode(r)
 	}
 	for range r.count(MaxVoters, 9) {
-		v := Voter{Raft: r.u64(), Addr: string(r.bytes(maxAddr))}
+		v := Voter{Raft: r.u64(), Addr: string(r.bytes(MaxAddr))}
 		v.ID = NodeOf(v.Raft)
 		if v.ID == 0 || s.Voter(v.ID) != nil {
 			r.fail("a voter without id, or twice")
@@ -102,7 +102,7 @@ func decodeState(r *reader) *State {
 }
 
 func (s *State) decodeNode(r *reader) {
-	n := Node{Instance: r.u64(), Features: r.u64(), Addr: string(r.bytes(maxAddr)), Raft: r.u64(), Req: r.uint(math.MaxUint64)}
+	n := Node{Instance: r.u64(), Features: r.u64(), Addr: string(r.bytes(MaxAddr)), Raft: r.u64(), Req: r.uint(math.MaxUint64)}
 	n.ID = NodeOf(n.Instance)
 	flag := r.byte()
 	n.Removing = flag == 1

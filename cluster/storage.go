@@ -83,8 +83,8 @@ func Found(st Storage, b Birth) error {
 		return fmt.Errorf("%w: %d voters, must be 1 to %d", ErrInvalid, b.Want, MaxVoters)
 	case NodeOf(b.Store) == 0 || b.Store>>16 == 0:
 		return fmt.Errorf("%w: %#x is no number of a store", ErrInvalid, b.Store)
-	case len(b.Addr) > maxAddr:
-		return fmt.Errorf("%w: address of %d bytes, at most %d", ErrInvalid, len(b.Addr), maxAddr)
+	case len(b.Addr) > MaxAddr:
+		return fmt.Errorf("%w: address of %d bytes, at most %d", ErrInvalid, len(b.Addr), MaxAddr)
 	}
 	if err := b.Terms.check(); err != nil {
 		return err

@@ -10,10 +10,10 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// MaxQueuedBytesDefault is how many bytes may wait on a FrameConn for its
+// maxQueuedBytes is how many bytes may wait on a FrameConn for its
 // reader, unless SetMaxQueuedBytes says otherwise: some ten thousands of
 // completions, more than any client has outstanding.
-const MaxQueuedBytesDefault = 4 << 20
+const maxQueuedBytes = 4 << 20
 
 // ErrSlowReader closes a connection whose other end does not read.
 var ErrSlowReader = errors.New("engine: the other end reads too slowly")
@@ -70,7 +70,7 @@ type FrameConn struct {
 type frameSide struct{ h FrameHandler }
 
 func (s frameSide) OnOpen(c Conn) {
-	fc := &FrameConn{c: c, out: c, h: s.h, limit: MaxQueuedBytesDefault}
+	fc := &FrameConn{c: c, out: c, h: s.h, limit: maxQueuedBytes}
 	fc.idle.L = &fc.mu
 	fc.on = func(h *wire.Header, payload []byte) error { return fc.h.OnFrame(fc, h, payload) }
 	c.SetUser(fc)

@@ -51,14 +51,14 @@ func (c *Config) check() error {
 		return fmt.Errorf("%w: node id 0", cluster.ErrInvalid)
 	case len(c.Cluster) == 0 || len(c.Cluster) > maxNameLen:
 		return fmt.Errorf("%w: cluster name of %d bytes, must be 1 to %d", cluster.ErrInvalid, len(c.Cluster), maxNameLen)
-	case len(c.Addr) == 0 || len(c.Addr) > maxAddrLen:
-		return fmt.Errorf("%w: address of %d bytes for the other nodes, must be 1 to %d", cluster.ErrInvalid, len(c.Addr), maxAddrLen)
+	case len(c.Addr) == 0 || len(c.Addr) > cluster.MaxAddr:
+		return fmt.Errorf("%w: address of %d bytes for the other nodes, must be 1 to %d", cluster.ErrInvalid, len(c.Addr), cluster.MaxAddr)
 	case c.Found && c.Store == "":
 		return fmt.Errorf("%w: a new cluster needs a store", cluster.ErrInvalid)
 	}
 	for _, addr := range c.Join {
-		if len(addr) == 0 || len(addr) > maxAddrLen {
-			return fmt.Errorf("%w: address of %d bytes to join, must be 1 to %d", cluster.ErrInvalid, len(addr), maxAddrLen)
+		if len(addr) == 0 || len(addr) > cluster.MaxAddr {
+			return fmt.Errorf("%w: address of %d bytes to join, must be 1 to %d", cluster.ErrInvalid, len(addr), cluster.MaxAddr)
 		}
 	}
 	if c.Terms == (cluster.Terms{}) {

@@ -25,10 +25,9 @@ type envelope struct {
 const (
 	isMessage = 1
 	isRefusal = 2
-
-	maxNameLen = 255
-	maxAddrLen = 100 // as package cluster has it
 )
+
+const maxNameLen = 255
 
 func (e *envelope) append(b []byte) []byte {
 	b = append(b, e.kind)
@@ -55,7 +54,7 @@ func decodeEnvelope(b []byte) (e envelope, err error) {
 		}
 		*s, b = string(b[1:end]), b[end:]
 	}
-	if e.from == 0 || e.cluster == "" || e.addr == "" || len(e.addr) > maxAddrLen || len(b) > cluster.MaxPayload {
+	if e.from == 0 || e.cluster == "" || e.addr == "" || len(e.addr) > cluster.MaxAddr || len(b) > cluster.MaxPayload {
 		return e, bad
 	}
 	e.payload = b

@@ -38,10 +38,7 @@ type Config struct {
 	dial []grpc.DialOption // for tests
 }
 
-const (
-	maxName = 255
-	maxAddr = 100
-)
+const maxName = 255
 
 // Check says what is wrong with c. It does not look at the files.
 func (c *Config) Check() error {
@@ -50,8 +47,8 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%w: no address of etcd", cluster.ErrInvalid)
 	case len(c.Cluster) == 0 || len(c.Cluster) > maxName || strings.Contains(c.Cluster, "/"):
 		return fmt.Errorf("%w: cluster name %q, must be 1 to %d bytes without a slash", cluster.ErrInvalid, c.Cluster, maxName)
-	case len(c.Addr) == 0 || len(c.Addr) > maxAddr:
-		return fmt.Errorf("%w: address of %d bytes for the other nodes, must be 1 to %d", cluster.ErrInvalid, len(c.Addr), maxAddr)
+	case len(c.Addr) == 0 || len(c.Addr) > cluster.MaxAddr:
+		return fmt.Errorf("%w: address of %d bytes for the other nodes, must be 1 to %d", cluster.ErrInvalid, len(c.Addr), cluster.MaxAddr)
 	case (c.Cert == "") != (c.Key == ""):
 		return fmt.Errorf("%w: a certificate for etcd needs its key, and a key its certificate", cluster.ErrInvalid)
 	case c.User == "" && c.Password != "":

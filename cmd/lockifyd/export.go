@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/auth"
 	"github.com/lockify-dlm/lockify/blockdev/nvme/target/core"
+	"github.com/lockify-dlm/lockify/internal/address"
 )
 
 // export is an [[export]] table: an NVMe subsystem that hosts reach over TCP.
@@ -108,17 +108,11 @@ func (l *loader) fileExport(t map[string]any, table string, at func(string) stri
 
 // checkTCP says what is wrong with host:port.
 func checkTCP(v string) error {
-	host, port, err := net.SplitHostPort(v)
-	switch {
-	case err != nil:
-		return errors.New("this is not host:port")
-	case host == "":
-		return errors.New("the host is missing: 0.0.0.0 and :: stand for all addresses")
+	host, _, err := address.SplitHostPort(v)
+	if err == nil && host == "" {
+		err = errors.New("the host is missing: 0.0.0.0 and :: stand for all addresses")
 	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q is no number from 0 to 65535", port)
-	}
-	return nil
+	return err
 }
 
 // parseNamespace reads an entry of namespaces.

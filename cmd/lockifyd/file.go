@@ -7,10 +7,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/lockify-dlm/lockify/internal/address"
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/internal/node"
 )
 
@@ -153,9 +154,6 @@ func describe(v any) string {
 	return fmt.Sprintf("a value of type %T", v)
 }
 
-// maxDelay is the longest artificial delay that a link takes.
-const maxDelay = time.Second
-
 // filePeers takes the [[peer]] tables.
 func (l *loader) filePeers(v any, at func(string) string) {
 	l.cfg.where["peer"] = at("peer[0]")
@@ -205,13 +203,14 @@ func (l *loader) filePeer(t map[string]any, table string, at func(string) string
 		text, ok := fileValue(kindString, v)
 		if !ok {
 			bad("addr", "got %s; want host:port or unix:///path", describe(v))
-		} else if err := parsePeerAddr(text, &p.Addr); err != nil {
-			bad("addr", "got %v", err)
+		} else if err := address.CheckDial(text); err != nil {
+			bad("addr", "got %q, %v; want host:port or unix:///path", text, err)
 		}
+		p.Addr = text
 	}
 	if v := t["delay"]; v != nil {
 		text, ok := fileValue(kindString, v)
-		if !ok || parseTime(text, 0, maxDelay, &p.Delay) != nil {
+		if !ok || parseTime(text, bounds.Delay, &p.Delay) != nil {
 			bad("delay", "got %s; want a time such as \"50us\", up to 1s", describe(v))
 		}
 	}

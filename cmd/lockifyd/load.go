@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/admin"
-	"github.com/lockify-dlm/lockify/internal/member"
 )
 
 // problem is one thing that is wrong with the configuration.
@@ -165,7 +165,7 @@ func (l *loader) checkTogether() {
 		if p.ID == c.id {
 			add("peer", "id %d is this node's own; want the other nodes only", p.ID)
 		}
-		if c.listen != "" && network(p.Addr) != network(c.listen) {
+		if c.listen != "" && address.Network(p.Addr) != address.Network(c.listen) {
 			add("peer", "peer %d is at %s, but listen is %s; want both over TCP or both over Unix sockets", p.ID, p.Addr, c.listen)
 		}
 		if p.Addr == c.listen {
@@ -207,14 +207,14 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 		if len(c.peers) == 0 { // else it has been said
 			add("listen", "missing; want the address where the other nodes connect, host:port")
 		}
-	} else if err := parsePeerAddr(c.advertise, new(string)); err != nil || member.Unspecified(c.advertise) {
-		add("advertise", "other nodes cannot reach this one at %q; want an address that they can (--advertise), or listen with one", c.advertise)
+	} else if err := address.CheckDial(c.advertise); err != nil {
+		add("advertise", "other nodes cannot reach this one at %q: %v; want an address that they can (--advertise), or listen with one", c.advertise, err)
 	}
 	if c.newCluster && c.data == "" {
 		add("data", "missing; want a directory: a new cluster needs it on its first node")
 	}
 	for _, addr := range c.join {
-		if c.listen != "" && network(addr) != network(c.listen) {
+		if c.listen != "" && address.Network(addr) != address.Network(c.listen) {
 			add("join", "%s, but listen is %s; want both over TCP or both over Unix sockets", addr, c.listen)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/member"
@@ -257,7 +258,7 @@ func (d *daemon) ready() string {
 	n := d.node.Load()
 	fmt.Fprintf(&b, "ready id=%d instance=%#x", n.ID(), n.Instance())
 	if addr := n.LinkAddr(); addr != "" {
-		if network(d.cfg.listen) == "unix" {
+		if address.Network(d.cfg.listen) == "unix" {
 			addr = "unix://" + addr
 		}
 		fmt.Fprintf(&b, " listen=%s", addr)

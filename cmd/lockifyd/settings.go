@@ -11,8 +11,9 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster/etcd"
-	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/address"
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
@@ -71,48 +72,43 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parseID(v, &c.id) },
 		get:  func(c *config) string { return strconv.Itoa(int(c.id)) },
 	}, {
-		key: "cluster", arg: "NAME", def: "lockify", want: "a name of 1 to 256 bytes, the same on all nodes",
+		key: "cluster", arg: "NAME", def: bounds.Cluster, want: fmt.Sprintf("a name of 1 to %d bytes, the same on all nodes", bounds.MaxClusterName),
 		help: "name of the cluster, the same on all nodes",
 		set: func(c *config, v string) error {
 			c.cluster = v
-			return wantIf(len(v) >= 1 && len(v) <= 256)
+			return wantIf(len(v) >= 1 && len(v) <= bounds.MaxClusterName)
 		},
 		get: func(c *config) string { return c.cluster },
 	}, {
 		key: "listen", arg: "ADDR", want: "host:port, or unix:///path for nodes on one machine",
 		help: "where other nodes connect: host:port or unix:///path; needed with peers",
-		set:  func(c *config, v string) error { return parseNodeAddr(v, &c.listen) },
+		set:  func(c *config, v string) error { c.listen = v; return address.CheckListen(v) },
 		get:  func(c *config) string { return c.listen },
 	}, {
 		key: "peer", name: "peers", kind: kindPeers, arg: "ID=ADDR,...", want: "ID=ADDR,ID=ADDR,... of the other nodes",
 		help: "the other nodes, as 2=10.0.0.2:7540,3=10.0.0.3:7540; in the file [[peer]] tables with id, addr, delay",
 		set:  func(c *config, v string) error { return parsePeers(v, &c.peers) },
 		get:  func(c *config) string { return showPeers(c.peers) },
-	}, {
-		key: "new_cluster", kind: kindBool, def: "false", want: "true or false",
-		help: "make a new cluster, with this node as its first; for the first start of the first node, others join it; needs data",
-		set:  func(c *config, v string) error { return parseBool(v, &c.newCluster) },
-		get:  func(c *config) string { return strconv.FormatBool(c.newCluster) },
-	}, {
+	},
+	yesNo("new_cluster", "make a new cluster, with this node as its first; for the first start of the first node, others join it; needs data", func(c *config) *bool { return &c.newCluster }),
+	{
 		key: "join", kind: kindList, arg: "ADDR,...", want: "addresses host:port or unix:///path of nodes of the cluster, each once",
 		help: "join the cluster that these nodes are in, any of them; what listen is there",
-		list: func(c *config, v []string) error { return parseJoin(v, &c.join) },
+		list: func(c *config, v []string) error { return parseAddrs(v, &c.join, address.CheckDial) },
 		get:  func(c *config) string { return strings.Join(c.join, ",") },
 	}, {
 		key: "advertise", arg: "ADDR", want: "host:port, or unix:///path, that reaches this node",
 		help: "where other nodes reach this one, if that is not what listen says",
-		set:  func(c *config, v string) error { return parsePeerAddr(v, &c.advertise) },
+		set:  func(c *config, v string) error { c.advertise = v; return address.CheckDial(v) },
 		get:  func(c *config) string { return c.advertise },
-	}, {
-		key: "lease", arg: "TIME", def: "5s", want: "a time from 200ms to 1h, the same on all nodes",
-		help: "how long a node may act without hearing of the cluster, and how long its locks outlive it; fixed when the cluster is made",
-		set:  func(c *config, v string) error { return parseTime(v, 200*time.Millisecond, time.Hour, &c.lease) },
-		get:  func(c *config) string { return c.lease.String() },
-	}, {
-		key: "voters", kind: kindInt, arg: "N", def: "3", unit: "nodes", want: "1, 3, 5 or 7",
+	},
+	span("lease", bounds.Lease, "how long a node may act without hearing of the cluster, and how long its locks outlive it; the same on all nodes, fixed when the cluster is made", func(c *config) *time.Duration { return &c.lease }),
+	{
+		key: "voters", kind: kindInt, arg: "N", def: strconv.Itoa(bounds.Voters), unit: "nodes", want: bounds.WantVoters,
 		help: "how many nodes of a new cluster decide on membership: those with data that come first; more than half of them must live",
-		set: func(c *config, v string) error {
-			return errors.Join(parseInt(v, 1, 7, &c.voters), wantIf(c.voters%2 == 1))
+		set: func(c *config, v string) (err error) {
+			c.voters, err = strconv.Atoi(v)
+			return wantIf(err == nil && bounds.CanVote(c.voters))
 		},
 		get: func(c *config) string { return strconv.Itoa(c.voters) },
 	}, {
@@ -124,7 +120,7 @@ var settings = []setting{
 	}, {
 		key: "etcd", kind: kindList, arg: "URL,...", want: "http://host:port or https://host:port of etcd servers, each once",
 		help: "keep the membership in the etcd cluster that these servers are of, instead of join",
-		list: func(c *config, v []string) error { return parseEtcd(v, &c.etcd.Endpoints) },
+		list: func(c *config, v []string) error { return parseAddrs(v, &c.etcd.Endpoints, checkEtcdURL) },
 		get:  func(c *config) string { return strings.Join(c.etcd.Endpoints, ",") },
 	}, {
 		key: "etcd_prefix", arg: "KEY", def: etcd.DefaultPrefix, want: "the beginning of keys, the same on all nodes",
@@ -160,7 +156,7 @@ var settings = []setting{
 		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
 		want: "addresses unix:///path or tcp://host:port, each once",
 		help: "where clients connect: unix:///path, tcp://host:port",
-		list: func(c *config, v []string) error { return parseClients(v, &c.clients) },
+		list: func(c *config, v []string) error { return parseAddrs(v, &c.clients, address.CheckClients) },
 		get:  func(c *config) string { return strings.Join(c.clients, ",") },
 	}, {
 		key: "socket_mode", arg: "MODE", want: "an octal mode such as 0660",
@@ -177,25 +173,22 @@ var settings = []setting{
 			return fmt.Sprintf("%04o", c.socketMode)
 		},
 	},
-	limit("max_sessions", 10000, 1, 1000000, "sessions", "sessions of all clients at the same time", func(l *node.Limits) *int { return &l.Sessions }),
-	limit("max_client_sessions", 5000, 1, 1000000, "sessions", "sessions of one client at the same time: of a certificate, a uid, or an address without either", func(l *node.Limits) *int { return &l.Each }),
-	limit("max_client_lockspaces", 256, 1, 1024, "lockspaces", "lockspaces that a session may have open", func(l *node.Limits) *int { return &l.Spaces }),
-	limit("max_client_locks", 1<<20, 1, 1<<24, "locks", "locks of a session", func(l *node.Limits) *int { return &l.Locks }),
-	limit("max_client_waiting", 1<<18, 1, 1<<24, "requests", "requests of a session that have not been answered", func(l *node.Limits) *int { return &l.Waiting }),
-	limit("max_client_queued", engine.MaxQueuedBytesDefault, 1<<16, 1<<30, "bytes", "what a client may leave unread; beyond it the session ends", func(l *node.Limits) *int { return &l.Queued }),
-	limit("max_client_rate", 0, 0, 10000000, "requests a second", "what a client may ask for in all its sessions together, with as much at once; ten times as many messages in one end it; 0: any", func(l *node.Limits) *int { return &l.Rate }),
+	number("max_sessions", bounds.Sessions, "sessions", "sessions of all clients at the same time", func(c *config) *int { return &c.limits.Sessions }),
+	number("max_client_sessions", bounds.ClientSessions, "sessions", "sessions of one client at the same time: of a certificate, a uid, or an address without either", func(c *config) *int { return &c.limits.Each }),
+	number("max_client_lockspaces", bounds.ClientLockspaces, "lockspaces", "lockspaces that a session may have open", func(c *config) *int { return &c.limits.Spaces }),
+	number("max_client_locks", bounds.ClientLocks, "locks", "locks of a session", func(c *config) *int { return &c.limits.Locks }),
+	number("max_client_waiting", bounds.ClientWaiting, "requests", "requests of a session that have not been answered", func(c *config) *int { return &c.limits.Waiting }),
+	number("max_client_queued", bounds.ClientQueued, "bytes", "what a client may leave unread; beyond it the session ends", func(c *config) *int { return &c.limits.Queued }),
+	number("max_client_rate", bounds.ClientRate, "requests a second", "what a client may ask for in all its sessions together, with as much at once; ten times as many messages in one end it; 0: any", func(c *config) *int { return &c.limits.Rate }),
 	{
 		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
 		want: "host:port on the loopback interface, or off",
 		help: "where lockctl and profilers connect: host:port, or off",
 		set:  func(c *config, v string) error { c.admin = v; return wantIf(v != "") },
 		get:  func(c *config) string { return c.admin },
-	}, {
-		key: "allow_admin_from_network", kind: kindBool, def: "false", want: "true or false",
-		help: "let the admin address be one that others on the network reach; it has no passwords",
-		set:  func(c *config, v string) error { return parseBool(v, &c.adminFromNetwork) },
-		get:  func(c *config) string { return strconv.FormatBool(c.adminFromNetwork) },
-	}, {
+	},
+	yesNo("allow_admin_from_network", "let the admin address be one that others on the network reach; it has no passwords", func(c *config) *bool { return &c.adminFromNetwork }),
+	{
 		key: "tls_cert", arg: "FILE", want: "a file in PEM",
 		help: "certificate of this node (lockctl tls node): TCP between nodes, and of clients, is by TLS, and the other end must show one of the same cluster, too",
 		set:  func(c *config, v string) error { c.tls.Cert = v; return wantIf(v != "") },
@@ -210,37 +203,19 @@ var settings = []setting{
 		help: "who signs the certificates of the cluster (lockctl tls init)",
 		set:  func(c *config, v string) error { c.tls.CA = v; return wantIf(v != "") },
 		get:  func(c *config) string { return c.tls.CA },
-	}, {
-		key: "allow_plaintext_network", kind: kindBool, def: "false", want: "true or false",
-		help: "without TLS, let listen and clients be addresses that others on the network reach: whoever reaches them is a node or a client",
-		set:  func(c *config, v string) error { return parseBool(v, &c.plaintext) },
-		get:  func(c *config) string { return strconv.FormatBool(c.plaintext) },
-	}, {
+	},
+	yesNo("allow_plaintext_network", "without TLS, let listen and clients be addresses that others on the network reach: whoever reaches them is a node or a client", func(c *config) *bool { return &c.plaintext }),
+	{
 		key: "data", arg: "DIR",
 		want: "a directory, made if it is missing",
 		help: "directory of this node: what it knows of the cluster, and that no start is mistaken for an earlier one; without it, the clock sees to that",
 		set:  func(c *config, v string) error { c.data = v; return wantIf(v != "") },
 		get:  func(c *config) string { return c.data },
-	}, {
-		key: "idle_after", arg: "TIME", def: "10s", want: "a time such as 500ms or 10s, from 1ms to 24h",
-		help: "how long a name that nobody uses stays cached",
-		set: func(c *config, v string) error {
-			return parseTime(v, time.Millisecond, 24*time.Hour, &c.idleAfter)
-		},
-		get: func(c *config) string { return c.idleAfter.String() },
-	}, {
-		key: "close_after", arg: "TIME", def: "5m", want: "a time such as 500ms or 10m, from 1ms to 24h",
-		help: "how long a lockspace stays open on the node when no program has it open any more, unless there is no room for another one; with peers it stays for ever",
-		set: func(c *config, v string) error {
-			return parseTime(v, time.Millisecond, 24*time.Hour, &c.closeAfter)
-		},
-		get: func(c *config) string { return c.closeAfter.String() },
-	}, {
-		key: "long_wait", arg: "TIME", def: "10s", want: "a time from 1s to 24h",
-		help: "a client's request that waits for longer is logged, and an event of lockctl watch",
-		set:  func(c *config, v string) error { return parseTime(v, time.Second, 24*time.Hour, &c.longWait) },
-		get:  func(c *config) string { return c.longWait.String() },
-	}, {
+	},
+	span("idle_after", bounds.IdleAfter, "how long a name that nobody uses stays cached", func(c *config) *time.Duration { return &c.idleAfter }),
+	span("close_after", bounds.CloseAfter, "how long a lockspace stays open on the node when no program has it open any more, unless there is no room for another one; with peers it stays for ever", func(c *config) *time.Duration { return &c.closeAfter }),
+	span("long_wait", bounds.LongWait, "a client's request that waits for longer is logged, and an event of lockctl watch", func(c *config) *time.Duration { return &c.longWait }),
+	{
 		key: "tracing_endpoint", arg: "URL", want: "http://host:port or https://host:port, and perhaps a path",
 		help: "collector that takes spans by OTLP over HTTP, at /v1/traces if the URL has no path; with it, this node goes on with the traces of clients and other nodes",
 		set: func(c *config, v string) error {
@@ -253,32 +228,18 @@ var settings = []setting{
 		help: "for how many of those requests of clients that are part of no trace this node begins one: 0.01 is one of a hundred",
 		set:  func(c *config, v string) error { return parseRatio(v, &c.tracingRatio) },
 		get:  func(c *config) string { return strconv.FormatFloat(c.tracingRatio, 'g', -1, 64) },
-	}, {
-		key: "shards", kind: kindInt, arg: "N", def: strconv.Itoa(min(runtime.GOMAXPROCS(0), 256)), unit: "shards", auto: "the processors that it may use", want: "a whole number from 1 to 256",
-		help: "shards of a lockspace on this node, best as many as cores",
-		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.shards) },
-		get:  func(c *config) string { return strconv.Itoa(c.shards) },
-	}, {
+	},
+	perCore("shards", bounds.Shards, runtime.GOMAXPROCS(0), "the processors that it may use", "shards", "shards of a lockspace on this node, best as many as cores", func(c *config) *int { return &c.shards }),
+	{
 		key: "transport", arg: "NAME", def: "netpoll", want: "netpoll or plain",
 		help: "how sockets are read: netpoll (event loops) or plain (a goroutine each)",
 		set:  func(c *config, v string) error { return oneOf(v, &c.transport, "netpoll", "plain") },
 		get:  func(c *config) string { return c.transport },
-	}, {
-		key: "pollers", kind: kindInt, arg: "N", def: strconv.Itoa(max(1, runtime.GOMAXPROCS(0)/2)), unit: "event loops", auto: "half of the processors that it may use", want: "a whole number from 1 to 256",
-		help: "event loops of the netpoll transport",
-		set:  func(c *config, v string) error { return parseInt(v, 1, 256, &c.pollers) },
-		get:  func(c *config) string { return strconv.Itoa(c.pollers) },
-	}, {
-		key: "rings", kind: kindInt, arg: "N", def: strconv.Itoa(node.DefaultRings), unit: "clients", want: "a whole number from 0 to 10000",
-		help: "how many clients on Unix sockets may go through shared memory at once, 132 KiB each; 0: none, they use the socket",
-		set:  func(c *config, v string) error { return parseInt(v, 0, 10000, &c.rings) },
-		get:  func(c *config) string { return strconv.Itoa(c.rings) },
-	}, {
-		key: "compress", kind: kindBool, def: "false", want: "true or false",
-		help: "compress frames above 1 KiB between nodes that both can; saves network, costs processor",
-		set:  func(c *config, v string) error { return parseBool(v, &c.compress) },
-		get:  func(c *config) string { return strconv.FormatBool(c.compress) },
-	}, {
+	},
+	perCore("pollers", bounds.Pollers, runtime.GOMAXPROCS(0)/2, "half of the processors that it may use", "event loops", "event loops of the netpoll transport", func(c *config) *int { return &c.pollers }),
+	number("rings", bounds.Rings, "clients", "how many clients on Unix sockets may go through shared memory at once, 132 KiB each; 0: none, they use the socket", func(c *config) *int { return &c.rings }),
+	yesNo("compress", "compress frames above 1 KiB between nodes that both can; saves network, costs processor", func(c *config) *bool { return &c.compress }),
+	{
 		key: "log_level", arg: "LEVEL", def: "info", want: "debug, info, warn or error",
 		help: "least important messages to log: debug, info, warn or error",
 		set: func(c *config, v string) error {
@@ -364,27 +325,10 @@ func parseID(v string, to *uint16) error {
 	return wantIf(err == nil && n > 0)
 }
 
-func parseInt(v string, least, most int, to *int) error {
-	n, err := strconv.Atoi(v)
-	*to = n
-	return wantIf(err == nil && n >= least && n <= most)
-}
-
 func parseRatio(v string, to *float64) error {
 	n, err := strconv.ParseFloat(v, 64)
 	*to = n
 	return wantIf(err == nil && n >= 0 && n <= 1) // not a number is neither
-}
-
-func parseBool(v string, to *bool) error {
-	*to = v == "true"
-	return wantIf(v == "true" || v == "false")
-}
-
-func parseTime(v string, least, most time.Duration, to *time.Duration) error {
-	d, err := time.ParseDuration(v)
-	*to = d
-	return wantIf(err == nil && d >= least && d <= most)
 }
 
 func oneOf(v string, to *string, all ...string) error {

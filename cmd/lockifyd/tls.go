@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
@@ -23,11 +24,11 @@ func (l *loader) checkTLS(add func(key, format string, args ...any)) {
 		return
 	}
 	const want = "which others on the network can reach, and without TLS whoever does so is taken for a %s; want tls_cert, tls_key and tls_ca, an address of the loopback interface, or allow_plaintext_network (--allow-plaintext-network) as well"
-	if c.listen != "" && !node.Local(c.listen) {
+	if c.listen != "" && !address.Local(c.listen) {
 		add("listen", "got %q, "+want, c.listen, "node")
 	}
 	for _, addr := range c.clients {
-		if !node.Local(addr) {
+		if !address.Local(addr) {
 			add("clients", "got %q, "+want, addr, "client")
 		}
 	}
@@ -40,7 +41,7 @@ func (d *daemon) warnDenied() {
 		return
 	}
 	for _, addr := range d.cfg.clients {
-		if !node.Local(addr) {
+		if !address.Local(addr) {
 			d.log.Warn("clients that come from other machines are denied everything: there is no [[access]] rule with certificates, see docs/security.md", "clients", addr)
 		}
 	}

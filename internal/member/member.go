@@ -12,6 +12,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/cluster/agent"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 	"github.com/lockify-dlm/lockify/wire"
@@ -25,8 +26,8 @@ type Config struct {
 	NewCluster bool          // make a cluster if Data has none
 	Join       []string      // where nodes of the cluster listen
 	Data       *Data         // nil: the node has no vote
-	Lease      time.Duration // of a new cluster; all nodes should know it. 0: 5 s
-	Voters     int           // of a new cluster; 0: 3
+	Lease      time.Duration // of a new cluster; all nodes should know it
+	Voters     int           // of a new cluster
 	// FenceCommand ends a silent node, "": there is none. The shell runs it with
 	// LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0 says that the node surely does
 	// nothing any more.
@@ -47,13 +48,13 @@ type Part struct {
 
 // Open takes the part.
 func Open(cfg Config) (*Part, error) {
-	if err := cfg.checkAddrs(); err != nil {
-		return nil, err
+	if cfg.Addr != "" { // else the agent refuses it
+		if err := address.CheckDial(cfg.Addr); err != nil {
+			return nil, fmt.Errorf("%w: other nodes cannot reach this one at %q: %w", cluster.ErrInvalid, cfg.Addr, err)
+		}
 	}
 	terms := cluster.DefaultTerms()
-	if cfg.Lease > 0 {
-		terms.Lease = int64(cfg.Lease)
-	}
+	terms.Lease = int64(cfg.Lease)
 	p := &Part{mailer: engine.NewMailer(cfg.Transport, cfg.Logger)}
 	c := agent.Config{
 		ID: cfg.ID, Cluster: cfg.Cluster, Addr: cfg.Addr, Found: cfg.NewCluster, Join: cfg.Join,

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"net/netip"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
@@ -46,20 +44,20 @@ func (c *Config) setDefaults(alone bool) error {
 		if alone && c.Shards > 1 {
 			c.Shards *= shardsAlone
 		}
-		c.Shards = min(c.Shards, 256)
+		c.Shards = min(c.Shards, bounds.Shards.Most)
 	}
-	if c.Shards < 1 || c.Shards > 256 {
-		return fmt.Errorf("%w: %d shards, must be 1 to 256", ErrInvalid, c.Shards)
+	if !bounds.Shards.Has(c.Shards) {
+		return fmt.Errorf("%w: %d shards, must be %v", ErrInvalid, c.Shards, bounds.Shards)
 	}
 	if c.Transport == nil {
 		c.Transport = engine.NewPlain()
 	}
-	c.Cluster = orDefault(c.Cluster, "lockify")
-	c.IdleAfter = orDefault(c.IdleAfter, 10*time.Second)
-	c.CloseAfter = orDefault(c.CloseAfter, 5*time.Minute)
+	c.Cluster = orDefault(c.Cluster, bounds.Cluster)
+	c.IdleAfter = orDefault(c.IdleAfter, bounds.IdleAfter.Default)
+	c.CloseAfter = orDefault(c.CloseAfter, bounds.CloseAfter.Default)
 	c.Limits.setDefaults()
-	c.LongWait = orDefault(c.LongWait, 10*time.Second)
-	c.Rings = orDefault(c.Rings, DefaultRings)
+	c.LongWait = orDefault(c.LongWait, bounds.LongWait.Default)
+	c.Rings = orDefault(c.Rings, bounds.Rings.Default)
 	if c.Access == nil {
 		policy := &access.Policy{Self: uint32(os.Geteuid())}
 		c.Access = func() *access.Policy { return policy }
@@ -110,27 +108,4 @@ func NewTransport(name string) (engine.Transport, error) {
 		return engine.NewPlain(), nil
 	}
 	return nil, fmt.Errorf("%w: transport %q, want netpoll or plain", ErrInvalid, name)
-}
-
-// splitAddr cuts "unix:///path", "tcp://host:port" or "host:port".
-func splitAddr(addr string) (network, rest string) {
-	if p, ok := strings.CutPrefix(addr, "unix://"); ok {
-		return "unix", p
-	}
-	return "tcp", strings.TrimPrefix(addr, "tcp://")
-}
-
-// Local says that only this machine reaches an address: "unix:///path", "tcp://host:port"
-// or "host:port".
-func Local(addr string) bool {
-	network, rest := splitAddr(addr)
-	if network == "unix" {
-		return true
-	}
-	host, _, err := net.SplitHostPort(rest)
-	if err != nil || host == "localhost" {
-		return err == nil
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

@@ -7,31 +7,31 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/wire"
 )
 
 // Limits bound what one client takes, so that the others do not notice. Beyond one a
 // request is refused with an error that names the limit and its setting; what only gives
-// something up is never refused. 0 stands for the default.
+// something up is never refused. 0 stands for the default in package bounds.
 type Limits struct {
-	Sessions int // of all clients at the same time; max_sessions, 10000
-	Each     int // of them of one client: a certificate, a uid, or an address; max_client_sessions, 5000
-	Spaces   int // lockspaces of a session; max_client_lockspaces, 256
-	Locks    int // of a session; max_client_locks, 1<<20
-	Waiting  int // requests of a session that have not been answered; max_client_waiting, 1<<18
-	Queued   int // bytes for a session that its client has not read; then it ends; max_client_queued, 4 MiB
+	Sessions int // of all clients at the same time; max_sessions
+	Each     int // of them of one client: a certificate, a uid, or an address; max_client_sessions
+	Spaces   int // lockspaces of a session; max_client_lockspaces
+	Locks    int // of a session; max_client_locks
+	Waiting  int // requests of a session that have not been answered; max_client_waiting
+	Queued   int // bytes for a session that its client has not read; then it ends; max_client_queued
 	Rate     int // requests a second of a client, as above, with as many at once; max_client_rate, 0: any
 }
 
 func (l *Limits) setDefaults() {
-	l.Sessions = orDefault(l.Sessions, 10000)
-	l.Each = orDefault(l.Each, 5000)
-	l.Spaces = orDefault(l.Spaces, 256)
-	l.Locks = orDefault(l.Locks, 1<<20)
-	l.Waiting = orDefault(l.Waiting, 1<<18)
-	l.Queued = orDefault(l.Queued, engine.MaxQueuedBytesDefault)
+	l.Sessions = orDefault(l.Sessions, bounds.Sessions.Default)
+	l.Each = orDefault(l.Each, bounds.ClientSessions.Default)
+	l.Spaces = orDefault(l.Spaces, bounds.ClientLockspaces.Default)
+	l.Locks = orDefault(l.Locks, bounds.ClientLocks.Default)
+	l.Waiting = orDefault(l.Waiting, bounds.ClientWaiting.Default)
+	l.Queued = orDefault(l.Queued, bounds.ClientQueued.Default)
 }
 
 // helloTime is how long a connection may be there without a HELLO.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/yield"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -239,11 +240,11 @@ func (n *Node) linksConfig() engine.LinksConfig {
 		Peers: enginePeers(n.cfg.Peers), Delay: n.peers.delay, Mail: n.cfg.Mail,
 		Moving: n.fixed == nil,
 	}
-	if network, _ := splitAddr(n.cfg.Listen); n.cfg.Secure != nil && network == "tcp" {
+	if n.cfg.Secure != nil && address.Network(n.cfg.Listen) == "tcp" {
 		c.PeerNode = peerNode
 	}
 	if n.cfg.Listen != "" {
-		network, addr := splitAddr(n.cfg.Listen)
+		network, addr := address.Split(n.cfg.Listen)
 		c.Network, c.Listen = network, []string{addr}
 	}
 	return c

@@ -6,6 +6,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
@@ -142,12 +143,12 @@ type Mailer struct{ *engine.Mailer }
 
 // Send sends payload to "host:port" or "unix:///path"; see engine.Mailer.
 func (m Mailer) Send(addr string, payload []byte) {
-	network, rest := splitAddr(addr)
+	network, rest := address.Split(addr)
 	m.Mailer.Send(network, rest, payload)
 }
 
 // Trouble says what is wrong with such an address; see engine.Mailer.
 func (m Mailer) Trouble(addr string) string {
-	network, rest := splitAddr(addr)
+	network, rest := address.Split(addr)
 	return m.Mailer.Trouble(network, rest)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/access"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -209,8 +210,7 @@ func (n *Node) LinkAddr() string {
 func (n *Node) ClientAddrs() []net.Addr {
 	var out []net.Addr
 	for i, l := range n.listeners {
-		network, _ := splitAddr(n.cfg.Clients[i])
-		out = append(out, clientAddr{network, l.Addr()})
+		out = append(out, clientAddr{address.Network(n.cfg.Clients[i]), l.Addr()})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 )
 
 // peer is what the node knows of another one. It stays when the node goes, and is
@@ -80,7 +81,7 @@ func (t *peerTable) set(peers []Peer) {
 func enginePeers(peers []Peer) []engine.Peer {
 	list := make([]engine.Peer, len(peers))
 	for i, p := range peers {
-		_, addr := splitAddr(p.Addr)
+		_, addr := address.Split(p.Addr)
 		list[i] = engine.Peer{ID: p.ID, Addr: addr, Instance: p.Instance}
 	}
 	return list

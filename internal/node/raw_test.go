@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -46,7 +47,7 @@ func (r *rawClient) OnFrame(_ *engine.FrameConn, h *wire.Header, payload []byte)
 // dialRaw connects to a node and opens a lockspace.
 func dialRaw(t testing.TB, n *Node) *rawClient {
 	t.Helper()
-	network, rest := splitAddr(n.cfg.Clients[0])
+	network, rest := address.Split(n.cfg.Clients[0])
 	r := &rawClient{t: t, heard: make(chan wire.Msg, 1<<16)}
 	c, err := engine.DialFrames(t.Context(), engine.NewPlain(), network, rest, r)
 	if err != nil {
@@ -419,7 +420,7 @@ func TestOpenBeforeJoined(t *testing.T) {
 func TestDiesInsideFrame(t *testing.T) {
 	n, _ := fixedPair(t, func(c *Config) { c.Transport = engine.NewNetpoll() })
 	n[0].SetLease(engine.BootTime() + int64(time.Hour))
-	network, rest := splitAddr(n[0].cfg.Clients[0])
+	network, rest := address.Split(n[0].cfg.Clients[0])
 	c, err := net.Dial(network, rest)
 	if err != nil {
 		t.Fatal(err)

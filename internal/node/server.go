@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/yield"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -17,8 +18,8 @@ import (
 // This file accepts clients; session.go serves them.
 
 func (n *Node) listenClients(addr string) (engine.Listener, error) {
-	network, rest := splitAddr(addr)
-	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, n.cfg.Transport.Name() != "mem" && !Local(addr)})
+	network, rest := address.Split(addr)
+	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, n.cfg.Transport.Name() != "mem" && !address.Local(addr)})
 	if err != nil {
 		return nil, fmt.Errorf("node: listen for clients on %s: %w", addr, err)
 	}

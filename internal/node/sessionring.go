@@ -7,10 +7,6 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// DefaultRings is how many clients of a node may have a ring at the same time, unless
-// Config.Rings says otherwise: 34 MiB.
-const DefaultRings = 256
-
 // offerRing makes a ring for a client that has these features, if it can take one and
 // the node has one left.
 func (s *session) offerRing(features uint64) bool {

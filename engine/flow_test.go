@@ -140,7 +140,7 @@ func TestDelay(t *testing.T) {
 		if err := one.ls.Close(testContext(t)); err != nil {
 			t.Error(err)
 		}
-		if rtt := one.ls.RTT(2); rtt < delay {
+		if rtt := one.ls.Stats()[2].RTT; rtt < delay {
 			t.Errorf("round trip of %v does not show the delay", rtt)
 		}
 		one.ls = nil

@@ -175,7 +175,7 @@ func (n *node) await(what string, ok func() bool) {
 func (n *node) awaitRTT(peer uint16) {
 	n.t.Helper()
 	ctx := testContext(n.t)
-	for n.ls.RTT(peer) == 0 {
+	for n.ls.Stats()[peer].RTT == 0 {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():

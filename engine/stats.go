@@ -40,17 +40,6 @@ func (ls *Links) Stats() map[uint16]PeerStats {
 	return all
 }
 
-// RTT is the smoothed round trip time of a peer; 0: not yet known.
-func (ls *Links) RTT(peer uint16) time.Duration {
-	l := ls.link(peer)
-	if l == nil {
-		return 0
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return time.Duration(l.count.rtt)
-}
-
 func (l *link) stats() PeerStats {
 	f := l.count.stats()
 	l.mu.Lock()

@@ -90,14 +90,6 @@ func (s *Shard) Deadline(now int64, id, tag uint64, after int64) Status {
 	return wire.OK
 }
 
-// NextDeadline gives the earliest deadline, ok false if there is none.
-func (s *Shard) NextDeadline() (at int64, ok bool) {
-	if len(s.timers) == 0 {
-		return 0, false
-	}
-	return s.timers[0].at, true
-}
-
 func (s *Shard) stopTimer(l *Lock) {
 	if l.timed {
 		l.timed = false

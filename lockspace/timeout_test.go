@@ -22,7 +22,7 @@ func TestDeadline(t *testing.T) {
 		if st := s.lock["A"].within(5); st != wire.Invalid {
 			t.Errorf("of what is granted: %v", st)
 		}
-		if _, ok := sh.NextDeadline(); ok {
+		if len(sh.timers) != 0 {
 			t.Error("a deadline that nobody has")
 		}
 		s.do("B lock PR")
@@ -30,8 +30,8 @@ func TestDeadline(t *testing.T) {
 		if st := s.lock["B"].within(1000); st != wire.OK {
 			t.Fatal(st)
 		}
-		if at, ok := sh.NextDeadline(); !ok || at != n.now()+1000 || sh.Quiet() {
-			t.Errorf("next deadline %d, %v at %d, quiet %v", at, ok, n.now(), sh.Quiet())
+		if len(sh.timers) != 1 || sh.timers[0].at != n.now()+1000 || sh.Quiet() {
+			t.Errorf("deadlines %v at %d, quiet %v", sh.timers, n.now(), sh.Quiet())
 		}
 		pass := func(ns int64) string {
 			s.c.now += ns
@@ -81,7 +81,7 @@ func TestDeadlineRange(t *testing.T) {
 		if st := l.within(ns); st != wire.OK {
 			t.Fatal(st)
 		}
-		at, _ := c.node(1).shards[0].NextDeadline()
+		at := c.node(1).shards[0].timers[0].at
 		if ns > 0 && at < c.now || ns < 0 && at != c.now {
 			t.Errorf("%d ns from %d: %d", ns, c.now, at)
 		}

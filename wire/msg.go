@@ -203,9 +203,6 @@ func (f field) size() uint8 {
 	}
 }
 
-// Valid says that t is a known message type.
-func (t Type) Valid() bool { return fields[t] != 0 }
-
 // Named says that messages of type t are about a name. Those between nodes that
 // are not go to all shards of their lockspace.
 func (t Type) Named() bool { return fields[t]&fName != 0 }

@@ -30,7 +30,7 @@ var fieldInfo = []struct {
 func allTypes() []Type {
 	var ts []Type
 	for i := range fields {
-		if Type(i).Valid() {
+		if fields[i] != 0 {
 			ts = append(ts, Type(i))
 		}
 	}

@@ -75,15 +75,6 @@ type Space struct {
 // lockspace's name or properties, or wire.ShuttingDown, while it is closed; wire.OK: it can.
 func (s *Space) refuses() lockspace.Status { return lockspace.Status(s.barred.Load()) }
 
-// Name gives the lockspace's name.
-func (s *Space) Name() string { return s.name }
-
-// ID gives the number of the lockspace in frames.
-func (s *Space) ID() uint32 { return s.id }
-
-// Props gives its properties.
-func (s *Space) Props() Props { return s.props }
-
 type opKind uint8
 
 const (

@@ -11,7 +11,6 @@
 //	     | draft               steps, and which waits for which
 //	     v
 //	   Plan -> a Program per node: Steps, Locks    (NewPlan)
-//	   PhaseSummary: what the kernels did, counted (Summarize)
 //
 // The package performs no I/O but reading trace files, and imports nothing of
 // this module. Plans and traces are not changed once made and may be shared.

@@ -3,7 +3,6 @@ package trace
 import (
 	"fmt"
 	"math"
-	"strings"
 	"testing"
 )
 
@@ -80,24 +79,5 @@ func TestSummaryJoinsNodes(t *testing.T) {
 	stat = summary(t, "ocfs2-2node")["n1_stat_n2files"]
 	if perOp := float64(stat.Requests) / float64(stat.Ops); math.Abs(perOp-3) > 0.2 {
 		t.Errorf("ocfs2: stat of the other node's file: %.2f requests, want 3", perOp)
-	}
-}
-
-func TestWriteSummary(t *testing.T) {
-	var b strings.Builder
-	phases := []PhaseSummary{
-		{Phase: "create", Nodes: []int{2}, Ops: 200, NewLocks: 400, Requests: 400,
-			Sent: map[MsgType]int{MsgLookup: 219}, Received: map[MsgType]int{MsgLookupReply: 219}},
-		{Nodes: []int{1, 2}, Requests: 3, Converts: 4, Unlocks: 5, Basts: 6},
-	}
-	if err := WriteSummary(&b, phases); err != nil {
-		t.Fatal(err)
-	}
-	want := `      phase  nodes  ops  new/op  requests  converts  unlocks  basts  sent  received
-     create      1  200    2.00       400         0        0      0   219       219
-  (between)      2    0       -         3         4        5      6     0         0
-`
-	if b.String() != want {
-		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 }

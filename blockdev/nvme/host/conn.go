@@ -104,19 +104,12 @@ func NewConn(cfg ConnConfig) (*Conn, error) {
 // maxPDUData bounds what a PDU may claim to hold: no command here asks for more.
 const maxPDUData = 1 << 30
 
-// Ready says whether the controller has agreed to speak. Commands may be submitted
-// before; they wait.
-func (c *Conn) Ready() bool { return c.ready }
-
 // Err says why the connection is over, nil if it is not.
 func (c *Conn) Err() error { return c.fail }
 
 // SetLimit makes n commands at a time the most that the controller is sent; those
 // beyond it wait. It is at least 2, for two fused commands.
 func (c *Conn) SetLimit(n int) { c.limit = max(2, min(n, c.cfg.Commands)) }
-
-// Idle says whether no command is under way.
-func (c *Conn) Idle() bool { return len(c.free) == len(c.slots) }
 
 // Submit takes a command with its data, which belongs to c until the command's end
 // has been reaped, and gives its CID; false if there is no room. The command's CID and

@@ -1,11 +1,6 @@
 package trace
 
-import (
-	"fmt"
-	"io"
-	"slices"
-	"text/tabwriter"
-)
+import "slices"
 
 // PhaseSummary counts what a trace shows of one phase on all nodes that did
 // it. Messages count where they were seen: a request at its sender's phase
@@ -128,24 +123,4 @@ func (c *counting) row(phase string, ev *Event) {
 	case KindRecv:
 		c.at(phase, ev.Node).Received[ev.Msg]++
 	}
-}
-
-// WriteSummary prints a table of phases: counts, and per operation where the
-// phase has any.
-func WriteSummary(w io.Writer, phases []PhaseSummary) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "phase\tnodes\tops\tnew/op\trequests\tconverts\tunlocks\tbasts\tsent\treceived\t")
-	for i := range phases {
-		p := &phases[i]
-		name, perOp := p.Phase, "-"
-		if name == "" {
-			name = "(between)"
-		}
-		if p.Ops > 0 {
-			perOp = fmt.Sprintf("%.2f", float64(p.NewLocks)/float64(p.Ops))
-		}
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, len(p.Nodes), p.Ops, perOp,
-			p.Requests, p.Converts, p.Unlocks, p.Basts, p.SentAll(), p.ReceivedAll())
-	}
-	return tw.Flush()
 }

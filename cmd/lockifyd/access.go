@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/user"
 	"slices"
@@ -23,33 +22,10 @@ func (c *config) policy() *access.Policy {
 
 // fileAccess takes the [[access]] tables.
 func (l *loader) fileAccess(v any, at func(string) string) {
-	l.cfg.where["access"] = at("access[0]")
-	tables, ok := v.([]map[string]any)
-	if !ok {
-		l.bad = append(l.bad, problem{at("access"), "access", "got " + describe(v) + "; want tables that begin with [[access]]"})
-		return
-	}
-	for i, t := range tables {
-		table := fmt.Sprintf("access[%d]", i)
-		l.cfg.access = append(l.cfg.access, l.fileRule(t, table, at))
-	}
+	l.cfg.access = readTables(l, "access", accessFields, v, at, fileRule)
 }
 
-func (l *loader) fileRule(t map[string]any, table string, at func(string) string) (r access.Rule) {
-	bad := func(key, format string, args ...any) {
-		l.bad = append(l.bad, problem{at(table + "." + key), "access." + key, fmt.Sprintf(format, args...)})
-	}
-	keys := accessFields.keys()
-	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if !slices.Contains(keys, key) {
-			bad(key, "there is no such setting%s", suggest(key, keys, ""))
-		}
-	}
-	for _, key := range accessFields.needed() {
-		if t[key] == nil {
-			bad(key, "missing; want lockspaces and may in each [[access]]")
-		}
-	}
+func fileRule(t map[string]any, _ []access.Rule, bad badKey) (r access.Rule) {
 	texts := func(key, want string) []string {
 		all, ok := fileStrings(t[key])
 		if t[key] != nil && (!ok || slices.Contains(all, "")) {

@@ -233,7 +233,7 @@ func TestAccessRefused(t *testing.T) {
 	spaces, who, may := `lockspaces = ["*"]`, `uids = [1]`, `may = "read"`
 	for name, c := range map[string]struct{ file, want string }{
 		"unknown key":   {rule(spaces, who, may, "uid = 1"), "FILE:6: access.uid: there is no such setting; did you mean uids?"},
-		"no lockspaces": {rule(who, may), `FILE:2: access.lockspaces: missing; want lockspaces and may in each [[access]]`},
+		"no lockspaces": {rule(who, may), `FILE:2: access.lockspaces: missing; want lockspaces, may in each [[access]]`},
 		"for nobody":    {rule(spaces, may), `FILE:2: access.certificates: the rule is for nobody; want certificates, uids, gids, or anyone = true`},
 		"no right":      {rule(spaces, who), `FILE:2: access.may: missing; want`},
 		"no such right": {rule(spaces, who, `may = "write"`), `FILE:5: access.may: got the string "write"; want read, shared, exclusive or administer`},

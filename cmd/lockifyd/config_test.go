@@ -68,7 +68,7 @@ func TestWrongConfiguration(t *testing.T) {
 		{"id as a string", with("id      = 1", `id = "1"`), nil, []string{`FILE:2: id: got the string "1"; want a whole number from 1 to 65535, different on each node`}},
 		{"own id among the peers", with("id   = 2", "id   = 1"), nil, []string{`FILE:7: peer: id 1 is this node's own; want the other nodes only`}},
 		{"peer twice", with("id    = 3", "id    = 2"), nil, []string{`FILE:12: peer.id: peer 2 is there twice; want each of the other nodes once`}},
-		{"peer without address", with("addr  = \"127.0.0.1:7003\"\n", ""), nil, []string{`FILE:11: peer.addr: missing; want id and addr in each [[peer]]`}},
+		{"peer without address", with("addr  = \"127.0.0.1:7003\"\n", ""), nil, []string{`FILE:11: peer.addr: missing; want id, addr in each [[peer]]`}},
 		{"peer without port", with("127.0.0.1:7003", "127.0.0.1"), nil, []string{`FILE:13: peer.addr: got "127.0.0.1", this is neither host:port nor unix:///path; want host:port or unix:///path`}},
 		{"peer at port 0", with("127.0.0.1:7003", "127.0.0.1:0"), nil, []string{`FILE:13: peer.addr: got "127.0.0.1:0", nobody can connect to port 0; want host:port or unix:///path`}},
 		{"peer here", with("127.0.0.1:7002", "127.0.0.1:7001"), nil, []string{`FILE:7: peer: peer 2 is at 127.0.0.1:7001, where this node listens itself`}},

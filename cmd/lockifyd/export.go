@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,40 +39,10 @@ const (
 
 // fileExports takes the [[export]] tables.
 func (l *loader) fileExports(v any, at func(string) string) {
-	l.cfg.where["export"] = at("export[0]")
-	tables, ok := v.([]map[string]any)
-	if !ok {
-		l.bad = append(l.bad, problem{at("export"), "export", "got " + describe(v) + "; want tables that begin with [[export]]"})
-		return
-	}
-	for i, t := range tables {
-		table := fmt.Sprintf("export[%d]", i)
-		before := len(l.bad)
-		e := l.fileExport(t, table, at)
-		if len(l.bad) > before {
-			continue
-		}
-		if slices.ContainsFunc(l.cfg.exports, func(o export) bool { return o.nqn == e.nqn }) {
-			l.bad = append(l.bad, problem{at(table + ".nqn"), "export.nqn", e.nqn + " is there twice; want another name for each export"})
-		}
-		l.cfg.exports = append(l.cfg.exports, e)
-	}
+	l.cfg.exports = readTables(l, "export", exportFields, v, at, fileExport)
 }
 
-func (l *loader) fileExport(t map[string]any, table string, at func(string) string) (e export) {
-	bad := func(key, format string, args ...any) {
-		l.bad = append(l.bad, problem{at(table + "." + key), "export." + key, fmt.Sprintf(format, args...)})
-	}
-	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if !slices.Contains(exportFields.keys(), key) {
-			bad(key, "there is no such setting%s", suggest(key, exportFields.keys(), ""))
-		}
-	}
-	for _, key := range exportFields.needed() {
-		if t[key] == nil {
-			l.bad = append(l.bad, problem{at(table), "export." + key, "missing; want nqn, listen and namespaces in each [[export]]"})
-		}
-	}
+func fileExport(t map[string]any, before []export, bad badKey) (e export) {
 	list := func(key, want string, take func(v string) error) {
 		if t[key] == nil {
 			return
@@ -93,6 +62,8 @@ func (l *loader) fileExport(t map[string]any, table string, at func(string) stri
 		text, ok := fileValue(kindString, v)
 		if !ok || nvme.CheckNQN(text) != nil || text == nvme.DiscoveryNQN {
 			bad("nqn", "got %s; want a name such as nqn.2026-01.com.example:disk", describe(v))
+		} else if slices.ContainsFunc(before, func(o export) bool { return o.nqn == text }) {
+			bad("nqn", "%s is there twice; want another name for each export", text)
 		}
 		e.nqn = text
 	}

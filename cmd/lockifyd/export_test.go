@@ -22,7 +22,7 @@ hosts      = ["nqn.2026-01.example.host:a"]
 func TestWrongExport(t *testing.T) {
 	for _, tc := range []struct{ old, new, want string }{
 		{`nqn.2026-01.example.lockify:disk`, `disk`, `FILE:17: export.nqn: got the string "disk"; want a name such as nqn.2026-01.com.example:disk`},
-		{`listen     = ["127.0.0.1:4420"]`, ``, `FILE:16: export.listen: missing; want nqn, listen and namespaces in each [[export]]`},
+		{`listen     = ["127.0.0.1:4420"]`, ``, `FILE:16: export.listen: missing; want nqn, listen, namespaces in each [[export]]`},
 		{`["127.0.0.1:4420"]`, `[":4420"]`, `FILE:18: export.listen: got ":4420", the host is missing: 0.0.0.0 and :: stand for all addresses; want host:port`},
 		{`memory:1MiB`, `memory:1MB`, `FILE:19: export.namespaces: got "memory:1MB", the size is no number of bytes that is a multiple of 4096, nor one with KiB, MiB, GiB or TiB; want ` + wantNamespaces},
 		{`readonly:/tmp/x`, `tmp/x`, `FILE:19: export.namespaces: got "tmp/x", a path begins with / or ./; want ` + wantNamespaces},

@@ -15,7 +15,7 @@ import (
 
 // fileAccess takes what an [[export]] table says of who may connect, and how hosts
 // authenticate themselves.
-func (e *export) fileAccess(t map[string]any, bad func(key, format string, args ...any), list func(key, want string, take func(v string) error)) {
+func (e *export) fileAccess(t map[string]any, bad badKey, list func(key, want string, take func(v string) error)) {
 	list("hosts", "NQNs of hosts", func(v string) error { e.hosts = append(e.hosts, v); return nvme.CheckNQN(v) })
 	if v := t["any_host"]; v != nil {
 		text, ok := fileValue(kindBool, v)

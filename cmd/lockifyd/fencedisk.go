@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -16,41 +14,10 @@ import (
 
 // fileFenceDisks takes the [[fence_disk]] tables.
 func (l *loader) fileFenceDisks(v any, at func(string) string) {
-	l.cfg.where["fence_disk"] = at("fence_disk[0]")
-	tables, ok := v.([]map[string]any)
-	if !ok {
-		l.bad = append(l.bad, problem{at("fence_disk"), "fence_disk", "got " + describe(v) + "; want tables that begin with [[fence_disk]]"})
-		return
-	}
-	for i, t := range tables {
-		table := fmt.Sprintf("fence_disk[%d]", i)
-		before := len(l.bad)
-		d := l.fileFenceDisk(t, table, at)
-		if len(l.bad) > before {
-			continue
-		}
-		if slices.ContainsFunc(l.cfg.fenceDisks, func(o sharedisk.Disk) bool { return o.NQN == d.NQN && o.NSID == d.NSID }) {
-			l.bad = append(l.bad, problem{at(table), "fence_disk", d.NQN + " is there twice; want each disk once"})
-			continue
-		}
-		l.cfg.fenceDisks = append(l.cfg.fenceDisks, d)
-	}
+	l.cfg.fenceDisks = readTables(l, "fence_disk", fenceDiskFields, v, at, fileFenceDisk)
 }
 
-func (l *loader) fileFenceDisk(t map[string]any, table string, at func(string) string) (d sharedisk.Disk) {
-	bad := func(key, format string, args ...any) {
-		l.bad = append(l.bad, problem{at(table + "." + key), "fence_disk." + key, fmt.Sprintf(format, args...)})
-	}
-	for _, key := range slices.Sorted(maps.Keys(t)) {
-		if !slices.Contains(fenceDiskFields.keys(), key) {
-			bad(key, "there is no such setting%s", suggest(key, fenceDiskFields.keys(), ""))
-		}
-	}
-	for _, key := range fenceDiskFields.needed() {
-		if t[key] == nil {
-			l.bad = append(l.bad, problem{at(table), "fence_disk." + key, "missing; want addr and nqn in each [[fence_disk]]"})
-		}
-	}
+func fileFenceDisk(t map[string]any, before []sharedisk.Disk, bad badKey) (d sharedisk.Disk) {
 	if v := t["addr"]; v != nil {
 		text, ok := fileValue(kindString, v)
 		if !ok || checkTCP(text) != nil {
@@ -75,6 +42,9 @@ func (l *loader) fileFenceDisk(t map[string]any, table string, at func(string) s
 			bad("nsid", "got %s; want the number of a namespace, from 1 on", describe(v))
 		}
 		d.NSID = uint32(n)
+	}
+	if d.NQN != "" && slices.ContainsFunc(before, func(o sharedisk.Disk) bool { return o.NQN == d.NQN && o.NSID == d.NSID }) {
+		bad("nqn", "%s is there twice; want each disk once", d.NQN)
 	}
 	return d
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,47 +155,16 @@ func describe(v any) string {
 
 // filePeers takes the [[peer]] tables.
 func (l *loader) filePeers(v any, at func(string) string) {
-	l.cfg.where["peer"] = at("peer[0]")
-	tables, ok := v.([]map[string]any)
-	if !ok {
-		l.bad = append(l.bad, problem{at("peer"), "peer", "got " + describe(v) + "; want tables that begin with [[peer]]"})
-		return
-	}
-	l.cfg.peers = nil
-	for i, t := range tables {
-		table := fmt.Sprintf("peer[%d]", i)
-		before := len(l.bad)
-		p := l.filePeer(t, table, at)
-		if len(l.bad) > before {
-			continue
-		}
-		if slices.ContainsFunc(l.cfg.peers, func(q node.Peer) bool { return q.ID == p.ID }) {
-			l.bad = append(l.bad, problem{at(table + ".id"), "peer.id", fmt.Sprintf("peer %d is there twice; want each of the other nodes once", p.ID)})
-			continue
-		}
-		l.cfg.peers = append(l.cfg.peers, p)
-	}
+	l.cfg.peers = readTables(l, "peer", peerFields, v, at, filePeer)
 }
 
-func (l *loader) filePeer(t map[string]any, table string, at func(string) string) (p node.Peer) {
-	bad := func(key, format string, args ...any) {
-		l.bad = append(l.bad, problem{at(table + "." + key), "peer." + key, fmt.Sprintf(format, args...)})
-	}
-	keys := slices.Sorted(maps.Keys(t))
-	for _, key := range keys {
-		if !slices.Contains(peerFields.keys(), key) {
-			bad(key, "there is no such setting%s", suggest(key, peerFields.keys(), ""))
-		}
-	}
-	for _, key := range peerFields.needed() {
-		if t[key] == nil {
-			l.bad = append(l.bad, problem{at(table), "peer." + key, "missing; want id and addr in each [[peer]]"})
-		}
-	}
+func filePeer(t map[string]any, before []node.Peer, bad badKey) (p node.Peer) {
 	if v := t["id"]; v != nil {
 		text, ok := fileValue(kindInt, v)
 		if !ok || parseID(text, &p.ID) != nil {
 			bad("id", "got %s; want a whole number from 1 to 65535", describe(v))
+		} else if slices.ContainsFunc(before, func(q node.Peer) bool { return q.ID == p.ID }) {
+			bad("id", "peer %d is there twice; want each of the other nodes once", p.ID)
 		}
 	}
 	if v := t["addr"]; v != nil {

@@ -1,7 +1,14 @@
 package main
 
-// This file describes the tables of the configuration file. What is not described here is
-// refused there, and docs/reference/config.md is made of it.
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// This file describes and reads the tables of the configuration file. What is not described here
+// is refused there, and docs/reference/config.md is made of it.
 
 // table is a kind of table that can be in the file, any number of times.
 type table struct {
@@ -63,6 +70,37 @@ func tableFor(key string) *table {
 		}
 	}
 	return nil
+}
+
+// badKey notes what is wrong with a key of a table.
+type badKey func(key, format string, args ...any)
+
+// readTables gives the tables of a kind. read takes one, with those before it; what it finds wrong
+// with a key goes to bad.
+func readTables[T any](l *loader, kind string, f fields, v any, at func(string) string, read func(t map[string]any, before []T, bad badKey) T) (all []T) {
+	l.cfg.where[kind] = at(kind + "[0]")
+	tables, ok := v.([]map[string]any)
+	if !ok {
+		l.bad = append(l.bad, problem{at(kind), kind, fmt.Sprintf("got %s; want tables that begin with [[%s]]", describe(v), kind)})
+		return nil
+	}
+	for i, t := range tables {
+		bad := func(key, format string, args ...any) {
+			l.bad = append(l.bad, problem{at(fmt.Sprintf("%s[%d].%s", kind, i, key)), kind + "." + key, fmt.Sprintf(format, args...)})
+		}
+		for _, key := range slices.Sorted(maps.Keys(t)) {
+			if !slices.Contains(f.keys(), key) {
+				bad(key, "there is no such setting%s", suggest(key, f.keys(), ""))
+			}
+		}
+		for _, key := range f.needed() {
+			if t[key] == nil {
+				bad(key, "missing; want %s in each [[%s]]", strings.Join(f.needed(), ", "), kind)
+			}
+		}
+		all = append(all, read(t, all, bad))
+	}
+	return all
 }
 
 var peerFields = fields{

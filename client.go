@@ -1,6 +1,7 @@
 package lockify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -141,7 +142,7 @@ func Dial(ctx context.Context, addr string, opts ...DialOption) (*Client, error)
 }
 
 func (o *DialOption) add(x *DialOption) {
-	o.transport, o.name = orString(x.transport, o.transport), orString(x.name, o.name)
+	o.transport, o.name = cmp.Or(x.transport, o.transport), cmp.Or(x.name, o.name)
 	o.once, o.noRing = o.once || x.once, o.noRing || x.noRing
 	if x.session != nil {
 		o.session = x.session
@@ -158,13 +159,6 @@ func (o *DialOption) add(x *DialOption) {
 	if x.traces != nil {
 		o.traces = x.traces
 	}
-}
-
-func orString(v, def string) string {
-	if v == "" {
-		return def
-	}
-	return v
 }
 
 func parseAddrs(list string) (addrs []nodeAddr, err error) {

@@ -117,7 +117,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	t, err := node.NewTransport(orNetpoll(cfg.Transport))
+	t, err := node.NewTransport(cmp.Or(cfg.Transport, "netpoll"))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -218,13 +218,6 @@ func (n *Node) closeParts() error {
 		n.data.Close()
 	}
 	return err
-}
-
-func orNetpoll(name string) string {
-	if name == "" {
-		return "netpoll"
-	}
-	return name
 }
 
 // Ready waits until the node is a member, and all others are connected. The error of a ctx that

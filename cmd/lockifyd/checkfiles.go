@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,14 +18,9 @@ import (
 func (c *config) checkFiles() error {
 	var bad problems
 	add := func(key string, err error) {
-		if err == nil {
-			return
+		if err != nil {
+			bad = append(bad, problem{c.from(key), key, err.Error()})
 		}
-		p := problem{cmp.Or(c.where[key], "default"), key, err.Error()}
-		if p.where[0] == '-' || p.where[0] == '$' {
-			p.key = "" // the flag or variable says it
-		}
-		bad = append(bad, p)
 	}
 	if c.tls.Given() {
 		self := secure.Identity{Cluster: c.cluster, Node: c.id}

@@ -44,6 +44,6 @@ func (l *loader) readEnv(environ []string) {
 			l.bad = append(l.bad, problem{where: "$" + name, what: fmt.Sprintf("there is no such setting%s", suggest(name, names, ""))})
 			continue
 		}
-		l.set(s, "$"+name, "", v)
+		l.set(s, "$"+name, v)
 	}
 }

@@ -45,10 +45,10 @@ func (l *loader) readFile(text string) {
 		}
 		v, ok := fileValue(s.kind, all[key])
 		if !ok {
-			l.wrong(s, at(key), key, describe(all[key]), errWant)
+			l.wrong(s, at(key), describe(all[key]), errWant)
 			continue
 		}
-		l.set(s, at(key), key, v)
+		l.set(s, at(key), v)
 	}
 }
 
@@ -56,10 +56,10 @@ func (l *loader) readFile(text string) {
 func (l *loader) fileList(s *setting, where string, v any) {
 	list, ok := fileStrings(v)
 	if !ok {
-		l.wrong(s, where, s.key, describe(v), errWant)
+		l.wrong(s, where, describe(v), errWant)
 		return
 	}
-	l.setList(s, where, s.key, list)
+	l.setList(s, where, list)
 }
 
 // place gives file:line of a key, or of what it stands in.

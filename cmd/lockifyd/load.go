@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,7 @@ type problem struct {
 }
 
 func (p problem) String() string {
-	if p.key == "" {
+	if p.key == "" || strings.HasPrefix(p.where, "--") || strings.HasPrefix(p.where, "$") { // these are names of the setting
 		return p.where + ": " + p.what
 	}
 	return p.where + ": " + p.key + ": " + p.what
@@ -66,7 +67,7 @@ func load(file string, environ []string, flags given) (*config, error) {
 	for i := range settings {
 		s := &settings[i]
 		if v, ok := flags[s]; ok {
-			l.set(s, "--"+s.flag(), "", v)
+			l.set(s, "--"+s.flag(), v)
 		}
 	}
 	if len(l.bad) == 0 {
@@ -106,29 +107,29 @@ func (s *setting) take(c *config, v string) error {
 }
 
 // set takes a setting from one place.
-func (l *loader) set(s *setting, where, key, v string) {
+func (l *loader) set(s *setting, where, v string) {
 	l.cfg.where[s.key] = where
 	if err := s.take(&l.cfg, v); err != nil {
-		l.wrong(s, where, key, fmt.Sprintf("%q", v), err)
+		l.wrong(s, where, fmt.Sprintf("%q", v), err)
 	}
 }
 
 // setList is set for a list of the file, whose strings may have commas in them.
-func (l *loader) setList(s *setting, where, key string, v []string) {
+func (l *loader) setList(s *setting, where string, v []string) {
 	l.cfg.where[s.key] = where
 	if err := s.list(&l.cfg, v); err != nil {
-		l.wrong(s, where, key, fmt.Sprintf("%q", strings.Join(v, ",")), err)
+		l.wrong(s, where, fmt.Sprintf("%q", strings.Join(v, ",")), err)
 	}
 }
 
-func (l *loader) wrong(s *setting, where, key, got string, err error) {
+func (l *loader) wrong(s *setting, where, got string, err error) {
 	what := "got " + got
 	if !errors.Is(err, errWant) {
 		what += ", " + err.Error()
 	} else if err.Error() != errWant.Error() {
 		what += ", " + strings.TrimSuffix(err.Error(), ": "+errWant.Error())
 	}
-	l.bad = append(l.bad, problem{where, key, what + "; want " + s.want})
+	l.bad = append(l.bad, problem{where, s.key, what + "; want " + s.want})
 }
 
 // whereOf says where a setting came from; if from nowhere, where it could.
@@ -146,11 +147,7 @@ func (l *loader) whereOf(key string) string {
 func (l *loader) checkTogether() {
 	c := &l.cfg
 	add := func(key, format string, args ...any) {
-		where := l.whereOf(key)
-		if strings.HasPrefix(where, "--") || strings.HasPrefix(where, "$") {
-			key = "" // the flag or variable says it
-		}
-		l.bad = append(l.bad, problem{where, key, fmt.Sprintf(format, args...)})
+		l.bad = append(l.bad, problem{l.whereOf(key), key, fmt.Sprintf(format, args...)})
 	}
 	if c.id == 0 {
 		add("id", "missing; want this node's number in the cluster, 1 to 65535 (--id, $LOCKIFYD_ID, or id in the file)")
@@ -220,33 +217,27 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 	}
 }
 
+// from says where a setting comes from.
+func (c *config) from(key string) string { return cmp.Or(c.where[key], "default") }
+
 // print shows the settings in force and where they come from.
-func (c *config) print(w io.Writer) error {
+func (c *config) print(w io.Writer) (err error) {
+	line := func(key, value string) {
+		_, failed := fmt.Fprintf(w, "%-24s %-40s # %s\n", key, value, c.from(key))
+		err = cmp.Or(err, failed)
+	}
 	for i := range settings {
-		s := &settings[i]
-		where := c.where[s.key]
-		if where == "" {
-			where = "default"
-		}
-		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", s.key, s.get(c), where); err != nil {
-			return err
-		}
+		line(settings[i].key, settings[i].get(c))
 	}
 	if len(c.exports) > 0 {
-		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "export", showExports(c.exports), c.where["export"]); err != nil {
-			return err
-		}
+		line("export", showExports(c.exports))
 	}
 	if len(c.fenceDisks) > 0 {
-		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "fence_disk", showFenceDisks(c.fenceDisks), c.where["fence_disk"]); err != nil {
-			return err
-		}
+		line("fence_disk", showFenceDisks(c.fenceDisks))
 	}
 	if len(c.access) > 0 {
-		if _, err := fmt.Fprintf(w, "%-24s %-40s # %s\n", "access", fmt.Sprintf("%d rules", len(c.access)), c.where["access"]); err != nil {
-			return err
-		}
+		line("access", fmt.Sprintf("%d rules", len(c.access)))
 	}
-	_, err := fmt.Fprintln(w, "the configuration is good")
-	return err
+	_, failed := fmt.Fprintln(w, "the configuration is good")
+	return cmp.Or(err, failed)
 }

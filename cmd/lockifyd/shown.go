@@ -20,11 +20,7 @@ func (c *config) shown() admin.Settings {
 		if hidden[key] && value != "" {
 			value = "(hidden)"
 		}
-		from := c.where[key]
-		if from == "" {
-			from = "default"
-		}
-		out.Settings = append(out.Settings, admin.Setting{Key: key, Value: value, From: from})
+		out.Settings = append(out.Settings, admin.Setting{Key: key, Value: value, From: c.from(key)})
 	}
 	for i := range settings {
 		s := &settings[i]

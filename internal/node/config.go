@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -52,12 +53,12 @@ func (c *Config) setDefaults(alone bool) error {
 	if c.Transport == nil {
 		c.Transport = engine.NewPlain()
 	}
-	c.Cluster = orDefault(c.Cluster, bounds.Cluster)
-	c.IdleAfter = orDefault(c.IdleAfter, bounds.IdleAfter.Default)
-	c.CloseAfter = orDefault(c.CloseAfter, bounds.CloseAfter.Default)
+	c.Cluster = cmp.Or(c.Cluster, bounds.Cluster)
+	c.IdleAfter = cmp.Or(c.IdleAfter, bounds.IdleAfter.Default)
+	c.CloseAfter = cmp.Or(c.CloseAfter, bounds.CloseAfter.Default)
 	c.Limits.setDefaults()
-	c.LongWait = orDefault(c.LongWait, bounds.LongWait.Default)
-	c.Rings = orDefault(c.Rings, bounds.Rings.Default)
+	c.LongWait = cmp.Or(c.LongWait, bounds.LongWait.Default)
+	c.Rings = cmp.Or(c.Rings, bounds.Rings.Default)
 	if c.Access == nil {
 		policy := &access.Policy{Self: uint32(os.Geteuid())}
 		c.Access = func() *access.Policy { return policy }
@@ -77,19 +78,11 @@ func (c *Config) setDefaults(alone bool) error {
 
 // features gives what this node offers, to other nodes and to clients.
 func (c *Config) features() uint64 {
-	f := orDefault(c.Features, wire.Features)
+	f := cmp.Or(c.Features, wire.Features)
 	if c.Tracing == nil {
 		f &^= wire.FeatureTrace
 	}
 	return f
-}
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // NewInstance makes a node instance from the clock: ms since 1970 in 41 bits,

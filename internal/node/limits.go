@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -26,12 +27,12 @@ type Limits struct {
 }
 
 func (l *Limits) setDefaults() {
-	l.Sessions = orDefault(l.Sessions, bounds.Sessions.Default)
-	l.Each = orDefault(l.Each, bounds.ClientSessions.Default)
-	l.Spaces = orDefault(l.Spaces, bounds.ClientLockspaces.Default)
-	l.Locks = orDefault(l.Locks, bounds.ClientLocks.Default)
-	l.Waiting = orDefault(l.Waiting, bounds.ClientWaiting.Default)
-	l.Queued = orDefault(l.Queued, bounds.ClientQueued.Default)
+	l.Sessions = cmp.Or(l.Sessions, bounds.Sessions.Default)
+	l.Each = cmp.Or(l.Each, bounds.ClientSessions.Default)
+	l.Spaces = cmp.Or(l.Spaces, bounds.ClientLockspaces.Default)
+	l.Locks = cmp.Or(l.Locks, bounds.ClientLocks.Default)
+	l.Waiting = cmp.Or(l.Waiting, bounds.ClientWaiting.Default)
+	l.Queued = cmp.Or(l.Queued, bounds.ClientQueued.Default)
 }
 
 // helloTime is how long a connection may be there without a HELLO.

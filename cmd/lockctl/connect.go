@@ -10,9 +10,10 @@ import (
 	"syscall"
 
 	"github.com/lockify-dlm/lockify"
+	"github.com/lockify-dlm/lockify/internal/admin"
 )
 
-// This file is for commands that are clients of a daemon.
+// This file is for commands that are clients of a daemon, or ask its admin address.
 
 // atOnce calls f, which wants of the daemon at addr what it answers without waiting for
 // other clients: one that hangs must not keep lockctl for ever.
@@ -38,6 +39,21 @@ func (o *options) connect(ctx context.Context, addr, space string, props *spaceF
 		return err
 	})
 	return c, s, err
+}
+
+// ask runs f with a client of the admin address.
+func (o *options) ask(ctx context.Context, f func(ctx context.Context, c *admin.Client) error) error {
+	c, err := admin.NewClient(o.admin)
+	if err != nil {
+		return &exitStatus{exitUsage, err}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.adminTime, fmt.Errorf("no answer of the lockifyd at %s (--admin) within %v", o.admin, o.adminTime))
+	defer cancel()
+	err = f(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return o.explainAdmin(err)
 }
 
 // nobodyThere says that err is of an address where nobody listens.

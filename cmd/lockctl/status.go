@@ -2,53 +2,15 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
 )
-
-// ask runs f with a client of the admin address.
-func (o *options) ask(ctx context.Context, f func(ctx context.Context, c *admin.Client) error) error {
-	c, err := admin.NewClient(o.admin)
-	if err != nil {
-		return &exitStatus{exitUsage, err}
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, o.adminTime, fmt.Errorf("no answer of the lockifyd at %s (--admin) within %v", o.admin, o.adminTime))
-	defer cancel()
-	err = f(ctx, c)
-	if err != nil && ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return o.explainAdmin(err)
-}
-
-func (o *options) printJSON(v any) error {
-	enc := json.NewEncoder(o.stdout)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
-}
-
-// table prints rows with aligned columns.
-func table(w io.Writer, header []any, rows [][]any) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range append([][]any{header}, rows...) {
-		for i, cell := range row {
-			if i > 0 {
-				fmt.Fprint(t, "\t")
-			}
-			fmt.Fprint(t, cell)
-		}
-		fmt.Fprintln(t)
-	}
-	return t.Flush()
-}
 
 func statusCommand(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -100,13 +62,6 @@ func printStatus(w io.Writer, st *admin.Status) error {
 		rows = append(rows, []any{l.Peer, l.State, rtt, l.QueuedBytes, l.Resent, l.Reconnects, l.FramesIn, l.FramesOut})
 	}
 	return table(w, []any{"PEER", "LINK", "RTT", "QUEUED", "RESENT", "RECONNECTS", "FRAMES IN", "OUT"}, rows)
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }
 
 func lockspacesCommand(o *options) *cobra.Command {

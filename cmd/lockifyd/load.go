@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -215,29 +214,4 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 			add("join", "%s, but listen is %s; want both over TCP or both over Unix sockets", addr, c.listen)
 		}
 	}
-}
-
-// from says where a setting comes from.
-func (c *config) from(key string) string { return cmp.Or(c.where[key], "default") }
-
-// print shows the settings in force and where they come from.
-func (c *config) print(w io.Writer) (err error) {
-	line := func(key, value string) {
-		_, failed := fmt.Fprintf(w, "%-24s %-40s # %s\n", key, value, c.from(key))
-		err = cmp.Or(err, failed)
-	}
-	for i := range settings {
-		line(settings[i].key, settings[i].get(c))
-	}
-	if len(c.exports) > 0 {
-		line("export", showExports(c.exports))
-	}
-	if len(c.fenceDisks) > 0 {
-		line("fence_disk", showFenceDisks(c.fenceDisks))
-	}
-	if len(c.access) > 0 {
-		line("access", fmt.Sprintf("%d rules", len(c.access)))
-	}
-	_, failed := fmt.Fprintln(w, "the configuration is good")
-	return cmp.Or(err, failed)
 }

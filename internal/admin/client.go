@@ -182,3 +182,9 @@ func (c *Client) do(ctx context.Context, method, path string, content []byte) (i
 	}
 	return nil, fmt.Errorf("%w: %s", ErrRefused, f.Error)
 }
+
+// Raw asks for a path as it is, such as /metrics or a profile of /debug/pprof/. The caller
+// closes the answer.
+func (c *Client) Raw(ctx context.Context, path string) (io.ReadCloser, error) {
+	return c.get(ctx, path)
+}

@@ -1,8 +1,6 @@
 package admin
 
 import (
-	"context"
-	"io"
 	"net/http"
 )
 
@@ -27,10 +25,4 @@ func (s *Server) config(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, s.settings())
-}
-
-// Raw asks for a path as it is, such as /metrics or a profile of /debug/pprof/. The caller
-// closes the answer.
-func (c *Client) Raw(ctx context.Context, path string) (io.ReadCloser, error) {
-	return c.get(ctx, path)
 }

@@ -1,54 +1,71 @@
 package admin
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
+	"slices"
 
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
 
-// This file is the histograms of /metrics.
+// This file is the document that the page is drawn from, and that other documents do not
+// have: histograms.
 
-// histogram makes a metric whose labels come last.
-func histogram(name, help string, labels ...string) metric {
-	return metric{desc: prometheus.NewDesc(name, help, labels, nil)}
+// Times is the answer to /v1/times: how long things have taken since the node was started.
+type Times struct {
+	BoundsNS   []int64          `json:"bounds_ns"` // upper bounds of the buckets but for the last, which has none
+	Lockspaces []LockspaceTimes `json:"lockspaces"`
 }
 
-var (
-	lockTimes     = histogram("lockify_lock_seconds", "Time from request, or conversion, to grant, by how it came: at-once (no message), claimed (no message, under an open claim), asked (another node has granted it), waited (for other holders, or for a recovery). Of at-once and claimed the count is exact, and the time that of one in 61.", "lockspace", "way")
-	claimTimes    = histogram("lockify_claim_open_seconds", "Time that claims were open, of those that have ended.", "lockspace")
-	fenceTimes    = histogram("lockify_release_fence_seconds", "Time that messages have waited until claims before them were confirmed.", "lockspace")
-	recoveryTimes = histogram("lockify_recovery_seconds", "Time from a change of who has the lockspace open until a shard answered for all its names again.", "lockspace")
-)
+// LockspaceTimes is the part of one lockspace in Times.
+type LockspaceTimes struct {
+	Name     Name             `json:"name"`
+	Grants   map[string]Spent `json:"grants"` // by how they came, see lockify_lock_seconds in docs/metrics.md
+	Claims   Spent            `json:"claims"` // that they were open
+	Held     Spent            `json:"held"`   // that messages waited for the release fence
+	Recovery Spent            `json:"recovery"`
+	Pending  int              `json:"pending"` // operations of this node's programs under way
+	Conflict uint64           `json:"conflicts"`
+}
 
-// collectTimes gives the histograms in which there is something.
-func collectTimes(out chan<- prometheus.Metric, sp *node.SpaceStats) {
-	name := Name(sp.Name).String()
-	give := func(m metric, h *lockspace.Histogram, labels ...string) {
-		if h.Total() > 0 {
-			out <- constHistogram(m.desc, h, append([]string{name}, labels...)...)
-		}
+// Spent is a histogram.
+type Spent struct {
+	Counts []uint64 `json:"counts"` // by bucket; empty: nothing was counted
+	Nanos  uint64   `json:"nanos"`  // added up
+}
+
+func (s *Server) times() Times {
+	st := s.node().Stats()
+	out := Times{BoundsNS: []int64{}, Lockspaces: []LockspaceTimes{}}
+	for i := range lockspace.Buckets {
+		out.BoundsNS = append(out.BoundsNS, lockspace.BucketBound(i))
 	}
+	for i := range st.Spaces {
+		out.Lockspaces = append(out.Lockspaces, timesOf(&st.Spaces[i]))
+	}
+	slices.SortFunc(out.Lockspaces, func(a, b LockspaceTimes) int { return slices.Compare(a.Name, b.Name) })
+	return out
+}
+
+func timesOf(sp *node.SpaceStats) LockspaceTimes {
+	t := LockspaceTimes{Name: Name(sp.Name), Grants: map[string]Spent{}, Conflict: sp.Conflicts}
 	for way := range sp.Grants {
-		give(lockTimes, &sp.Grants[way], lockspace.Way(way).String())
+		t.Grants[lockspace.Way(way).String()] = spent(&sp.Grants[way])
 	}
-	var claims, fence, recovery lockspace.Histogram
+	var claims, held, recovery lockspace.Histogram
 	for k := range sp.Shards {
 		claims.Add(&sp.Shards[k].ClaimTimes)
-		fence.Add(&sp.Shards[k].HeldTimes)
+		held.Add(&sp.Shards[k].HeldTimes)
 		recovery.Add(&sp.Shards[k].Recoveries)
+		t.Pending += sp.Shards[k].Pending
 	}
-	give(claimTimes, &claims)
-	give(fenceTimes, &fence)
-	give(recoveryTimes, &recovery)
+	t.Claims, t.Held, t.Recovery = spent(&claims), spent(&held), spent(&recovery)
+	return t
 }
 
-func constHistogram(desc *prometheus.Desc, h *lockspace.Histogram, labels ...string) prometheus.Metric {
-	buckets := make(map[float64]uint64, lockspace.Buckets)
-	sum := uint64(0)
-	for i := range lockspace.Buckets {
-		sum += h.Counts[i]
-		buckets[seconds(lockspace.BucketBound(i))] = sum
+func spent(h *lockspace.Histogram) Spent {
+	out := Spent{Counts: []uint64{}, Nanos: h.Nanos}
+	if h.Total() > 0 {
+		out.Counts = append(out.Counts, h.Counts[:]...)
 	}
-	return prometheus.MustNewConstHistogram(desc, h.Total(), seconds(h.Nanos), buckets, labels...)
+	return out
 }

@@ -214,13 +214,6 @@ func (n *Node) leaveStray(name string) {
 	}()
 }
 
-// known says whether the node has, or waits for, a lockspace of which a view has come.
-func (n *Node) known(name string) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.byName(name) != nil
-}
-
 // checkOpen says whether this node has still open by what is agreed what is open here, unless it is being
 // closed.
 func (n *Node) checkOpen(now *cluster.State) error {

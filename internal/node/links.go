@@ -54,17 +54,13 @@ func (l *linkSide) OnIdle(id uint16) { l.peers.of(id).batch.flush() }
 // frame of the peer comes before it.
 func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
-	l.peers.of(id).claims.Store(features&wire.FeatureClaims != 0)
-	l.peers.of(id).looks.Store(features&wire.FeatureLook != 0)
-	l.peers.of(id).traces.Store(features&wire.FeatureTrace != 0)
+	l.peers.of(id).connected(features)
 	l.cfg.Logger.Info("peer connected", "event", eventLinkUp, "peer", id, "instance", instance)
 }
 
 // OnPeerDown: the link does not work; it tries again by itself.
 func (l *linkSide) OnPeerDown(id uint16, err error) {
-	l.peers.of(id).claims.Store(false)
-	l.peers.of(id).looks.Store(false)
-	l.peers.of(id).traces.Store(false)
+	l.peers.of(id).connected(0)
 	l.cfg.Logger.Warn("peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
 	if errors.Is(err, engine.ErrOverrun) {
 		l.overrun(l.peers.of(id), err)
@@ -89,9 +85,7 @@ func (l *linkSide) overrun(p *peer, err error) {
 // OnPeerReset: the peer has started anew. It gets in with the view that has its new
 // start. With fixed membership nobody can agree on what it held, so it stays out.
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
-	l.peers.of(id).claims.Store(false)
-	l.peers.of(id).looks.Store(false)
-	l.peers.of(id).traces.Store(false)
+	l.peers.of(id).connected(0)
 	if l.fixed == nil {
 		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
 		return

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/lockspace"
 	"github.com/lockify-dlm/lockify/lockspace/byterange"
 )
@@ -252,7 +251,7 @@ func (r *runner) lockReport(o *lockspace.OwnLock) LockReport {
 	}
 	if sp, ok := o.User.(*sessionSpace); ok {
 		s := sp.session
-		l.Session, l.Client, l.Remote = s.id, s.name, remoteOf(s.conn)
+		l.Session, l.Client, l.Remote = s.id, s.name, s.conn.RemoteAddr()
 	}
 	return l
 }
@@ -268,11 +267,9 @@ func (n *Node) clientOf(session uint64) (name, remote string) {
 			greeted := s.greeted
 			s.mu.Unlock()
 			if greeted {
-				return s.name, remoteOf(s.conn)
+				return s.name, s.conn.RemoteAddr()
 			}
 		}
 	}
 	return "", ""
 }
-
-func remoteOf(c *engine.FrameConn) string { return c.RemoteAddr() }

@@ -49,7 +49,7 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 		switch {
 		case !s.HasOpen(views[i].Space, n.cfg.ID):
 			continue // closed meanwhile; others may have gone since
-		case !n.known(views[i].Space):
+		case n.Space(views[i].Space) == nil:
 			n.leaveStray(views[i].Space)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/address"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // peer is what the node knows of another one. It stays when the node goes, and is
@@ -19,6 +20,13 @@ type peer struct {
 	looks  atomic.Bool   // connected, and answers questions
 	traces atomic.Bool   // connected, and makes spans
 	batch  batch         // of the link's reading goroutine
+}
+
+// connected notes what the peer understands, 0: it is not connected.
+func (p *peer) connected(features uint64) {
+	p.claims.Store(features&wire.FeatureClaims != 0)
+	p.looks.Store(features&wire.FeatureLook != 0)
+	p.traces.Store(features&wire.FeatureTrace != 0)
 }
 
 // peerTable gives each node id that is met a small number, its slot, for good, so

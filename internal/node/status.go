@@ -46,12 +46,9 @@ func (n *Node) Spaces() []*Space {
 
 // Space gives an open lockspace by name, nil if there is none.
 func (n *Node) Space(name string) *Space {
-	for _, s := range n.Spaces() {
-		if s.name == name {
-			return s
-		}
-	}
-	return nil
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.byName(name)
 }
 
 // Stats collects the counters. It enters each shard for a moment.

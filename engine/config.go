@@ -63,7 +63,7 @@ type LinksConfig struct {
 	Logger *slog.Logger // default: none
 }
 
-// ErrConfig is what Validate finds wrong.
+// ErrConfig is what NewLinks and SetPeers find wrong.
 var ErrConfig = errors.New("engine: bad links configuration")
 
 const (
@@ -71,8 +71,8 @@ const (
 	minQueuedBytes = wire.MaxPayload / 2 // bytes
 )
 
-// Validate fills in defaults and reports the first thing wrong.
-func (c *LinksConfig) Validate() error {
+// complete fills in defaults and reports the first thing wrong.
+func (c *LinksConfig) complete() error {
 	c.setDefaults()
 	bad := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrConfig, fmt.Sprintf(format, args...))

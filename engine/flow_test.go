@@ -246,7 +246,7 @@ func TestConfigIsChecked(t *testing.T) {
 		}
 	}
 	c := good()
-	if err := c.Validate(); err != nil {
+	if err := c.complete(); err != nil {
 		t.Error(err)
 	}
 }

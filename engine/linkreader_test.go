@@ -48,7 +48,7 @@ func TestLinkReader(t *testing.T) {
 
 	r = watched(t, one, 2)
 	two.send(1, 1, 2, 64)
-	two.await("the frame is on its way", func() bool { return two.ls.Queued(1) == 0 || two.ls.Stats()[1].FramesOut >= 2 })
+	two.await("the frame is on its way", func() bool { return two.ls.queued(1) == 0 || two.ls.Stats()[1].FramesOut >= 2 })
 	for r.l.crowd.Load() == 0 {
 		r.Until(func() bool { return false })
 		if r.l.crowd.Load() == 0 {

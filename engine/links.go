@@ -75,9 +75,9 @@ type Links struct {
 	said     map[uint16]string // last complaint per peer
 }
 
-// NewLinks listens and starts to connect. cfg is checked by Validate.
+// NewLinks listens and starts to connect. Errors: ErrConfig, and those of the network.
 func NewLinks(cfg LinksConfig, h LinkHandler) (*Links, error) {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
 	ls := &Links{
@@ -136,8 +136,8 @@ func (ls *Links) Send(peer uint16, frame []byte, h wire.Header) {
 	l.send(frame, h)
 }
 
-// Queued is how many bytes a peer has not acknowledged.
-func (ls *Links) Queued(peer uint16) int {
+// queued is how many bytes a peer has not acknowledged.
+func (ls *Links) queued(peer uint16) int {
 	l := ls.link(peer)
 	if l == nil {
 		return 0
@@ -311,7 +311,7 @@ func (ls *Links) Close(ctx context.Context) error {
 	ls.goodbye(ctx)
 	var left []uint16
 	for id := range ls.all() {
-		if ls.Queued(id) > 0 {
+		if ls.queued(id) > 0 {
 			left = append(left, id)
 		}
 	}

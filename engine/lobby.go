@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// MaxLobby is how many connections to one address may be there before they have said who
+// maxLobby is how many connections to one address may be there before they have said who
 // they are.
-const MaxLobby = 1024
+const maxLobby = 1024
 
 // ErrLobby closes a connection that has not said who it is, to make room for others or
 // because its time is over.
 var ErrLobby = errors.New("engine: the other end has not said who it is")
 
 // Lobby has the accepted connections that have not said who they are yet. When there are
-// more than MaxLobby the oldest is closed: who is about to say it takes a moment, and those
+// more than maxLobby the oldest is closed: who is about to say it takes a moment, and those
 // who never will cannot keep the others out.
 type Lobby struct {
 	mu      sync.Mutex
@@ -37,7 +37,7 @@ type Ticket = list.Element
 func (l *Lobby) Enter(end func()) *Ticket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.waiting.Len() >= MaxLobby {
+	for l.waiting.Len() >= maxLobby {
 		l.drop(l.waiting.Front())
 	}
 	return l.waiting.PushBack(guest{time.Now(), end})

@@ -12,13 +12,13 @@ import (
 func TestLobby(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Lobby
-		closed := make([]bool, MaxLobby+2)
+		closed := make([]bool, maxLobby+2)
 		tickets := make([]*Ticket, len(closed))
-		for i := range closed[:MaxLobby] {
+		for i := range closed[:maxLobby] {
 			tickets[i] = l.Enter(func() { closed[i] = true })
 		}
 		l.Leave(tickets[0])
-		for i := MaxLobby; i < len(closed); i++ {
+		for i := maxLobby; i < len(closed); i++ {
 			<-time.After(time.Second)
 			tickets[i] = l.Enter(func() { closed[i] = true })
 		}
@@ -28,13 +28,13 @@ func TestLobby(t *testing.T) {
 		l.Leave(tickets[0])
 		l.Leave(tickets[1]) // is closed already
 		l.Expire(time.Second)
-		if !closed[2] || !closed[MaxLobby-1] || closed[MaxLobby] || closed[MaxLobby+1] {
+		if !closed[2] || !closed[maxLobby-1] || closed[maxLobby] || closed[maxLobby+1] {
 			t.Error("not those are closed whose time is over")
 		}
 	})
 }
 
-// TestStrangers: connections that say nothing, fewer than MaxLobby, are all there, and a peer
+// TestStrangers: connections that say nothing, fewer than maxLobby, are all there, and a peer
 // gets in beside them.
 func TestStrangers(t *testing.T) {
 	b := benches()[0]

@@ -48,7 +48,7 @@ func TestPeerComesBack(t *testing.T) {
 		}
 		one.mu.Unlock()
 		one.sendFrames(2, 3) // to nobody
-		if q := one.ls.Queued(2); q != 0 {
+		if q := one.ls.queued(2); q != 0 {
 			t.Errorf("%d bytes queued for a peer that was removed", q)
 		}
 		two.stop()

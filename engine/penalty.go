@@ -28,7 +28,7 @@ type penalties struct {
 	waiting int
 }
 
-// wait waits for as long as who comes from host has to; of very many only the first MaxLobby do.
+// wait waits for as long as who comes from host has to; of very many only the first maxLobby do.
 func (p *penalties) wait(host string) {
 	d := p.left(host, time.Now())
 	if d == 0 || !p.enter() {
@@ -43,7 +43,7 @@ func (p *penalties) wait(host string) {
 func (p *penalties) enter() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.waiting >= MaxLobby {
+	if p.waiting >= maxLobby {
 		return false
 	}
 	p.waiting++

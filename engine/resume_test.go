@@ -110,7 +110,7 @@ func TestResumeManyInFlight(t *testing.T) {
 	const frames = 2000
 	one.send(2, 10, frames, 100)
 	two.send(1, 0, frames, 100)
-	if q := one.ls.Queued(2); q < 1990*164 {
+	if q := one.ls.queued(2); q < 1990*164 {
 		t.Errorf("%d bytes queued", q)
 	}
 	m.Cut()
@@ -158,7 +158,7 @@ func TestCloseDrains(t *testing.T) {
 		if err := one.ls.Close(testContext(t)); err != nil {
 			t.Error(err)
 		}
-		if q := one.ls.Queued(2); q != 0 {
+		if q := one.ls.queued(2); q != 0 {
 			t.Errorf("%d bytes left", q)
 		}
 		one.send(2, 3000, 3001, 8)

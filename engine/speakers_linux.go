@@ -20,7 +20,7 @@ import (
 // speakers is a listener whose Accept gives only who has said something. The others wait in an
 // epoll instance as descriptors: a stranger who says nothing costs three system calls,
 // without a goroutine, a handshake that waits, or a connection of package net. Of more than
-// MaxLobby the oldest go, and all after tlsTimeout.
+// maxLobby the oldest go, and all after tlsTimeout.
 //
 //	port ---> ep ---> silent ---> ready ---> Accept
 //	                    |
@@ -49,7 +49,7 @@ type stranger struct {
 
 // Of very many who say nothing, each would cost being woken for him.
 const (
-	crowd    = MaxLobby / 4
+	crowd    = maxLobby / 4
 	crowdNap = 2 * time.Millisecond // what a newcomer waits for; the port has room for 4096
 )
 
@@ -192,7 +192,7 @@ func (s *speakers) accept() {
 			s.full = os.NewSyscallError("epoll_ctl", err)
 			return
 		}
-		if s.silent.Len() >= MaxLobby {
+		if s.silent.Len() >= maxLobby {
 			s.drop(s.silent.Front(), ErrLobby)
 		}
 		s.places[int32(fd)] = s.silent.PushBack(stranger{int32(fd), time.Now(), from})

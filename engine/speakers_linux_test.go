@@ -112,10 +112,10 @@ func TestSpeakersCrowd(t *testing.T) {
 	p := newSpeaking(t)
 	oldest, second := p.dial(), p.dial()
 	p.takes(2)
-	for range MaxLobby - 2 {
+	for range maxLobby - 2 {
 		p.dial()
 	}
-	p.takes(MaxLobby)
+	p.takes(maxLobby)
 	p.dial()
 	for ctx := testContext(t); len(p.gone) == 0 && ctx.Err() == nil; {
 		p.look()
@@ -132,9 +132,9 @@ func TestSpeakersCrowd(t *testing.T) {
 	p.accepts(second)
 
 	last := p.dial()
-	p.takes(MaxLobby)
+	p.takes(maxLobby)
 	p.expire(time.Now())
-	if p.silent.Len() != MaxLobby {
+	if p.silent.Len() != maxLobby {
 		t.Error("somebody went before his time was over")
 	}
 	p.expire(time.Now().Add(tlsTimeout))

@@ -37,15 +37,15 @@ const (
 // LINK_HELLO: min in the low 16 bits, max in the high ones.
 func VersionRange(min, max uint16) uint32 { return uint32(min) | uint32(max)<<16 }
 
-// SplitVersionRange is the reverse of VersionRange.
-func SplitVersionRange(num uint32) (min, max uint16) { return uint16(num), uint16(num >> 16) }
+// splitVersionRange is the reverse of VersionRange.
+func splitVersionRange(num uint32) (min, max uint16) { return uint16(num), uint16(num >> 16) }
 
 // Negotiate chooses the highest version that is in the peer's offer, a packed
 // range, and in VersionMin to VersionMax. If there is none, or the offer's min
 // is above its max, it returns ErrVersion; the error's text is fit for the
 // answer's Text.
 func Negotiate(offer uint32) (version uint8, err error) {
-	low, high := SplitVersionRange(offer)
+	low, high := splitVersionRange(offer)
 	best := min(high, VersionMax)
 	if best < max(low, VersionMin) { // also where low > high
 		return 0, fmt.Errorf("%w: offered %d to %d, this build speaks %d to %d", ErrVersion, low, high, VersionMin, VersionMax)

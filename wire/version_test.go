@@ -10,7 +10,7 @@ func TestVersionRange(t *testing.T) {
 	if got := VersionRange(0x1234, 0x5678); got != 0x56781234 {
 		t.Errorf("range packs to %#x", got)
 	}
-	if low, high := SplitVersionRange(0x56781234); low != 0x1234 || high != 0x5678 {
+	if low, high := splitVersionRange(0x56781234); low != 0x1234 || high != 0x5678 {
 		t.Errorf("range splits to %#x, %#x", low, high)
 	}
 }

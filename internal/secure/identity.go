@@ -24,8 +24,8 @@ const (
 	maxClient = 64 // bytes of a client's name
 )
 
-// URI gives the form in certificates: lockify:/CLUSTER/node/3, lockify:/CLUSTER/client/NAME.
-func (i Identity) URI() *url.URL {
+// uri gives the form in certificates: lockify:/CLUSTER/node/3, lockify:/CLUSTER/client/NAME.
+func (i Identity) uri() *url.URL {
 	if i.Node != 0 {
 		return uri(i.Cluster, "node", strconv.Itoa(int(i.Node)))
 	}
@@ -76,8 +76,8 @@ func clusterOfCA(c *x509.Certificate) (string, error) {
 	return "", fmt.Errorf("%w of %q is of no cluster's CA: make one with lockctl tls init", ErrIdentity, c.Subject.CommonName)
 }
 
-// IdentityOf reads it from a certificate.
-func IdentityOf(c *x509.Certificate) (Identity, error) {
+// identityOf reads it from a certificate.
+func identityOf(c *x509.Certificate) (Identity, error) {
 	for _, u := range c.URIs {
 		if u.Scheme != scheme {
 			continue

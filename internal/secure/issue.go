@@ -51,7 +51,7 @@ func Issue(ca Pair, i Identity, now time.Time, valid time.Duration) (Pair, error
 		end = parent.NotAfter
 	}
 	t := &x509.Certificate{
-		Subject: pkix.Name{CommonName: i.String()}, URIs: []*url.URL{i.URI()},
+		Subject: pkix.Name{CommonName: i.String()}, URIs: []*url.URL{i.uri()},
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		NotBefore:   now.Add(-clockSkew), NotAfter: end,

@@ -122,7 +122,7 @@ func load(f Files) (l loaded, err error) {
 	if err != nil {
 		return l, fmt.Errorf("%s, %s: %w", f.Cert, f.Key, err)
 	}
-	if l.self, err = IdentityOf(c.Leaf); err != nil {
+	if l.self, err = identityOf(c.Leaf); err != nil {
 		return l, fmt.Errorf("%s: %w", f.Cert, err)
 	}
 	ca, err := os.ReadFile(f.CA)
@@ -163,7 +163,7 @@ func (l *loaded) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) error
 	if err != nil {
 		return err
 	}
-	i, err := IdentityOf(chain[0])
+	i, err := identityOf(chain[0])
 	if err == nil && i.Cluster != l.self.Cluster {
 		err = fmt.Errorf("%w of %v, here is %v", ErrIdentity, i, l.self)
 	}
@@ -202,6 +202,6 @@ func Peer(s *tls.ConnectionState) (i Identity, ok bool) {
 	if s == nil || len(s.PeerCertificates) == 0 {
 		return i, false
 	}
-	i, err := IdentityOf(s.PeerCertificates[0])
+	i, err := identityOf(s.PeerCertificates[0])
 	return i, err == nil
 }

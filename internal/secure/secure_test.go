@@ -69,7 +69,7 @@ func TestIdentity(t *testing.T) {
 				t.Fatal(err)
 			}
 			i.Cluster = cluster
-			if got, err := IdentityOf(cert); err != nil || got != i {
+			if got, err := identityOf(cert); err != nil || got != i {
 				t.Errorf("%v, want %v: %v", got, i, err)
 			}
 		}
@@ -183,7 +183,7 @@ func signedBy(t *testing.T, by Pair) Pair {
 	}
 	i := Identity{Cluster: "c", Client: "x"}
 	p, err := sign(&x509.Certificate{
-		URIs: append(parent.URIs[:0:0], i.URI()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		URIs: append(parent.URIs[:0:0], i.uri()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, parent, key)
 	if err != nil {
@@ -341,7 +341,7 @@ func TestIntermediate(t *testing.T) {
 	leaf := func(i Identity) Pair {
 		i.Cluster = "c"
 		return signed(&x509.Certificate{
-			Subject: pkix.Name{CommonName: i.String()}, URIs: []*url.URL{i.URI()},
+			Subject: pkix.Name{CommonName: i.String()}, URIs: []*url.URL{i.uri()},
 			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 		}, &between)
 	}

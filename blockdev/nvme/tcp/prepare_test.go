@@ -65,8 +65,8 @@ func TestPrepare(t *testing.T) {
 		t.Fatal(ctl, err)
 	}
 	// A system may allow less (net.core.wmem_max), but nothing makes it more.
-	if size > 2*NearBuffer || size < 4096 {
-		t.Errorf("send buffer of %d bytes, want at most twice %d", size, NearBuffer)
+	if size > 2*nearBuffer || size < 4096 {
+		t.Errorf("send buffer of %d bytes, want at most twice %d", size, nearBuffer)
 	}
 	_ = c.Close()
 	if Prepare(c) == nil {

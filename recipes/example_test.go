@@ -86,6 +86,25 @@ func ExampleCache() {
 	// b reads "as left by a"
 }
 
+// A file system creates files: the lock of their directory stays with the program that does so,
+// and their own are granted without a question. The cluster hears of the files meanwhile; who
+// wants the directory next gets it when it knows them all.
+func ExampleCache_Create() {
+	ctx := context.Background()
+	cache := recipes.NewCache(open(ctx), recipes.CacheConfig{})
+
+	for i := range 1000 {
+		dir, err := cache.Lock(ctx, "directory-1")
+		check(err)
+		file, err := cache.Create(ctx, fmt.Sprint("inode-", i))
+		check(err)
+		check(file.Unlock())
+		check(dir.Unlock())
+	}
+	check(cache.Close(ctx)) // gives all of them up
+	// Output:
+}
+
 // The writer of a catalog excludes its readers, who do not exclude each other.
 func ExampleRWMutex() {
 	ctx := context.Background()

@@ -14,8 +14,12 @@ import (
 // sessionSide is a session as its connection sees it (engine.FrameHandler).
 type sessionSide Session
 
-// OnOpen does nothing: the client speaks first, in connect.
-func (s *sessionSide) OnOpen(*engine.FrameConn) {}
+// OnOpen notes the connection: a node that speaks first may be heard before it has been dialled.
+func (s *sessionSide) OnOpen(c *engine.FrameConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conn = c
+}
 
 // OnIdle does nothing: answers make no requests.
 func (s *sessionSide) OnIdle(*engine.FrameConn) {}

@@ -96,13 +96,10 @@ func (c *Client) connect(ctx context.Context, addr int) (*Session, error) {
 		lot: gatherMost, lease: lease{first: make(chan struct{}), until: noEnd},
 	}
 	a := &c.addrs[addr]
-	conn, err := engine.DialFrames(ctx, c.transport, a.network, a.rest, (*sessionSide)(s))
+	conn, err := engine.DialFrames(ctx, c.transport, a.network, a.rest, (*sessionSide)(s)) // which is s.conn by now
 	if err != nil {
 		return nil, fmt.Errorf("lockify: dial %s: %w", a.text, err)
 	}
-	s.mu.Lock()
-	s.conn = conn
-	s.mu.Unlock()
 	go s.sender()
 	features := wire.Features
 	if !conn.CanOpenRing() {
@@ -159,9 +156,7 @@ func (s *Session) end(cause error) {
 		r.fail(err)
 	}
 	close(s.gone)
-	if conn != nil { // nil: Dial has not returned, the connection has closed by itself
-		conn.CloseReason(cause)
-	}
+	conn.CloseReason(cause)
 	s.c.ended(s)
 }
 

@@ -211,19 +211,6 @@ func (c *Client) Open(ctx context.Context, name string, opts ...SpaceOption) (*L
 	}
 }
 
-// open opens a lockspace in a session.
-func (s *Session) open(ctx context.Context, r *remote) (*seat, error) {
-	m, err := s.askOpen(r).await(ctx)
-	if err == nil {
-		err = statusError(m.Status, string(m.Text))
-	}
-	if err != nil {
-		s.unused(r)
-		return nil, err
-	}
-	return &seat{s: s, space: m.Num, r: r}, nil
-}
-
 // Session gives the present session; between two of them the one that has ended.
 func (c *Client) Session() *Session {
 	c.mu.Lock()

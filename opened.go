@@ -40,11 +40,36 @@ func (s *Session) askClose(at *seat) question {
 	return s.begin(at.space, &wire.Msg{Type: wire.CloseSpace})
 }
 
-// unused notes that what askOpen has asked for is not used.
-func (s *Session) unused(r *remote) {
-	s.opens.mu.Lock()
-	defer s.opens.mu.Unlock()
-	s.opens.less(r.ls.name)
+// open opens a lockspace in a session. What the node opens for who has left when ctx ended is
+// closed again: it would stay open as long as the session, and of these there is a limit.
+func (s *Session) open(ctx context.Context, r *remote) (*seat, error) {
+	q := s.askOpen(r)
+	select {
+	case a := <-q:
+		return s.opened(r, a)
+	case <-ctx.Done():
+		go func() {
+			if at, err := s.opened(r, <-q); err == nil {
+				s.askClose(at)
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// opened takes the answer to askOpen.
+func (s *Session) opened(r *remote, a answer) (*seat, error) {
+	err := a.err
+	if err == nil {
+		err = statusError(a.m.Status, string(a.m.Text))
+	}
+	if err != nil {
+		s.opens.mu.Lock()
+		defer s.opens.mu.Unlock()
+		s.opens.less(r.ls.name)
+		return nil, err
+	}
+	return &seat{s: s, space: a.m.Num, r: r}, nil
 }
 
 // less counts one less, and gives how many are left. mu is held.

@@ -3,6 +3,9 @@ package lockify
 import (
 	"context"
 	"testing"
+
+	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/wire"
 )
 
 // twice gives two ways to open lockspaces on the first node as the same program, and one on
@@ -105,4 +108,107 @@ func TestRequestBehindClose(t *testing.T) {
 	expect(t, "Close", s.Close(e.ctx), nil)
 	r.at.Store(at) // as r.lock has seen it
 	expect(t, "Lock", l.await(e.ctx, true, r.lock(l, EX, Option{}, false), l.wake), ErrClosed)
+}
+
+// slowNode opens lockspaces when it is told to, and tells of each message.
+type slowNode struct {
+	oldNode
+	open  chan struct{}
+	heard chan wire.Msg
+}
+
+func (n slowNode) OnFrame(c *engine.FrameConn, h *wire.Header, payload []byte) error {
+	var it wire.Messages
+	var m wire.Msg
+	it.Reset(h, payload)
+	for {
+		ok, err := it.Next(&m)
+		if err != nil || !ok {
+			return err
+		}
+		answer := wire.Msg{Type: wire.Welcome, Instance: 1, Num: uint32(wire.VersionMax)}
+		switch m.Type {
+		case wire.OpenSpace:
+			answer = wire.Msg{Type: wire.SpaceOpened, Req: m.Req, Num: wire.SpaceID(string(m.Text))}
+			n.heard <- wire.Msg{Type: m.Type, Num: answer.Num}
+			<-n.open
+		case wire.CloseSpace:
+			n.heard <- wire.Msg{Type: m.Type, Num: h.Lockspace}
+			answer = wire.Msg{Type: wire.SpaceClosed, Req: m.Req}
+		}
+		frame := answer.Append(engine.GetBuf())
+		wire.SealFrame(frame, &wire.Header{Version: 1, Kind: wire.KindClient, Count: 1, Lockspace: h.Lockspace})
+		if err := c.Send(frame); err != nil {
+			return err
+		}
+	}
+}
+
+// dialSlow dials a slowNode.
+func dialSlow(t *testing.T) (context.Context, slowNode, *Client, *engine.Mem) {
+	t.Helper()
+	net := engine.NewMem()
+	n := slowNode{open: make(chan struct{}), heard: make(chan wire.Msg, 10)}
+	listener, err := engine.ListenFrames(net, "tcp", "a", n)
+	expect(t, "ListenFrames", err, nil)
+	t.Cleanup(func() { listener.Close() })
+	c, _ := dialMem(t, net, "tcp://a")
+	return testContext(t), n, c, net
+}
+
+// hears waits for a message about a lockspace.
+func (n slowNode) hears(t *testing.T, ctx context.Context, want wire.Type, space string) {
+	t.Helper()
+	m := wait(t, ctx, "a message", n.heard)
+	if m.Type != want || m.Num != wire.SpaceID(space) {
+		t.Fatalf("the node hears %v of lockspace %#x, want %v of %#x", m.Type, m.Num, want, wire.SpaceID(space))
+	}
+}
+
+// opens has c open a lockspace.
+func (n slowNode) opens(t *testing.T, ctx context.Context, c *Client, space string) *Lockspace {
+	t.Helper()
+	go func() { n.open <- struct{}{} }()
+	s, err := c.Open(ctx, space)
+	expect(t, "Open", err, nil)
+	n.hears(t, ctx, wire.OpenSpace, space)
+	return s
+}
+
+// TestOpenedInVain: what a node opens for who does not wait for it any more is closed again, but not
+// where another one has it open.
+func TestOpenedInVain(t *testing.T) {
+	ctx, n, c, _ := dialSlow(t)
+	inVain := func(name string) { // until the answer is on its way
+		t.Helper()
+		soon, cancel := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := c.Open(soon, name)
+			ended <- err
+		}()
+		n.hears(t, ctx, wire.OpenSpace, name)
+		cancel()
+		expect(t, "Open", wait(t, ctx, "its end", ended), context.Canceled)
+		n.open <- struct{}{}
+	}
+	inVain("one")
+	n.hears(t, ctx, wire.CloseSpace, "one")
+	two := n.opens(t, ctx, c, "two")
+	inVain("two")
+	inVain("three")
+	n.hears(t, ctx, wire.CloseSpace, "three")
+	expect(t, "Close", two.Close(ctx), nil)
+	n.hears(t, ctx, wire.CloseSpace, "two")
+}
+
+// TestClosedWhileReopened: so is what it opens in a new session for who has closed it meanwhile.
+func TestClosedWhileReopened(t *testing.T) {
+	ctx, n, c, net := dialSlow(t)
+	s := n.opens(t, ctx, c, "one")
+	net.Cut()
+	n.hears(t, ctx, wire.OpenSpace, "one")
+	expect(t, "Close", s.Close(ctx), nil)
+	n.open <- struct{}{}
+	n.hears(t, ctx, wire.CloseSpace, "one")
 }

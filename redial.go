@@ -169,7 +169,7 @@ func (c *Client) install(s *Session, seats map[*remote]*seat) error {
 		if _, open := c.spaces[r]; open {
 			c.sit(at)
 		} else if at.err == nil { // closed meanwhile
-			s.unused(r)
+			s.askClose(at)
 		}
 	}
 	first := c.last == nil

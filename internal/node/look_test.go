@@ -118,6 +118,7 @@ func TestLookInVain(t *testing.T) {
 		{3, Query{Kind: "riddle", Space: "space"}, ErrAnswer},
 		{3, Query{Kind: LookPage, Space: "space", Most: MaxPage + 1}, ErrAnswer},
 		{3, Query{Kind: LookPage, Space: "space", At: 1 << 60}, ErrAnswer},
+		{3, Query{Kind: LookTop, Most: -1}, ErrAnswer},
 		{1, Query{Kind: "riddle", Space: "space"}, ErrInvalid},
 	} {
 		if _, err := w.nodes[1].Look(t.Context(), tc.id, &tc.q); !errors.Is(err, tc.want) {

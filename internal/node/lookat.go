@@ -84,6 +84,9 @@ type PartyReport struct {
 
 // lookAt answers.
 func (n *Node) lookAt(ctx context.Context, q *Query) (*Report, error) {
+	if q.Most < 0 {
+		return nil, fmt.Errorf("%w: at most %d in a list", ErrInvalid, q.Most)
+	}
 	if q.Kind == LookTop {
 		top := n.lookTop(cmp.Or(q.Most, MaxPage))
 		err := top.waited(ctx, n.Space(q.Space), cmp.Or(q.Most, MaxPage))

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -195,8 +196,8 @@ func (s *Space) end() (lives uint64) {
 	return lives
 }
 
-// leaveStray closes a lockspace that this node is in by what is agreed, but has not opened: the cluster
-// has refused that, and then carried out a copy of the question which came late.
+// leaveStray closes a lockspace that this node is in by what is agreed, but has not opened, or with other
+// properties: the cluster has refused that, and then carried out a copy of the question which came late.
 func (n *Node) leaveStray(name string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -212,6 +213,19 @@ func (n *Node) leaveStray(name string) {
 		delete(n.strays, name)
 		close(left)
 	}()
+}
+
+// awaits says whether the node has, or waits for, a lockspace of which a view has come, and not one of
+// this name that was asked for before, with other properties. It is not taken away from here on.
+func (n *Node) awaits(agreed *cluster.Space) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s := n.byName(agreed.Name)
+	if s == nil || !bytes.Equal(agreed.Config, s.props.config()) {
+		return false
+	}
+	s.viewed = true
+	return true
 }
 
 // checkOpen says whether this node has still open by what is agreed what is open here, unless it is being

@@ -351,6 +351,74 @@ func TestStray(t *testing.T) {
 	}
 }
 
+// TestStrayOfOtherProperties: a lockspace that the node was refused, and is in all the same, is not
+// taken for the one of its name that it asks for now.
+func TestStrayOfOtherProperties(t *testing.T) {
+	n, p, asks := askingPolity(t)
+	got := make(chan error)
+	go func() {
+		_, err := n.Open(t.Context(), "space", Props{ValueLen: 8})
+		got <- err
+	}()
+	q := <-asks
+	p.decide(&cluster.Command{Kind: cluster.Open, Instance: p.instance, Space: "space", Config: Props{ValueLen: 1}.config()})
+	p.tell()
+	if n.Space("space").isOpen() {
+		t.Fatal("it is open")
+	}
+	q.answer <- cluster.ErrConfig
+	if err := <-got; !errors.Is(err, ErrMismatch) {
+		t.Fatalf("opened with values of 8 bytes, where 1 is agreed: %v", err)
+	}
+	asked := <-p.closes
+	p.decide(&cluster.Command{Kind: cluster.Close, Instance: p.instance, Space: asked.space})
+	p.tell()
+	asked.answer <- nil
+	if why := n.Why(); why != nil {
+		t.Errorf("the node is out: %v", why)
+	}
+}
+
+// TestRefusedWhileViewed: a lockspace of which a view has come stays until that is installed, though the
+// cluster has refused it before.
+func TestRefusedWhileViewed(t *testing.T) {
+	n, p, asks := askingPolity(t)
+	got := make(chan error)
+	go func() {
+		_, err := n.Open(t.Context(), "space", Props{})
+		got <- err
+	}()
+	q := <-asks
+	p.decide(&cluster.Command{Kind: cluster.Open, Instance: p.instance, Space: "space", Config: Props{}.config()})
+	if !n.awaits(p.State().Space("space")) { // as in follow
+		t.Fatal("it is not waited for")
+	}
+	q.answer <- cluster.ErrLimit
+	if err := <-got; !errors.Is(err, ErrLimit) {
+		t.Error(err)
+	}
+	if n.Space("space") == nil {
+		t.Fatal("it has been taken away")
+	}
+	p.tell()
+	if _, err := n.Open(t.Context(), "space", Props{}); err != nil {
+		t.Error(err)
+	}
+	if why := n.Why(); why != nil || len(p.closes) > 0 {
+		t.Errorf("the node is out: %v; asked to leave: %t", why, len(p.closes) > 0)
+	}
+}
+
+// askingPolity is newPolity where the test answers whether the node may open a lockspace.
+func askingPolity(t *testing.T) (*Node, *polity, asker) {
+	n, p := newPolity(t)
+	asks := make(asker, 1)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.members = asks
+	return n, p, asks
+}
+
 // TestRoom: where a node has no room for another lockspace, those that nobody uses make room at once.
 func TestRoom(t *testing.T) {
 	n, p := newPolity(t)

@@ -49,7 +49,7 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 		switch {
 		case !s.HasOpen(views[i].Space, n.cfg.ID):
 			continue // closed meanwhile; others may have gone since
-		case n.Space(views[i].Space) == nil:
+		case !n.awaits(s.Space(views[i].Space)):
 			n.leaveStray(views[i].Space)
 			continue
 		}

@@ -94,7 +94,7 @@ func (n *Node) ask(s *Space, members opener, a *admission) {
 	default: // granted, or not known: its first view may be on its way
 		refused = false
 	}
-	if refused && !s.isOpen() {
+	if refused && !s.isOpen() && !s.viewed {
 		delete(n.spaces, s.id)
 		n.publish()
 	}

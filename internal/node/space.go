@@ -69,6 +69,7 @@ type Space struct {
 	users   int           // who have opened it, and not closed
 	usedAt  int64         // when one of them has come or gone last, on the node's clock
 	closing chan struct{} // closed with the lockspace; nil: it stays
+	viewed  bool          // its first view has come, and is installed now
 }
 
 // refuses says why nothing new can be asked for: wire.Mismatch, if nodes disagree about the

@@ -104,3 +104,35 @@ func TestCloseTakesBack(t *testing.T) {
 		t.Fatal(c, ok)
 	}
 }
+
+// TestWakeBeforeWait: who is woken before he waits does not wait.
+func TestWakeBeforeWait(t *testing.T) {
+	d := openFile(t, Config{}, t.TempDir())
+	defer d.Close()
+	cfg, err := blockdev.RingConfig{}.Complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err := newKernelRing(d, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range []blockdev.Backend{kernel, newPoolRing(d, cfg)} {
+		waited := make(chan struct{})
+		b.Wake()
+		go func() {
+			b.Wait(1, -1)
+			close(waited)
+		}()
+		select {
+		case <-waited:
+		case <-time.After(10 * time.Second):
+			t.Errorf("%T: nobody wakes it", b)
+			b.Wake()
+			<-waited
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

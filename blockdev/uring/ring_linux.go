@@ -221,8 +221,8 @@ func (r *kernelRing) ended(q *blockdev.Request, res int32) (blockdev.Done, bool)
 }
 
 func (r *kernelRing) Wait(n int, timeout time.Duration) {
-	if r.rearm {
-		r.pollWake()
+	if r.rearm && r.pollWake() {
+		return
 	}
 	r.sink.parked.Store(true)
 	defer r.sink.parked.Store(false)
@@ -238,15 +238,17 @@ func (r *kernelRing) Wait(n int, timeout time.Duration) {
 	r.k.wait(n, timeout)
 }
 
-// pollWake has the kernel make a CQE when Wake is called.
-func (r *kernelRing) pollWake() {
-	_, _ = unix.Read(r.efd, r.count[:]) // what woke us before; there may be nothing
+// pollWake has the kernel make a CQE when Wake is called, and says whether it has been before: perhaps
+// since the last look at what this Wait is for.
+func (r *kernelRing) pollWake() (woken bool) {
+	n, _ := unix.Read(r.efd, r.count[:]) // an error: there is nothing
 	s := r.next()
 	s.opcode, s.fd, s.len = opPollAdd, int32(r.efd), pollMulti
 	s.opFlags = unix.POLLIN
 	s.userData = wakeData
 	r.rearm = false
 	r.k.submit(true)
+	return n > 0
 }
 
 // wakeCount is what Wake adds to the eventfd.

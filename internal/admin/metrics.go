@@ -135,7 +135,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	give := func(m metric, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(m.desc, m.kind, v, labels...)
 	}
-	give(nodeInfo, 1, strconv.Itoa(int(st.ID)), ID(st.Instance).String(), c.s.cluster)
+	give(nodeInfo, 1, strconv.Itoa(int(st.ID)), ID(st.Instance).String(), Name(c.s.cluster).String())
 	give(nodeSessions, float64(st.Sessions))
 	takesPart := 0.0
 	if n.Why() == nil {

@@ -23,6 +23,7 @@ var rewrite = flag.Bool("rewrite", false, "write docs/metrics.md")
 // TestMetrics: they are by Prometheus' rules, and say what the node does.
 func TestMetrics(t *testing.T) {
 	n, s, _ := start(t)
+	s.cluster = "c\xff"
 	sp, err := n.Open(t.Context(), "space one\xff", node.Props{ValueLen: 8})
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +49,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`lockify_node_info{cluster="c",instance="0x[0-9a-f]+",node="5"} 1`,
+		`lockify_node_info{cluster="\\"c\\\\xff\\"",instance="0x[0-9a-f]+",node="5"} 1`,
 		`lockify_locks{lockspace="\\"space one\\\\xff\\""} 4`,
 		`lockify_operations_pending{lockspace=".*"} 1`, `lockify_operations_refused_total{lockspace=".*",status="would block"} 1`,
 		`lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="\+Inf"} 3`, `lockify_lock_seconds_count{lockspace=".*",way="at-once"} 3`,

@@ -42,7 +42,7 @@ func spans(p trace.TracerProvider) trace.Tracer {
 // beginSpan begins the span of an operation.
 func (s *Lockspace) beginSpan(ctx context.Context, what opKind, name string, mode Mode) (context.Context, trace.Span) {
 	ctx, span := s.tracer.Start(ctx, "lockify."+what.String(), trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		node.KeyLockspace.String(s.name), node.KeyName.String(node.TracedName([]byte(name))),
+		node.TracedSpace(s.name), node.KeyName.String(node.TracedName([]byte(name))),
 	))
 	if what != opUnlock {
 		span.SetAttributes(node.KeyMode.String(mode.String()))
@@ -129,7 +129,7 @@ func (s *Lockspace) asyncTraced(what opKind, name string, mode Mode, o *Option, 
 func (s *Lockspace) beginBytes(ctx context.Context, what, name string, rec wire.RangeRec, o *Option) (end func(error)) {
 	what = "bytes." + what
 	_, span := s.tracer.Start(ctx, "lockify."+what, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
-		append(node.RangeKeys(rec), node.KeyLockspace.String(s.name), node.KeyName.String(node.TracedName([]byte(name))))...,
+		append(node.RangeKeys(rec), node.TracedSpace(s.name), node.KeyName.String(node.TracedName([]byte(name))))...,
 	))
 	*o = traced(*o, span)
 	return func(err error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -372,4 +373,34 @@ func TestTraceBytes(t *testing.T) {
 
 func closedBytes(r *ByteRanges) string {
 	return fmt.Sprintf("lock bytes of %q: %v", r.Name(), ErrClosed)
+}
+
+// TestTracedNamesAreText: names are any bytes, but nothing of a span that is no text reaches a collector.
+func TestTracedNamesAreText(t *testing.T) {
+	c := startTraced(t)
+	const space, name = "space\xff", "name\xff"
+	client, err := c.client.be.(*remote).c.Open(c.ctx, space)
+	expect(t, "Open", err, nil)
+	c.open(t, 2, space)
+	for _, s := range []*Lockspace{client, c.open(t, 1, space)} {
+		c.unlock(t, c.must(t, s, name, EX))
+		bytes, err := s.OpenByteRanges(c.ctx, name)
+		expect(t, "OpenByteRanges", err, nil)
+		expect(t, "Lock of bytes", bytes.Lock(c.ctx, 1, WriteRange, 0, 1), nil)
+		expect(t, "Close", bytes.Close(c.ctx), nil)
+	}
+	of := map[string]bool{} // whose spans there are: nodes, programs
+	for _, s := range c.spans.Ended() {
+		for _, a := range s.Attributes() {
+			if !utf8.ValidString(a.Value.String()) {
+				t.Errorf("%s has %s = %q", s.Name(), a.Key, a.Value.String())
+			}
+		}
+		of[s.Name()] = true
+	}
+	for _, want := range []string{"lockify.lock", "lockify.node.lock", "lockify.bytes.lock", "lockify.node.bytes.lock"} {
+		if !of[want] {
+			t.Errorf("no span %s among %v", want, of)
+		}
+	}
 }

@@ -59,10 +59,10 @@ func TraceIn(at trace.SpanContext) *Trace {
 
 // Keys of attributes.
 const (
-	KeyLockspace = attribute.Key("lockify.lockspace")
 	KeyName      = attribute.Key("lockify.name")
 	KeyMode      = attribute.Key("lockify.mode")
 	KeyOutcome   = attribute.Key("lockify.outcome")
+	keyLockspace = attribute.Key("lockify.lockspace")
 	keyNode      = attribute.Key("lockify.node")
 	keyMessages  = attribute.Key("lockify.messages")
 	keyToken     = attribute.Key("lockify.token")
@@ -71,12 +71,18 @@ const (
 	keyBytes     = attribute.Key("lockify.bytes")
 )
 
-// TracedName gives a name as it stands in attributes, which are text.
+// TracedName gives a name as it stands in attributes, which are text: a collector gets nothing of what is
+// sent together with one that is not.
 func TracedName(name []byte) string {
 	if utf8.Valid(name) {
 		return string(name)
 	}
 	return strconv.Quote(string(name))
+}
+
+// TracedSpace gives the attribute of a lockspace.
+func TracedSpace(name string) attribute.KeyValue {
+	return keyLockspace.String(TracedName([]byte(name)))
 }
 
 // traceKey names an operation of any node: one at a time runs on a lock, but any number of
@@ -128,7 +134,7 @@ func (s *session) traceOf(sp *sessionSpace, m *wire.Msg, what string) *Trace {
 		return nil // the lock goes on under another id
 	}
 	_, span := t.Tracer.Start(ctx, "lockify.node."+what, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		keyNode.Int(int(s.node.cfg.ID)), KeyLockspace.String(sp.space.name),
+		keyNode.Int(int(s.node.cfg.ID)), TracedSpace(sp.space.name),
 	))
 	tracedWhat(span, m)
 	return &Trace{span.SpanContext(), span}
@@ -435,7 +441,7 @@ func (r *runner) beginTrace(e *traced, at stage, m *wire.Msg) {
 func (r *runner) child(parent trace.SpanContext, what string, began time.Time, name string) trace.Span {
 	ctx := trace.ContextWithRemoteSpanContext(context.Background(), parent)
 	_, span := r.node.cfg.Tracing.Tracer.Start(ctx, what, trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began),
-		trace.WithAttributes(keyNode.Int(int(r.node.cfg.ID)), KeyLockspace.String(r.space.name), KeyName.String(name)))
+		trace.WithAttributes(keyNode.Int(int(r.node.cfg.ID)), TracedSpace(r.space.name), KeyName.String(name)))
 	return span
 }
 

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -83,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*Provider, error) {
 		sdk.WithSpanProcessor(&bounded{batches, p}),
 		sdk.WithSampler(sdk.ParentBased(sdk.AlwaysSample())), // who begins a trace has chosen it already
 		sdk.WithResource(resource.NewSchemaless(
-			attribute.String("service.name", "lockifyd"), attribute.String("service.namespace", cfg.Cluster),
+			attribute.String("service.name", "lockifyd"), attribute.String("service.namespace", strings.ToValidUTF8(cfg.Cluster, "\ufffd")),
 			attribute.String("service.instance.id", strconv.Itoa(int(cfg.Node))),
 		)),
 	)

@@ -40,7 +40,7 @@ func open(t *testing.T, answer http.HandlerFunc) (*Provider, *syncBuffer) {
 	srv := httptest.NewServer(answer)
 	t.Cleanup(srv.Close)
 	log := new(syncBuffer)
-	p, err := Open(t.Context(), Config{Endpoint: srv.URL, Node: 1, Cluster: "c", Logger: slog.New(slog.NewTextHandler(log, nil))})
+	p, err := Open(t.Context(), Config{Endpoint: srv.URL, Node: 1, Cluster: "c\xff", Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -120,8 +122,10 @@ func printEventText(w io.Writer, l *admin.EventLine) error {
 	return err
 }
 
+// quoteIfOdd quotes what is not one word of text: others say what stands there.
 func quoteIfOdd(s string) string {
-	if s == "" || strings.ContainsAny(s, " \"\n\t=") {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || strings.ContainsRune(" \"=", r) }
+	if s == "" || !utf8.ValidString(s) || strings.ContainsFunc(s, odd) {
 		return strconv.Quote(s)
 	}
 	return s

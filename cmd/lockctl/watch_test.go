@@ -10,6 +10,7 @@ import (
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/internal/admin"
 	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
+	"github.com/lockify-dlm/lockify/internal/events"
 )
 
 // follow runs lockctl watch from the daemon's start on.
@@ -112,4 +113,19 @@ func TestSlowWatcher(t *testing.T) {
 	}
 	w.Signal(t, syscall.SIGCONT)
 	w.Out.Await(t, 0, "events missed)")
+}
+
+// TestEventIsOneLine: what others have put into an event does nothing to the terminal.
+func TestEventIsOneLine(t *testing.T) {
+	var out strings.Builder
+	err := printEventText(&out, &admin.EventLine{Event: events.Event{
+		Level: "INFO", Kind: "log", Message: "m", Lockspace: "a\x1b[2J", Attrs: map[string]any{"b": "c\u202ed", "e": "f\xff", "g": "h i", "j": "k-1"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `m lockspace="a\x1b[2J" b="c\u202ed" e="f\xff" g="h i" j=k-1` + "\n"
+	if got := out.String(); !strings.HasSuffix(got, want) {
+		t.Errorf("%q, want the end %q", got, want)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/lockspace"
@@ -445,5 +446,30 @@ func TestDiesInsideFrame(t *testing.T) {
 	c.Close()
 	if m := dialRaw(t, n[0]).lock(5, "x", lockspace.EX, 0); m.Status != wire.OK {
 		t.Error(m.Status)
+	}
+}
+
+// TestClientNameIsText: what a client calls itself is shown to people, and does nothing to their terminals.
+func TestClientNameIsText(t *testing.T) {
+	view, err := cluster.Static(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Start(t.Context(), Config{ID: 1, Clients: []string{"tcp://127.0.0.1:0"}, Logger: slog.New(slog.DiscardHandler)}, view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close(ended())
+	network, rest := splitAddr(n.ClientAddrs()[0].String())
+	for name, want := range map[string]string{"lockctl.test": "lockctl.test", "a\x1b[2J\nb\xff": `a\x1b[2J\nb\xff`} {
+		r := &rawClient{t: t, heard: make(chan wire.Msg, 10)}
+		if r.c, err = engine.DialFrames(t.Context(), engine.NewPlain(), network, rest, r); err != nil {
+			t.Fatal(err)
+		}
+		r.send(0, wire.Msg{Type: wire.Hello, Num: wire.VersionRange(wire.VersionMin, wire.VersionMax), Text: []byte(name)})
+		if got, _ := n.clientOf(r.hear(wire.Welcome).Instance); got != want {
+			t.Errorf("client %q, want %q", got, want)
+		}
+		r.c.Close()
 	}
 }

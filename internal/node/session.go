@@ -172,7 +172,7 @@ func (s *session) hello(m *wire.Msg) error {
 		return nil
 	}
 	s.pace = s.node.newPace(&s.client)
-	s.name = string(m.Text)
+	s.name = quoted(m.Text) // it is shown on terminals
 	s.mu.Lock()
 	s.conn.SetMaxFrame(0)
 	s.greeted, s.version = true, version

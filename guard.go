@@ -3,6 +3,7 @@ package lockify
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lockify-dlm/lockify/blockdev"
@@ -69,6 +70,7 @@ func Guard(lock *Lock, ring *blockdev.Ring) *Guarded {
 	defer lock.mu.Unlock()
 	g := &Guarded{Margin: DefaultMargin, lock: lock, ring: ring, token: lock.grant.Token}
 	x := lock.rarely()
+	x.guards = slices.DeleteFunc(x.guards, func(o *Guarded) bool { return o.ring.Closed() }) // a lock may outlive many
 	for i, o := range x.guards {
 		if o.ring == ring {
 			if o.token != g.token {

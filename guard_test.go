@@ -191,3 +191,28 @@ func TestGuardAllocs(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// TestGuardsOfClosedRings: a lock keeps nothing of rings that are closed, and does not call the program
+// for them when it ends.
+func TestGuardsOfClosedRings(t *testing.T) {
+	w := newGuardWorld(t)
+	notified := make(chan struct{}, 100)
+	for range 10 {
+		r, err := w.disk.NewRing(w.ctx, blockdev.RingConfig{Notify: func() { notified <- struct{}{} }})
+		expect(t, "NewRing", err, nil)
+		Guard(w.lock, r)
+		expect(t, "Close", r.Close(), nil)
+	}
+	g := Guard(w.lock, w.ring)
+	if n := len(w.lock.guards); n != 1 || w.lock.guards[0] != g {
+		t.Errorf("%d guards are kept", n)
+	}
+	r, err := w.disk.NewRing(w.ctx, blockdev.RingConfig{Notify: func() { notified <- struct{}{} }})
+	expect(t, "NewRing", err, nil)
+	Guard(w.lock, r)
+	expect(t, "Close", r.Close(), nil)
+	r.Recheck() // as at the lock's end
+	if len(notified) > 0 {
+		t.Error("a closed ring notifies")
+	}
+}

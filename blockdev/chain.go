@@ -94,7 +94,7 @@ func (r *Ring) breakChain(tag int32) {
 // Cancel takes back all submitted requests with this UserData, and says how many that
 // were. Their CQEs tell what came of it.
 func (r *Ring) Cancel(userData uint64) int {
-	if r.closed {
+	if r.closed.Load() {
 		return 0
 	}
 	n := 0

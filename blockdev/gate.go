@@ -16,8 +16,12 @@ type Gate interface {
 
 // Recheck has the ring ask the gates of all its requests again, when its owner calls Peek or
 // Wait, or now if it waits. Those that may go on no more are taken back, as by Cancel. Any
-// goroutine may call it. It may call RingConfig.Notify, also if Arm has not been called.
+// goroutine may call it, and on a closed ring nothing comes of it. It may call RingConfig.Notify, also
+// if Arm has not been called.
 func (r *Ring) Recheck() {
+	if r.closed.Load() {
+		return
+	}
 	r.recheck.Store(true)
 	r.backend.Wake()
 	if r.cfg.Notify != nil {

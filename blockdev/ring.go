@@ -27,8 +27,8 @@ type Ring struct {
 	info    Info
 	cfg     RingConfig
 	backend Backend
-	start   time.Time // zero of the ring's clock
-	closed  bool
+	start   time.Time   // zero of the ring's clock
+	closed  atomic.Bool // written by the owner
 
 	slots    []Request // by tag
 	free     []uint16  // tags, the last one is used next
@@ -95,6 +95,9 @@ func NewRing(info Info, cfg RingConfig, backend Backend) (*Ring, error) {
 // Info describes the ring's device.
 func (r *Ring) Info() Info { return r.info }
 
+// Closed says that Close was called. Any goroutine may ask.
+func (r *Ring) Closed() bool { return r.closed.Load() }
+
 // Depth is how many requests can be between GetSQE and Peek.
 func (r *Ring) Depth() int { return len(r.slots) }
 
@@ -105,7 +108,7 @@ func (r *Ring) Pending() int { return r.pending }
 // if the ring is full (reap some) or closed.
 func (r *Ring) GetSQE() *SQE {
 	n := len(r.free)
-	if n == r.cqLen || r.closed {
+	if n == r.cqLen || r.closed.Load() {
 		return nil
 	}
 	tag := r.free[n-1]
@@ -119,7 +122,7 @@ func (r *Ring) GetSQE() *SQE {
 // Submit hands on what GetSQE has given since the last Submit, and says how many that
 // were. It does not wait. The only error is ErrClosed.
 func (r *Ring) Submit() (int, error) {
-	if r.closed {
+	if r.closed.Load() {
 		return 0, ErrClosed
 	}
 	n := len(r.prepared)
@@ -167,7 +170,7 @@ func (r *Ring) Peek() (CQE, bool) {
 // Wait waits until Peek can give n CQEs, or as many as there will be if fewer are
 // pending. It returns early if ctx ends, with the context's error, or with ErrClosed.
 func (r *Ring) Wait(ctx context.Context, n int) error {
-	if r.closed {
+	if r.closed.Load() {
 		return ErrClosed
 	}
 	r.pump()
@@ -243,7 +246,7 @@ func (r *Ring) watch(ctx context.Context) {
 // the ring to do. If there is already, it is called at once, perhaps before Arm
 // returns. It needs a RingConfig.Notify.
 func (r *Ring) Arm() {
-	if r.closed || r.cfg.Notify == nil {
+	if r.closed.Load() || r.cfg.Notify == nil {
 		return
 	}
 	r.pump()
@@ -265,10 +268,10 @@ func (r *Ring) Arm() {
 // and ends the ring. Peek still gives what has not been reaped; what was pending ended
 // with StatusClosed.
 func (r *Ring) Close() error {
-	if r.closed {
+	if r.closed.Load() {
 		return nil
 	}
-	r.closed = true
+	r.closed.Store(true)
 	if r.unwatch != nil {
 		r.unwatch()
 	}
@@ -286,7 +289,7 @@ func (r *Ring) Close() error {
 
 // pump takes what the backend has, and starts what may start.
 func (r *Ring) pump() {
-	if r.closed {
+	if r.closed.Load() {
 		return
 	}
 	r.asked = nil

@@ -228,8 +228,9 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 	case e.cluster != a.cfg.Cluster:
 		a.otherCluster(&e)
 	case e.kind == isRefusal:
-		a.outside.set(fmt.Sprintf("node %d at %s: %s", e.from, e.addr, e.payload))
-		a.warnOnce("another node refuses us", "node", e.from, "addr", e.addr, "reason", string(e.payload))
+		why := string(e.payload[:min(len(e.payload), maxReason)])
+		a.outside.set(fmt.Sprintf("node %d at %s: %s", e.from, e.addr, why))
+		a.warnOnce("another node refuses us", "node", e.from, "addr", e.addr, "reason", why)
 	case e.from == a.cfg.ID && e.addr != a.cfg.Addr:
 		a.sameID(&e)
 	default:

@@ -557,10 +557,15 @@ func TestForgedMail(t *testing.T) {
 	if why := a.Outside(); why != "node 3 at b: go away" {
 		t.Errorf("outside because of %q", why)
 	}
+	letter.payload = make([]byte, cluster.MaxPayload)
+	a.Receive(3, letter.append(nil))
+	if n := len(a.Outside()); n > 2*maxReason {
+		t.Errorf("%d bytes of a refusal are kept", n)
+	}
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if text := log.String(); strings.Count(text, "another node refuses us") != 1 || !strings.Contains(text, "in the name of another\" node=2 says=3") {
+	if text := log.String(); strings.Count(text, "another node refuses us") != 2 || !strings.Contains(text, "in the name of another\" node=2 says=3") {
 		t.Error(text)
 	}
 }

@@ -27,7 +27,10 @@ const (
 	isRefusal = 2
 )
 
-const maxNameLen = 255
+const (
+	maxNameLen = 255
+	maxReason  = 500 // bytes of a refusal's reason that are kept
+)
 
 func (e *envelope) append(b []byte) []byte {
 	b = append(b, e.kind)

@@ -107,9 +107,16 @@ const (
 	whyTime  = 5 * time.Second // for the answer of a node
 )
 
+// asker is a node that can ask others.
+type asker interface {
+	ID() uint16
+	Others() []uint16
+	Look(ctx context.Context, id uint16, q *node.Query) (*node.Report, error)
+}
+
 // why puts a Why together.
 type why struct {
-	node   *node.Node
+	node   asker
 	space  string
 	doc    Why
 	mu     sync.Mutex // guards what follows, doc.Unreached, and answers while several nodes are asked
@@ -152,14 +159,14 @@ func (c *Client) Why(ctx context.Context, lockspace, name string) (*Why, error) 
 	return document[Why](ctx, c, "/v1/why?"+url.Values{"lockspace": {lockspace}, "name": {name}}.Encode())
 }
 
-func newWhy(n *node.Node, space string) *why {
+func newWhy(n asker, space string) *why {
 	return &why{
 		node: n, space: space, failed: map[uint16]bool{},
 		doc: Why{Lockspace: Name(space), Names: []WhyName{}, Unreached: []Unreached{}},
 	}
 }
 
-func explain(ctx context.Context, n *node.Node, space, name string) *why {
+func explain(ctx context.Context, n asker, space, name string) *why {
 	w := newWhy(n, space)
 	seen := map[string]bool{name: true}
 	for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
@@ -339,7 +346,11 @@ func (w *why) name(ctx context.Context, locks []WhyLock) {
 		}
 		for i := range r.Locks {
 			o := &r.Locks[i]
-			l := &locks[at[node.Party{Owner: o.ID, Session: uint64(id)}]]
+			k, asked := at[node.Party{Owner: o.ID, Session: uint64(id)}]
+			if !asked {
+				continue
+			}
+			l := &locks[k]
 			l.Known, l.Client, l.Remote, l.SinceS, l.Orphan = true, o.Client, o.Remote, since(o), l.Orphan || o.Orphan
 			l.Session = cmp.Or(l.Session, o.Session)
 		}
@@ -380,24 +391,28 @@ func (w *why) others(ctx context.Context, name string, locks []WhyLock, inTheWay
 		if r == nil {
 			return
 		}
-		for i, p := range r.Parties {
-			l := &locks[whose[id][i]]
-			for k := range p.Waits {
-				if o := &p.Waits[k]; o.ID != uint64(l.ID) && (string(o.Name) != name || o.Bytes != "") {
-					l.WaitsFor = append(l.WaitsFor, Wait{Name: o.Name, Wanted: o.Wanted, Bytes: o.Bytes, SinceS: since(o), Sure: p.Owner != 0})
-				}
-			}
-			l.Held = p.Held
-			for k := range p.Holds {
-				o := &p.Holds[k]
-				if o.ID == uint64(l.ID) {
-					l.Held--
-					continue
-				}
-				l.Holds = append(l.Holds, Hold{Name: o.Name, Mode: o.Granted, ID: ID(o.ID)})
-			}
+		for i := range min(len(r.Parties), len(whose[id])) {
+			locks[whose[id][i]].takeParty(name, &r.Parties[i])
 		}
 	})
+}
+
+// takeParty takes what whoever has l, a lock on name, waits for and holds besides.
+func (l *WhyLock) takeParty(name string, p *node.PartyReport) {
+	for k := range p.Waits {
+		if o := &p.Waits[k]; o.ID != uint64(l.ID) && (string(o.Name) != name || o.Bytes != "") {
+			l.WaitsFor = append(l.WaitsFor, Wait{Name: o.Name, Wanted: o.Wanted, Bytes: o.Bytes, SinceS: since(o), Sure: p.Owner != 0})
+		}
+	}
+	l.Held = p.Held
+	for k := range p.Holds {
+		o := &p.Holds[k]
+		if o.ID == uint64(l.ID) {
+			l.Held--
+			continue
+		}
+		l.Holds = append(l.Holds, Hold{Name: o.Name, Mode: o.Granted, ID: ID(o.ID)})
+	}
 }
 
 // bytes says whose byte ranges are in whose way.

@@ -460,7 +460,7 @@ func TestClientNameIsText(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close(ended())
-	network, rest := splitAddr(n.ClientAddrs()[0].String())
+	network, rest := address.Split(n.ClientAddrs()[0].String())
 	for name, want := range map[string]string{"lockctl.test": "lockctl.test", "a\x1b[2J\nb\xff": `a\x1b[2J\nb\xff`} {
 		r := &rawClient{t: t, heard: make(chan wire.Msg, 10)}
 		if r.c, err = engine.DialFrames(t.Context(), engine.NewPlain(), network, rest, r); err != nil {

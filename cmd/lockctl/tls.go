@@ -20,7 +20,8 @@ type tlsRun struct {
 	*options
 	dir     string
 	cluster string
-	days    int
+	caDays  int
+	days    int // of a node or a client
 }
 
 // Names of the files, in the directory.
@@ -61,7 +62,7 @@ above all, are secrets: whoever has ca.key can make certificates for anybody.`,
 		Use: "client NAME", Short: "Make the certificate of a client: NAME.crt and NAME.key", Args: exactArgs("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error { return r.client(args[0]) },
 	}
-	ca.Flags().IntVar(&r.days, "days", 3650, "for how many `DAYS` it is good, 1 to 36500")
+	ca.Flags().IntVar(&r.caDays, "days", 3650, "for how many `DAYS` it is good, 1 to 36500")
 	for _, c := range []*cobra.Command{node, client} {
 		c.Flags().IntVar(&r.days, "days", 365, "for how many `DAYS` it is good, 1 to 36500; no longer than the CA's")
 	}
@@ -69,15 +70,15 @@ above all, are secrets: whoever has ca.key can make certificates for anybody.`,
 	return cmd
 }
 
-func (r *tlsRun) valid() (time.Duration, error) {
-	if r.days < 1 || r.days > 36500 {
-		return 0, &exitStatus{exitUsage, fmt.Errorf("--days %d, want 1 to 36500", r.days)}
+func validFor(days int) (time.Duration, error) {
+	if days < 1 || days > 36500 {
+		return 0, &exitStatus{exitUsage, fmt.Errorf("--days %d, want 1 to 36500", days)}
 	}
-	return time.Duration(r.days) * 24 * time.Hour, nil
+	return time.Duration(days) * 24 * time.Hour, nil
 }
 
 func (r *tlsRun) init() error {
-	valid, err := r.valid()
+	valid, err := validFor(r.caDays)
 	if err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (r *tlsRun) client(name string) error {
 }
 
 func (r *tlsRun) issue(i secure.Identity, file string) error {
-	valid, err := r.valid()
+	valid, err := validFor(r.days)
 	if err != nil {
 		return err
 	}

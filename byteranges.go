@@ -280,8 +280,11 @@ func (r *ByteRanges) failure(what string, res *byteResult) error {
 	if err == nil {
 		return nil
 	}
-	if res.o.Status == wire.Cancelled && r.ended() {
+	switch closed, lost := r.ended(); {
+	case res.o.Status == wire.Cancelled && (closed || lost):
 		err = ErrClosed
+	case res.o.Status == wire.NoLock && lost: // fenced
+		err = ErrLost
 	}
 	if res.o.Status == wire.Limit && res.o.Text == "" {
 		err = fmt.Errorf("%w: a ByteRanges has room for %d ranges, a request under way takes two, and a name for %d, "+
@@ -294,15 +297,15 @@ func (r *ByteRanges) failure(what string, res *byteResult) error {
 	return fmt.Errorf("%s bytes of %q: %w", what, r.Name(), err)
 }
 
-// ended says that the handle has gone, or is about to.
-func (r *ByteRanges) ended() bool {
+// ended says whether the handle was closed, or is about to be, and whether it was lost.
+func (r *ByteRanges) ended() (closed, lost bool) {
 	r.mu.Lock()
-	closed := r.closed
+	closed = r.closed
 	r.mu.Unlock()
 	l := r.lock
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return closed || l.isLost || l.space.closed.Load()
+	return closed || l.space.closed.Load(), l.isLost
 }
 
 // Bytes passes the outcome of a request on (node.Owner).

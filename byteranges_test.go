@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/lockify-dlm/lockify/internal/node"
 )
 
 // byteWaits says how many requests wait for a byte range of a name, as its
@@ -245,4 +247,9 @@ func TestByteRangesLost(t *testing.T) {
 	expect(t, "Close", nodes[0].Close(e.ctx), nil)
 	expect(t, "the request", wait(t, e.ctx, "its end", waiting), ErrClosed)
 	wait(t, e.ctx, "the loss", r.Lost())
+
+	nodes[1].n.Fence(node.ErrFenced)
+	wait(t, e.ctx, "the loss", b.Lost())
+	expect(t, "Lock", b.Lock(e.ctx, 1, WriteRange, 90, 10), ErrLost)
+	expect(t, "Unlock", b.Unlock(e.ctx, 1, 0, 10), ErrLost)
 }

@@ -175,7 +175,7 @@ func TestDialNothing(t *testing.T) {
 			addr = filepath.Join(t.TempDir(), "nobody")
 		}
 		_, err := b.t.Dial(testContext(t), b.network, addr, newRecorder(t))
-		if err == nil || !strings.Contains(err.Error(), addr) {
+		if err == nil || strings.Count(err.Error(), addr) != 1 {
 			t.Errorf("dialling nothing: %v", err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())

@@ -201,7 +201,7 @@ func listen(network, addr string) (net.Listener, error) {
 		ln, err = net.Listen(network, addr)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("engine: listen on %s %s: %w", network, addr, err)
+		return nil, fmt.Errorf("engine: %w", err) // it says what and where
 	}
 	return ln, nil
 }
@@ -289,7 +289,7 @@ func dialNet(ctx context.Context, network, addr string) (net.Conn, error) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("engine: dial %s %s: %w", network, addr, context.Cause(ctx))
 		}
-		return nil, fmt.Errorf("engine: dial %s %s: %w", network, addr, err)
+		return nil, fmt.Errorf("engine: %w", err) // it says what and where
 	}
 	return nc, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -62,10 +63,13 @@ func nobodyThere(err error) bool {
 	return errors.As(err, &network) && network.Op == "dial" && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED))
 }
 
-// explainAdmin says what to do about an admin address where nobody answers.
+// explainAdmin says what to do about an admin address where nobody answers as a daemon does.
 func (o *options) explainAdmin(err error) error {
-	if nobodyThere(err) {
+	switch {
+	case nobodyThere(err):
 		return fmt.Errorf("%w: no lockifyd there: is it running? (--admin, $LOCKIFY_ADMIN)", err)
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: the other end closed the connection: is that an admin address? (--admin, $LOCKIFY_ADMIN)", err)
 	}
 	return err
 }
@@ -73,9 +77,14 @@ func (o *options) explainAdmin(err error) error {
 // explain says what to do about an address where nobody answers as a daemon does.
 func (o *options) explain(addr string, err error) error {
 	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+	var noTLS tls.RecordHeaderError
 	switch {
 	case closed && strings.Contains(addr, "tcp://") && !o.tls.Given():
 		return fmt.Errorf("%w: the other end closed the connection: does it want TLS (--tls-cert, --tls-key, --tls-ca)?", err)
+	case closed:
+		return fmt.Errorf("%w: the other end closed the connection: is that where a lockifyd takes clients? (--addr, $LOCKIFY_ADDR)", err)
+	case errors.As(err, &noTLS):
+		return fmt.Errorf("%w: there is no TLS: is that where a lockifyd takes clients (--addr, $LOCKIFY_ADDR), and has it certificates?", err)
 	case nobodyThere(err):
 		return fmt.Errorf("%w: no lockifyd there: is it running? (--addr, $LOCKIFY_ADDR)", err)
 	}

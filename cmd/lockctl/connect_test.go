@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -70,6 +72,38 @@ func TestNobodyThere(t *testing.T) {
 		var out, errs strings.Builder
 		if status := run([]string{"--addr", addr, "lock", "s", "n"}, &out, &errs); status != exitError || !strings.Contains(errs.String(), want) {
 			t.Errorf("%s: status %d, %s", addr, status, errs.String())
+		}
+	}
+}
+
+// TestNotForClients: what is told of an address where something else is than what takes clients of a
+// lockifyd, or answers lockctl.
+func TestNotForClients(t *testing.T) {
+	answer := func(text string) string {
+		return listenAt(t, "tcp", "127.0.0.1:0", func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1<<16))
+			_, _ = c.Write([]byte(text))
+			c.Close()
+		}).Addr().String()
+	}
+	dir := t.TempDir()
+	for _, args := range [][]string{{"init"}, {"client", "a"}} {
+		if status := run(append([]string{"tls", "--dir", dir}, args...), io.Discard, os.Stderr); status != 0 {
+			t.Fatalf("%q: status %d", args, status)
+		}
+	}
+	tls := []string{"--tls-cert", filepath.Join(dir, "a.crt"), "--tls-key", filepath.Join(dir, "a.key"), "--tls-ca", filepath.Join(dir, "ca.crt"), "lock", "s", "n"}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{append([]string{"--addr", "tcp://" + answer("")}, tls...), "closed the connection: is that where a lockifyd takes clients? (--addr, $LOCKIFY_ADDR)"},
+		{append([]string{"--addr", "tcp://" + answer("400 Bad Request")}, tls...), "there is no TLS: is that where a lockifyd takes clients"},
+		{[]string{"--admin", answer(""), "status"}, "closed the connection: is that an admin address? (--admin, $LOCKIFY_ADMIN)"},
+	} {
+		var errs strings.Builder
+		if status := run(c.args, io.Discard, &errs); status != exitError || !strings.Contains(errs.String(), c.want) {
+			t.Errorf("%q: status %d, %s", c.args, status, errs.String())
 		}
 	}
 }

@@ -224,6 +224,7 @@ func TestUsage(t *testing.T) {
 		{"status now", `argument "now" is one too many; see lockctl status --help`},
 		{"status --jsn", "unknown flag: --jsn; see lockctl status --help"},
 		{"status --admin 7541", `admin: bad address "7541": want host:port`},
+		{"status --admin unix:///x", `admin: bad address "unix:///x": want host:port`},
 		{"locks", "LOCKSPACE is missing; see lockctl locks --help"},
 		{"locks x --limit 0", "--limit 0, want 1 to 100000"},
 		{"lock", "LOCKSPACE is missing; see lockctl lock --help"},

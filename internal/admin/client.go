@@ -36,7 +36,11 @@ type Client struct {
 // NewClient takes "host:port" or "http://host:port". Errors: ErrAddr.
 func NewClient(addr string) (*Client, error) {
 	rest := strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/")
-	if host, _, err := net.SplitHostPort(rest); err != nil || host == "" {
+	host, port, err := net.SplitHostPort(rest)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || host == "" {
 		return nil, fmt.Errorf("%w %q: want host:port", ErrAddr, addr)
 	}
 	// A transport of its own without a proxy: what the environment says about

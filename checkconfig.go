@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/bounds"
+	"github.com/lockify-dlm/lockify/internal/member"
 )
 
 // check refuses what no node can have, before anything is made or written: a data directory that
@@ -33,10 +34,20 @@ func (c *Config) check() error {
 	if err := cmp.Or(c.checkAddrs(), c.checkReach()); err != nil {
 		return err
 	}
-	if c.NewCluster || len(c.Join) > 0 {
+	switch {
+	case c.agreed():
 		return c.checkAgreed()
+	case c.Data != "" && c.Listen != "" && len(c.Peers) == 0:
+		// It would be all of a cluster of its own, and grant what others hold.
+		return fmt.Errorf("%w: Config.Data is %q, which has no cluster (is it empty, or not mounted?): set Join to join one, or NewCluster to make one", ErrInvalid, c.Data)
 	}
 	return nil
+}
+
+// agreed says that membership is agreed: the node makes a cluster or joins one, or its data directory
+// has been in one.
+func (c *Config) agreed() bool {
+	return c.NewCluster || len(c.Join) > 0 || c.Data != "" && member.InCluster(c.Data)
 }
 
 // inBounds refuses what is neither in the range nor zero, which stands for the default.
@@ -103,7 +114,7 @@ func (c *Config) checkReach() error {
 // checkAgreed is check for what a membership that is agreed needs.
 func (c *Config) checkAgreed() error {
 	if len(c.Peers) > 0 {
-		return fmt.Errorf("%w: with Config.Peers the membership is fixed: want either Peers, or Join and NewCluster", ErrInvalid)
+		return fmt.Errorf("%w: with Config.Peers the membership is fixed: want either Peers, or Join, NewCluster and a Data that has been in a cluster", ErrInvalid)
 	}
 	if c.NewCluster && c.Data == "" {
 		return wrongField("Data", `""`, "a directory: a new cluster needs one on its first node")

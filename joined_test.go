@@ -88,6 +88,39 @@ func TestJoinedNodes(t *testing.T) {
 	}
 }
 
+// TestStartedAgain: a node whose data directory has been in a cluster goes back to that one, whatever
+// its configuration says of joining, and is never one of its own.
+func TestStartedAgain(t *testing.T) {
+	ctx := testContext(t)
+	addr, data := freeAddrs(t, 1)[0], filepath.Join(t.TempDir(), "data")
+	cfg := Config{ID: 1, Listen: addr, Data: data, Logger: slog.New(slog.DiscardHandler)}
+	start := func(cfg Config) (err error) {
+		n, err := StartNode(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		defer n.Close(ctx)
+		if n.part == nil {
+			t.Errorf("with NewCluster %v its membership is fixed", cfg.NewCluster)
+		}
+		return n.Ready(ctx)
+	}
+	if err := start(cfg); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "which has no cluster") {
+		t.Errorf("with an empty directory: %v", err)
+	}
+	first := cfg
+	first.NewCluster = true
+	for _, cfg := range []Config{first, cfg} {
+		if err := start(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+	cfg.Peers = []Peer{{ID: 2, Addr: "127.0.0.1:8"}}
+	if err := start(cfg); !errors.Is(err, ErrInvalid) {
+		t.Errorf("with peers: %v", err)
+	}
+}
+
 // TestWrongJoin: what cannot be a member says why.
 func TestWrongJoin(t *testing.T) {
 	for what, cfg := range map[string]Config{

@@ -33,7 +33,8 @@ type Peer struct {
 }
 
 // Config fixes a node in this process. Membership is fixed, with Peers, or agreed, with
-// NewCluster or Join: then nodes come and go, see package cluster.
+// NewCluster or Join on the first start, and later with a Data that has been in the cluster:
+// then nodes come and go, see package cluster.
 type Config struct {
 	ID        uint16        // 1 to 65535, unique in the cluster
 	Cluster   string        // name that all nodes share; default "lockify"
@@ -68,7 +69,7 @@ type Config struct {
 	NewCluster bool          // make a cluster if Data has none: on the first start of its first node
 	Join       []string      // join the cluster of the nodes that listen there, any of them
 	Advertise  string        // where others reach this node, with a port; default Listen
-	Data       string        // directory, made if missing: the node can vote; needed for NewCluster
+	Data       string        // directory, made if missing: the node can vote; needed for NewCluster. One that has been in a cluster needs neither that nor Join
 	Lease      time.Duration // of a new cluster, 200 ms to 1 h: how long a node may act without the others; default 5 s
 	Voters     int           // of a new cluster: how many nodes decide, 1, 3, 5 or 7; default 3
 	FenceDisks []FenceDisk   // that the nodes share, the same on each: who is not a member any more is kept from them first
@@ -148,7 +149,7 @@ func StartNode(ctx context.Context, cfg Config) (_ *Node, err error) {
 		}
 	}()
 	var fixed *lockspace.View
-	if cfg.NewCluster || len(cfg.Join) > 0 {
+	if cfg.agreed() {
 		err = n.takePart(&cfg, &c)
 	} else {
 		fixed, err = fixedPeers(&cfg, &c)

@@ -41,8 +41,11 @@ const storeName = "cluster.db"
 
 // InCluster says that a node with this directory has been in a cluster with agreed
 // membership.
-func (d *Data) InCluster() bool {
-	_, err := os.Stat(filepath.Join(d.path, storeName))
+func (d *Data) InCluster() bool { return InCluster(d.path) }
+
+// InCluster is Data.InCluster for a directory that is not open.
+func InCluster(path string) bool {
+	_, err := os.Stat(filepath.Join(path, storeName))
 	return err == nil
 }
 

@@ -99,6 +99,11 @@ func TestWrongConfiguration(t *testing.T) {
 		{"profile", "", []string{"--id=1", "--profile=gpu"}, []string{`--profile: got "gpu", unknown; did you mean cpu?; want one of cpu, mem, mutex, block, trace, goroutine`}},
 		{"admin from the network", "id = 1\nadmin = \"0.0.0.0:7541\"\n", nil, []string{`FILE:2: admin: got "0.0.0.0:7541", which others on the network can reach, and there are no passwords; want host:port on the loopback interface, or off, or allow_admin_from_network (--allow-admin-from-network) as well`}},
 		{"admin on all interfaces", "", []string{"--id=1", "--admin=:7541", "--allow-admin-from-network"}, []string{`--admin: got ":7541"; want host:port with a host such as 127.0.0.1, or off`}},
+		{"one address for all", "id = 1\nclients = [\"tcp://127.0.0.1:7\", \"tcp://127.0.0.1:8\"]\nlisten = \"127.0.0.1:7\"\nadmin = \"127.0.0.1:8\"\n", nil, []string{
+			`FILE:2: clients: 127.0.0.1:7 is for the other nodes (listen); want another address for clients`,
+			`FILE:4: admin: 127.0.0.1:8 is for clients; want another address for lockctl and metrics`,
+		}},
+		{"admin where nodes are", "id = 1\nlisten = \"tcp://127.0.0.1:7\"\n", []string{"--admin=127.0.0.1:7"}, []string{`--admin: 127.0.0.1:7 is for the other nodes (listen); want another address for lockctl and metrics`}},
 		{"flag --peers", "", []string{"--id=1", "--listen=127.0.0.1:0", "--peers=2=127.0.0.1:7,2=127.0.0.1:8"}, []string{`--peers: got "2=127.0.0.1:7,2=127.0.0.1:8", peer 2 is there twice; want ID=ADDR,ID=ADDR,... of the other nodes`}},
 		{"flag --peers without =", "", []string{"--id=1", "--listen=127.0.0.1:0", "--peers=127.0.0.1:7"}, []string{`--peers: got "127.0.0.1:7", "127.0.0.1:7" has no =; want ID=ADDR,ID=ADDR,... of the other nodes`}},
 		{"unknown flag", "", []string{"--id=1", "--shard=2"}, []string{`command line: no flag --shard; did you mean --shards?`}},

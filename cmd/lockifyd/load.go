@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/lockify-dlm/lockify/internal/address"
@@ -170,9 +169,7 @@ func (l *loader) checkTogether() {
 	}
 	l.checkMembership(add)
 	l.checkTLS(add)
-	if slices.Contains(c.clients, c.listen) {
-		add("clients", "%s is for the other nodes (listen); want another address for clients", c.listen)
-	}
+	l.checkApart(add)
 	if c.admin != "off" {
 		switch err := admin.CheckAddr(c.admin, c.adminFromNetwork); {
 		case errors.Is(err, admin.ErrNetwork):
@@ -180,6 +177,24 @@ func (l *loader) checkTogether() {
 		case err != nil:
 			add("admin", "got %q; want host:port with a host such as 127.0.0.1, or off", c.admin)
 		}
+	}
+}
+
+// checkApart checks that each address is for one thing. Of port 0 each gets one of its own.
+func (l *loader) checkApart(add func(key, format string, args ...any)) {
+	c := &l.cfg
+	listen := strings.TrimPrefix(c.listen, "tcp://")
+	for _, addr := range c.clients {
+		switch at := strings.TrimPrefix(addr, "tcp://"); {
+		case strings.HasSuffix(at, ":0"):
+		case at == listen:
+			add("clients", "%s is for the other nodes (listen); want another address for clients", at)
+		case at == c.admin:
+			add("admin", "%s is for clients; want another address for lockctl and metrics", at)
+		}
+	}
+	if c.admin == listen && !strings.HasSuffix(c.admin, ":0") {
+		add("admin", "%s is for the other nodes (listen); want another address for lockctl and metrics", c.admin)
 	}
 }
 

@@ -29,7 +29,8 @@ A setting comes from the first of these that has it:
 
 All are strict: a key, a variable beginning with ` + "`LOCKIFYD_`" + `, or a flag that is not on this
 page is an error, as is a value of another type or out of its range. All errors are told at
-once, each with its place, and nothing is started: exit status 78.
+once, each with its place, and nothing is started: exit status 78. What settings mean for each
+other is looked at when each of them is right by itself, and the files that they name after that.
 ` + "`lockifyd --check-config`" + ` looks for them without starting anything, reads the files that
 settings name, and prints each setting with the place it came from: status 0 if all is well.
 

@@ -182,6 +182,9 @@ func (a *Agent) found() error {
 	}
 	if err == nil {
 		a.cfg.Logger.Info("new cluster", "name", a.cfg.Cluster, "number", fmt.Sprintf("%#x", id), "voters", a.cfg.Voters, "lease", time.Duration(a.cfg.Terms.Lease))
+		if others := slices.DeleteFunc(slices.Clone(a.cfg.Join), func(addr string) bool { return addr == a.cfg.Addr }); len(others) > 0 {
+			a.cfg.Logger.Warn("a new cluster was to be made, so nobody was asked: those to join are in it only if they join this node", "join", others)
+		}
 	}
 	return err
 }

@@ -55,3 +55,18 @@ func TestSaysWhyItIsNotAnswered(t *testing.T) {
 		t.Errorf("status %d: %s", status, own.Err)
 	}
 }
+
+// TestSaysWhatIsNotTaken: a node says which of its settings the cluster has otherwise, and that it has
+// asked nobody since it was to make a cluster.
+func TestSaysWhatIsNotTaken(t *testing.T) {
+	one := daemontest.NewJoined(t, 1, lease).Nodes[0]
+	addr := daemontest.FreeAddrs(t, 2)
+	run := func(args ...string) *daemontest.Process {
+		return daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, args...)...))
+	}
+	joins := run("--id=2", "--listen", addr[0], "--join", one.Listen, "--lease=9s", "--voters=5")
+	joins.Err.Await(t, 0, "the lease is another one", "lease=2s configured=9s")
+	joins.Err.Await(t, 0, "the number of voters is another one", "voters=3 configured=5")
+	founds := run("--id=3", "--listen", addr[1], "--join", one.Listen, "--new-cluster", "--data", t.TempDir())
+	founds.Err.Await(t, 0, "nobody was asked", one.Listen)
+}

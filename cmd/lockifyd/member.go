@@ -69,6 +69,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal, stdout io.Wr
 		d.tell(sd.SdNotifyReady, d.status(d.node.Load()))
 		if !said {
 			said = true
+			d.sayOther()
 			_, err = fmt.Fprintln(stdout, d.ready())
 		}
 		return err
@@ -150,6 +151,25 @@ func (d *daemon) sayWaits() {
 	}
 	d.log.Warn(what, "reason", why, "join", d.cfg.join, "etcd", d.cfg.etcd.Endpoints)
 	d.tell(fmt.Sprintf("STATUS=%s: %q", what, why)) // others say why: it stays one line
+}
+
+// sayOther says which settings are not those of the cluster that this node has joined.
+func (d *daemon) sayOther() {
+	p := d.node.Load().Membership()
+	if p == nil { // it is fixed
+		return
+	}
+	s := p.State()
+	if s == nil { // it has ended meanwhile
+		return
+	}
+	lease := time.Duration(s.Terms.Lease)
+	if d.cfg.where["lease"] != "" && lease != d.cfg.lease {
+		d.log.Warn("the lease is another one: that with which the cluster was made holds", "lease", lease, "configured", d.cfg.lease)
+	}
+	if d.cfg.where["voters"] != "" && s.Want > 0 && s.Want != d.cfg.voters {
+		d.log.Warn("the number of voters is another one: that with which the cluster was made holds", "voters", s.Want, "configured", d.cfg.voters)
+	}
 }
 
 // leave lets the node leave for good.

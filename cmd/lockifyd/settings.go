@@ -90,7 +90,7 @@ var settings = []setting{
 		set:  func(c *config, v string) error { return parsePeers(v, &c.peers) },
 		get:  func(c *config) string { return showPeers(c.peers) },
 	},
-	yesNo("new_cluster", "make a new cluster, with this node as its first; for the first start of the first node, others join it; needs data", func(c *config) *bool { return &c.newCluster }),
+	yesNo("new_cluster", "make a new cluster, with this node as its first; for the first start of the first node, which asks nobody, others join it; needs data", func(c *config) *bool { return &c.newCluster }),
 	{
 		key: "join", kind: kindList, arg: "ADDR,...", want: "addresses host:port or unix:///path of nodes of the cluster, each once",
 		help: "join the cluster that these nodes are in, any of them; what listen is there",

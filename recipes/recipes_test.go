@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -181,6 +182,17 @@ func TestHold(t *testing.T) {
 func TestSemaphore(t *testing.T) {
 	ctx := testContext(t)
 	list, stop := spaces(t)
+	for _, c := range []struct {
+		name    string
+		permits int
+		good    bool
+	}{
+		{"", 1, false}, {strings.Repeat("x", 62), 10, true}, {strings.Repeat("x", 62), 11, false}, {strings.Repeat("x", 64), 1, false},
+	} {
+		if _, err := NewSemaphore(list[0], c.name, c.permits); (err == nil) != c.good || !c.good && !errors.Is(err, lockify.ErrName) {
+			t.Errorf("a name of %d bytes, %d permits: %v", len(c.name), c.permits, err)
+		}
+	}
 	if _, err := NewSemaphore(list[0], "s", 0); !errors.Is(err, lockify.ErrInvalid) {
 		t.Fatal(err)
 	}

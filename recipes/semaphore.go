@@ -21,13 +21,21 @@ type Semaphore struct {
 // MaxPermits is how many permits a Semaphore has at most: whoever waits, waits for each.
 const MaxPermits = 1024
 
+// maxName is the longest name of a lock, in bytes.
+const maxName = 64
+
 // NewSemaphore gives a semaphore with 1 to MaxPermits permits. All programs must give it
-// the same number. It asks nobody. Error: lockify.ErrInvalid.
+// the same number. It asks nobody. Error: lockify.ErrInvalid, ErrName where the name leaves
+// no room for the permits' numbers.
 func NewSemaphore(space *lockify.Lockspace, name string, permits int) (*Semaphore, error) {
 	if permits < 1 || permits > MaxPermits {
 		return nil, fmt.Errorf("%w: semaphore %q with %d permits: want 1 to %d", lockify.ErrInvalid, name, permits, MaxPermits)
 	}
-	return &Semaphore{space, name, permits}, nil
+	s := &Semaphore{space, name, permits}
+	if last := s.permit(permits - 1); name == "" || len(last) > maxName {
+		return nil, fmt.Errorf("%w: that of a semaphore with %d permits has %d bytes, must be 1 to %d", lockify.ErrName, permits, len(name), maxName-len(last)+len(name))
+	}
+	return s, nil
 }
 
 func (s *Semaphore) permit(i int) string { return s.name + "/" + strconv.Itoa(i) }

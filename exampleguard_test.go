@@ -48,5 +48,5 @@ func ExampleGuard() {
 	write(g) // somebody else may have the lock by now
 	// Output:
 	// write: success
-	// write: the lock that guards it is not held
+	// write: the lock that guards it is not held, or not in a mode for it
 }

@@ -44,7 +44,7 @@ var ErrStale = errors.New("lockify: the lock has another token than when it bega
 // confirmed last at least Margin is left. It is held in a mode that allows what the
 // request does: CW, PW or EX to write, any but NL to read. Its token is that of the grant
 // that Guard saw, and no claim is open (New, until Confirmed). A request that may not start
-// ends with blockdev.StatusGuarded, and Err says why.
+// ends with blockdev.StatusGuarded, and Err says why, unless it is the mode.
 //
 // When the lock is lost, what is in flight is taken back, also from a Wait that is going
 // on: it ends with blockdev.StatusCanceled, or as it has ended. Requests of other guards

@@ -36,7 +36,7 @@ const (
 	StatusTooLong    Status = 0x804 // longer than Info.MaxTransfer
 	StatusClosed     Status = 0x805 // the ring or device was closed
 	StatusLost       Status = 0x806 // the way to the device broke: nobody knows whether it was done
-	StatusGuarded    Status = 0x807 // the lock that guards it is lost, or was not held; it was not started
+	StatusGuarded    Status = 0x807 // the lock that guards it is lost, was not held, or not in a mode for it; it was not started
 )
 
 var statusNames = map[Status]string{
@@ -61,7 +61,7 @@ var statusNames = map[Status]string{
 	StatusTooLong:        "longer than the device's largest transfer",
 	StatusClosed:         "closed",
 	StatusLost:           "connection lost, outcome unknown",
-	StatusGuarded:        "the lock that guards it is not held",
+	StatusGuarded:        "the lock that guards it is not held, or not in a mode for it",
 }
 
 func (s Status) String() string {

@@ -66,8 +66,9 @@ the next one, unless there is --no-wait.
 
 The lock is lost when the connection to the node breaks, when the node ends, or
 when a name taken with --new was not new. COMMAND must not go on then: it is
-killed at once (SIGKILL), unless --on-lost=ignore. It is killed too if lockctl
-itself is (on Linux).
+killed at once (SIGKILL), and the processes it has started, unless
+--on-lost=ignore. If lockctl itself is killed, so is COMMAND (on Linux), but not
+what it has started, which goes on without the lock.
 
 SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND and the processes
 it has started. In the foreground of a terminal, where ^C reaches COMMAND by

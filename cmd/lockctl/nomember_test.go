@@ -15,8 +15,8 @@ func TestNoMember(t *testing.T) {
 	addrs := daemontest.FreeAddrs(t, 3)
 	d := &daemontest.Daemon{ID: 2, Admin: addrs[1], Process: daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), "--id", "2",
 		"--listen", addrs[0], "--admin", addrs[1], "--join", addrs[2], "--clients", "unix://"+filepath.Join(t.TempDir(), "s")))}
-	d.UntilMembers(t, "that it waits", func(m *admin.Members) bool { return m.Waits != "" })
-	const why = "this node has not joined the cluster yet"
+	d.UntilMembers(t, "that it waits", func(m *admin.Members) bool { return strings.Contains(m.Waits, "refused") })
+	why := "this node has not joined the cluster yet: no answer yet: " + addrs[2] + ": connection refused"
 	for _, c := range []struct {
 		args      string
 		status    int

@@ -172,7 +172,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 			Leave: d.leave, Events: d.events, Settings: cfg.shown,
 		}
 		if d.part != nil {
-			c.Raft, c.Bars = d.part.Raft, d.part.Bars
+			c.Raft, c.Bars, c.Outside = d.part.Raft, d.part.Bars, d.part.Outside
 		}
 		if d.part != nil || len(cfg.etcd.Endpoints) > 0 {
 			c.Restarts = d.restarts.Load

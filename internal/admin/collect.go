@@ -24,7 +24,7 @@ func (s *Server) status() Status {
 	n := s.node()
 	st := n.Stats()
 	out := Status{
-		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, NoMember: noMember(n), Epoch: st.Epoch,
+		Node: st.ID, Instance: ID(st.Instance), Cluster: s.cluster, NoMember: s.noMember(n), Epoch: st.Epoch,
 		UptimeS: time.Since(s.started).Seconds(), Sessions: st.Sessions,
 		Links: make([]Link, 0, len(st.Links)), Totals: allTotals(&st),
 	}
@@ -37,21 +37,25 @@ func (s *Server) status() Status {
 
 // noMember says why a node is no member, "": it is one. What it knows of locks is then
 // nothing that holds.
-func noMember(n *node.Node) string {
+func (s *Server) noMember(n *node.Node) string {
 	if why := n.Why(); why != nil {
 		return why.Error()
 	}
-	if p := n.Membership(); p != nil && p.State() == nil {
-		return notJoined
+	if p := n.Membership(); p == nil || p.State() != nil {
+		return ""
 	}
-	return ""
+	const text = "this node has not joined the cluster yet"
+	if s.outside != nil {
+		if why := s.outside(); why != "" {
+			return text + ": " + why
+		}
+	}
+	return text
 }
 
-const notJoined = "this node has not joined the cluster yet"
-
 // member refuses what only a member can answer, if n is none.
-func member(w http.ResponseWriter, n *node.Node) bool {
-	why := noMember(n)
+func (s *Server) member(w http.ResponseWriter, n *node.Node) bool {
+	why := s.noMember(n)
 	if why != "" {
 		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("node %d is no member of the cluster, and cannot say: %s", n.ID(), why))
 	}

@@ -40,7 +40,7 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.node()
-	if !member(w, n) {
+	if !s.member(w, n) {
 		return
 	}
 	d := &dumper{

@@ -64,10 +64,7 @@ func (s *Server) membership() Members {
 	for id, p := range st.Links {
 		links[id] = linkOf(id, &p).State
 	}
-	out := Members{Cluster: s.cluster, Members: []Member{}}
-	if why := n.Why(); why != nil {
-		out.Waits = why.Error()
-	}
+	out := Members{Cluster: s.cluster, Waits: s.noMember(n), Members: []Member{}}
 	provider := n.Membership()
 	if provider == nil {
 		for id, link := range links {
@@ -78,7 +75,6 @@ func (s *Server) membership() Members {
 	}
 	state := provider.State()
 	if state == nil {
-		out.Waits = cmp.Or(out.Waits, "this node has not joined the cluster yet")
 		return out
 	}
 	out.Number, out.Version, out.LeaseMS = ID(state.Cluster), state.Version, float64(state.Terms.Lease)/1e6

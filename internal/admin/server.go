@@ -33,6 +33,8 @@ type Config struct {
 	// Raft gives who leads the cluster, 0: not known, and whose votes count by now; may
 	// be nil.
 	Raft func() (leader uint16, voting []uint16)
+	// Outside says why the node is not let in, "": it is in, or not known; may be nil.
+	Outside func() string
 	// Bars gives the instances that this node keeps from the disks, and why that has
 	// failed so far; may be nil.
 	Bars   func() map[uint64]string
@@ -54,6 +56,7 @@ type Server struct {
 	node     func() *node.Node
 	cluster  string
 	raft     func() (leader uint16, voting []uint16)
+	outside  func() string
 	bars     func() map[uint64]string
 	leave    func()
 	started  time.Time
@@ -83,7 +86,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, bars: cfg.Bars, spans: cfg.Spans, restarts: cfg.Restarts, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, outside: cfg.Outside, bars: cfg.Bars, spans: cfg.Spans, restarts: cfg.Restarts, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}

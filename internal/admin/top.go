@@ -85,7 +85,7 @@ func (s *Server) top(w http.ResponseWriter, r *http.Request) {
 func (c *Client) Top(ctx context.Context) (*Top, error) { return document[Top](ctx, c, "/v1/top") }
 
 func (s *Server) topOf(ctx context.Context, n *node.Node, space string) *Top {
-	out := &Top{Cluster: s.cluster, Node: n.ID(), NoMember: noMember(n), Nodes: []TopNode{}, Hot: []TopName{}, Waits: []TopWait{}}
+	out := &Top{Cluster: s.cluster, Node: n.ID(), NoMember: s.noMember(n), Nodes: []TopNode{}, Hot: []TopName{}, Waits: []TopWait{}}
 	if space != "" {
 		out.Waited = &Waited{Lockspace: Name(space), Names: []WaitedName{}}
 	}

@@ -139,7 +139,7 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	n := s.node()
-	if !member(w, n) {
+	if !s.member(w, n) {
 		return
 	}
 	y := explain(r.Context(), n, space, name)

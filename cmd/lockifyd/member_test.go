@@ -93,7 +93,7 @@ func TestClusterOfDaemons(t *testing.T) {
 func operators(t *testing.T, c *daemontest.Joined) {
 	one, two, four := c.Nodes[0], c.Nodes[1], c.Nodes[3]
 	for _, bad := range []struct{ args, want string }{
-		{"node remove 9", "not a member"}, {"node remove x", "want a number"}, {"node promote 9", "not a member"}, {"node", "which change?"},
+		{"node remove 9", "remove node 9: cluster: not a member"}, {"node remove x", "want a number"}, {"node promote 9", "promote node 9: cluster: not a member"}, {"node", "which change?"},
 	} {
 		if _, errs, status := one.Ctl(t, strings.Fields(bad.args)...); status == 0 || !strings.Contains(errs, bad.want) {
 			t.Errorf("lockctl %s: %d, %s", bad.args, status, errs)

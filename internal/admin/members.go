@@ -188,10 +188,15 @@ func (s *Server) carryOut(ctx context.Context, n *node.Node, c Change) error {
 		return fmt.Errorf("%w: %s without a node: want its id, 1 to 65535", errChange, c.Op)
 	}
 	switch c.Op {
-	case "remove":
-		return p.Do(ctx, cluster.Command{Kind: cluster.Remove, ID: c.Node})
-	case "promote":
-		return p.Do(ctx, cluster.Command{Kind: cluster.Promote, ID: c.Node})
+	case "remove", "promote":
+		kind := cluster.Remove
+		if c.Op == "promote" {
+			kind = cluster.Promote
+		}
+		if err := p.Do(ctx, cluster.Command{Kind: kind, ID: c.Node}); err != nil {
+			return fmt.Errorf("%s node %d: %w", c.Op, c.Node, err)
+		}
+		return nil
 	case "leave":
 		if c.Node != 0 && c.Node != n.ID() {
 			return fmt.Errorf("%w: this is node %d; ask node %d itself to leave, or remove it", errChange, n.ID(), c.Node)

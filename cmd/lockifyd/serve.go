@@ -177,6 +177,9 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		if d.part != nil || len(cfg.etcd.Endpoints) > 0 {
 			c.Restarts = d.restarts.Load
 		}
+		if d.secure != nil {
+			c.CertEnds = d.secure.Ends
+		}
 		if d.tracing != nil {
 			c.Spans = func() (sent, dropped uint64) { return d.tracing.Sent(), d.tracing.Dropped() }
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -82,6 +83,13 @@ func TestTLS(t *testing.T) {
 		if err := lock(d); err != nil {
 			t.Fatal(err)
 		}
+	}
+	pair, err := tls.LoadX509KeyPair(filesOf(dir, "node-2").Cert, filesOf(dir, "node-2").Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := fmt.Sprintf("\nlockify_certificate_end_timestamp_seconds %g\n", float64(pair.Leaf.NotAfter.Unix())); !strings.Contains(metrics(t, nodes[1]), line) {
+		t.Errorf("no %s in %s", line, metrics(t, nodes[1]))
 	}
 	if _, err := lockify.Dial(t.Context(), nodes[1].Client, lockify.OneSession()); err == nil {
 		t.Error("a client without TLS is served")

@@ -86,6 +86,7 @@ var (
 	nodeMembers   = gauge("lockify_members", "Nodes in the agreed membership, as this node knows; absent if it is fixed.")
 	nodeMember    = gauge("lockify_member", "1 if this node takes part, 0 if it is fenced, or has not joined yet.")
 	nodeRestarts  = counter("lockify_fenced_total", "Times that this node has lost its place in the cluster, and all its locks, and begun anew; absent if the membership is fixed.")
+	certificate   = gauge("lockify_certificate_end_timestamp_seconds", "When the certificate of this node ends, in seconds since 1970; absent without TLS.")
 	epoch         = gauge("lockify_epoch", "Number of the view of a lockspace; it rises with each change of who has it open.", "lockspace")
 	shardLocks    = gauge("lockify_shard_locks", "Locks of each shard, to see whether they are evenly spread.", "lockspace", "shard")
 	shardDone     = counter("lockify_shard_operations_total", "Operations of programs and messages of other nodes that each shard has taken, to see whether the work is evenly spread.", "lockspace", "shard")
@@ -106,7 +107,7 @@ var (
 )
 
 var otherMetrics = []metric{
-	nodeInfo, nodeSessions, nodeMembers, nodeMember, nodeRestarts, epoch, shardLocks, shardDone, conflicts, refused, messages,
+	nodeInfo, nodeSessions, nodeMembers, nodeMember, nodeRestarts, certificate, epoch, shardLocks, shardDone, conflicts, refused, messages,
 	lockTimes, claimTimes, fenceTimes, recoveryTimes, spansSent, spansDropped,
 	linkUp, linkRTT, linkQueued, linkFrames, linkBytes, linkWrites, linkResent, linkDropped, linkReconnect,
 }
@@ -151,6 +152,9 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	give(nodeMember, takesPart)
 	if c.s.restarts != nil {
 		give(nodeRestarts, float64(c.s.restarts()))
+	}
+	if c.s.certEnds != nil {
+		give(certificate, float64(c.s.certEnds().Unix()))
 	}
 	if c.s.spans != nil {
 		sent, dropped := c.s.spans()

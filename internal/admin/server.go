@@ -44,6 +44,8 @@ type Config struct {
 	// Spans gives the spans that a collector has taken and those that it never will; may
 	// be nil.
 	Spans func() (sent, dropped uint64)
+	// CertEnds gives when the node's certificate ends; nil without TLS.
+	CertEnds func() time.Time
 	// Restarts gives how often the node has begun anew, having lost its place in the cluster; may
 	// be nil.
 	Restarts func() uint64
@@ -65,6 +67,7 @@ type Server struct {
 	http     http.Server
 	events   *events.Ring
 	spans    func() (sent, dropped uint64)
+	certEnds func() time.Time
 	restarts func() uint64
 
 	settings func() Settings
@@ -86,7 +89,7 @@ func Start(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	s := &Server{
-		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, outside: cfg.Outside, bars: cfg.Bars, spans: cfg.Spans, restarts: cfg.Restarts, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
+		node: cfg.Node, cluster: cfg.Cluster, raft: cfg.Raft, outside: cfg.Outside, bars: cfg.Bars, spans: cfg.Spans, certEnds: cfg.CertEnds, restarts: cfg.Restarts, leave: cfg.Leave, started: time.Now(), log: cfg.Logger, ln: ln,
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}

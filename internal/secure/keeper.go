@@ -77,6 +77,9 @@ func (k *Keeper) changed() (at [3]time.Time, err error) {
 	return at, nil
 }
 
+// Ends says when the certificate ends that is in use.
+func (k *Keeper) Ends() time.Time { return k.now().cert.Leaf.NotAfter }
+
 // now gives what the files have.
 func (k *Keeper) now() loaded {
 	k.mu.Lock()

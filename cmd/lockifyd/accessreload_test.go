@@ -57,7 +57,10 @@ func TestAccessReload(t *testing.T) {
 	}
 
 	write(strings.ReplaceAll(rights, `"shared"`, `"share"`))
-	d.Err.Await(t, 0, "rules of access are not reloaded, those before hold on", "access.may: got the string")
+	line := d.Err.Await(t, 0, "rules of access are not reloaded, those before hold on", "access.may: got the string")
+	if strings.Contains(line, "not started") || strings.Contains(line, `\n`) {
+		t.Error(line)
+	}
 	if err := locking(lockify.EX)(t.Context(), s); err != nil {
 		t.Errorf("behind a wrong file: %v", err)
 	}

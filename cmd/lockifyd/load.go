@@ -28,12 +28,14 @@ func (p problem) String() string {
 // problems is the error of a wrong configuration.
 type problems []problem
 
-func (p problems) Error() string {
+func (p problems) Error() string { return "wrong configuration, not started:\n  " + p.join("\n  ") }
+
+func (p problems) join(sep string) string {
 	lines := make([]string, len(p))
 	for i := range p {
 		lines[i] = p[i].String()
 	}
-	return "wrong configuration, not started:\n  " + strings.Join(lines, "\n  ")
+	return strings.Join(lines, sep)
 }
 
 // loader collects settings and what is wrong with them.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"reflect"
 	"slices"
@@ -63,10 +64,19 @@ func stampOf(file string) (s stamp) {
 func (d *daemon) reloadAccess() {
 	cfg, err := d.again()
 	if err != nil {
-		d.log.Error("rules of access are not reloaded, those before hold on", "err", err)
+		d.log.Error("rules of access are not reloaded, those before hold on", "err", whatIsWrong(err))
 		return
 	}
 	d.setAccess(cfg)
+}
+
+// whatIsWrong is a wrong configuration of a node that goes on with the one before.
+func whatIsWrong(err error) string {
+	var p problems
+	if errors.As(err, &p) {
+		return p.join("; ")
+	}
+	return err.Error()
 }
 
 func (d *daemon) setAccess(cfg *config) {
@@ -83,7 +93,7 @@ func (d *daemon) setAccess(cfg *config) {
 func (d *daemon) reload() {
 	cfg, err := d.again()
 	if err != nil {
-		d.log.Error("not reloaded: what was configured stays", "err", err)
+		d.log.Error("not reloaded: what was configured stays", "err", whatIsWrong(err))
 		return
 	}
 	d.level.Set(cfg.logLevel)

@@ -70,3 +70,18 @@ func TestSaysWhatIsNotTaken(t *testing.T) {
 	founds := run("--id=3", "--listen", addr[1], "--join", one.Listen, "--new-cluster", "--data", t.TempDir())
 	founds.Err.Await(t, 0, "nobody was asked", one.Listen)
 }
+
+// TestVotesRefused: who asks for what cannot be voted for is told why.
+func TestVotesRefused(t *testing.T) {
+	one := daemontest.NewJoined(t, 1, lease).Nodes[0]
+	joins := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--id=2", "--listen", daemontest.FreeAddrs(t, 1)[0], "--join", one.Listen)...))
+	joins.Out.Await(t, 0, "ready")
+	for args, want := range map[string]string{
+		"node promote 2": "promote node 2: cluster: cannot vote: it has no data directory",
+		"node remove 1":  "remove node 1: cluster: last voter: the cluster would end: promote another node first",
+	} {
+		if _, errs, status := one.Ctl(t, strings.Fields(args)...); status != 1 || !strings.Contains(errs, want) {
+			t.Errorf("lockctl %s: %d, %s", args, status, errs)
+		}
+	}
+}

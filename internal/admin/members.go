@@ -193,10 +193,7 @@ func (s *Server) carryOut(ctx context.Context, n *node.Node, c Change) error {
 		if c.Op == "promote" {
 			kind = cluster.Promote
 		}
-		if err := p.Do(ctx, cluster.Command{Kind: kind, ID: c.Node}); err != nil {
-			return fmt.Errorf("%s node %d: %w", c.Op, c.Node, err)
-		}
-		return nil
+		return refusal(c, p.Do(ctx, cluster.Command{Kind: kind, ID: c.Node}))
 	case "leave":
 		if c.Node != 0 && c.Node != n.ID() {
 			return fmt.Errorf("%w: this is node %d; ask node %d itself to leave, or remove it", errChange, n.ID(), c.Node)
@@ -208,6 +205,20 @@ func (s *Server) carryOut(ctx context.Context, n *node.Node, c Change) error {
 		return nil
 	}
 	return fmt.Errorf("%w: op %q; there are remove, promote and leave", errChange, c.Op)
+}
+
+// refusal says of which node a change was refused, and why.
+func refusal(c Change, err error) error {
+	why := ""
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cluster.ErrNoVote):
+		why = ": it has no data directory, or all votes that there can be are given"
+	case errors.Is(err, cluster.ErrLast):
+		why = ": the cluster would end: promote another node first"
+	}
+	return fmt.Errorf("%s node %d: %w%s", c.Op, c.Node, err, why)
 }
 
 func statusOf(err error) int {

@@ -135,7 +135,27 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	cmd.SetErr(stderr)
 	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), topCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
 		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
+	cmd.InitDefaultHelpCmd()
+	for _, c := range cmd.Commands() {
+		if c.Name() == "help" {
+			c.Args = helpArgs
+		}
+	}
 	return cmd
+}
+
+// helpArgs refuses to help with what is not there: cobra would show the help of what is above it.
+func helpArgs(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	switch {
+	case err != nil:
+		return &exitStatus{exitUsage, err}
+	case len(rest) == 0:
+		return nil
+	case found == cmd.Root():
+		return found.Args(found, rest)
+	}
+	return &exitStatus{exitUsage, fmt.Errorf("no command %q of %s; see %s --help", rest[0], found.CommandPath(), found.CommandPath())}
 }
 
 func env(name, otherwise string) string {

@@ -221,6 +221,8 @@ func TestUsage(t *testing.T) {
 		{"", "which command? there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls; see lockctl --help"},
 		{"statsu", `no command "statsu"; did you mean status?`},
 		{"destroy", `no command "destroy"; there are status, members, node, lockspaces, locks, why, dump, top, watch, debug, ranges, lock, purge, delegate, disk and tls`},
+		{"help statsu", `no command "statsu"; did you mean status?`},
+		{"help node destroy", `no command "destroy" of lockctl node; see lockctl node --help`},
 		{"status now", `argument "now" is one too many; see lockctl status --help`},
 		{"status --jsn", "unknown flag: --jsn; see lockctl status --help"},
 		{"status --admin 7541", `admin: bad address "7541": want host:port`},

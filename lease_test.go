@@ -402,6 +402,34 @@ func TestNoQuorum(t *testing.T) {
 	expect(t, "Unlock", l.Unlock(ctx), nil)
 }
 
+// TestNoQuorumEmbedded: what is under way at an embedded node when that is fenced is lost, and says why.
+func TestNoQuorumEmbedded(t *testing.T) {
+	nodes := startCluster(t, clusterOptions{nodes: 2, transport: "plain"})
+	e := &env{ctx: testContext(t), nodes: nodes}
+	a, b := e.open(t, 0, "test"), e.open(t, 1, "test")
+	shared, err := b.Lock(e.ctx, "x", PR)
+	expect(t, "Lock", err, nil)
+	other, err := a.Lock(e.ctx, "x", PR)
+	expect(t, "Lock", err, nil)
+	ends := make(chan error, 2)
+	shared.ConvertAsync(EX, func(err error) { ends <- err })
+	b.LockAsync("x", EX, func(_ *Lock, err error) { ends <- err })
+	until(t, e.ctx, "both wait", func() bool {
+		r := resource(t, nodes, "test", "x")
+		return len(r.Waiting) == 1 && len(r.Convert) == 1
+	})
+	nodes[1].n.Fence(fmt.Errorf("%w: by the test", node.ErrFenced))
+	for range 2 {
+		err := wait(t, e.ctx, "the end", ends)
+		expect(t, "what was under way", err, ErrLost)
+		expect(t, "what was under way", err, ErrNoQuorum)
+		if !strings.Contains(err.Error(), "by the test") {
+			t.Error(err)
+		}
+	}
+	expect(t, "Unlock", other.Unlock(e.ctx), nil)
+}
+
 // Open at a node without quorum waits, goes elsewhere, or fails at once if there is to
 // be one session only.
 func TestOpenNoQuorum(t *testing.T) {

@@ -362,8 +362,12 @@ type owner Lock
 func (o *owner) Complete(id, tag uint64, c *lockspace.Completion) {
 	l := (*Lock)(o)
 	err := outcomeError(c.Status, c.Text, c.Cycle)
-	if c.Status == wire.ShuttingDown {
-		if text := l.at.(*embedded).node.n.Refusal(); text != "" {
+	if c.Status == wire.ShuttingDown || c.Status == wire.LostLock {
+		switch text := l.at.(*embedded).node.n.Refusal(); {
+		case text == "":
+		case c.Status == wire.LostLock: // it was under way when the node was fenced
+			err = fmt.Errorf("%w: %w", ErrLost, noQuorum(text))
+		default:
 			err = noQuorum(text)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
@@ -24,6 +25,7 @@ type Agent struct {
 	cfg    Config
 	store  *store.Store // nil: no vote
 	inbox  chan letter
+	unread atomic.Int64 // bytes in inbox
 	calls  chan func()
 	failed chan error // a voter that cannot go on
 	ctx    context.Context
@@ -40,6 +42,12 @@ type Agent struct {
 	known  []string          // where other members are, or were last
 }
 
+// How much mail waits for the loop at most.
+const (
+	maxLetters = 1024
+	maxUnread  = 64 << 20 // bytes: a snapshot has a few at most
+)
+
 // letter is a payload that has come.
 type letter struct {
 	from    uint16
@@ -53,7 +61,7 @@ func Open(cfg Config) (*Agent, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, inbox: make(chan letter, 1024), calls: make(chan func()), failed: make(chan error, 1), bars: map[uint64]string{}}
+	a := &Agent{cfg: cfg, inbox: make(chan letter, maxLetters), calls: make(chan func()), failed: make(chan error, 1), bars: map[uint64]string{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	if err := a.openStore(); err != nil {
 		return nil, err
@@ -240,11 +248,21 @@ func (a *Agent) Receive(sender uint16, payload []byte) {
 		if e.from == a.cfg.ID {
 			a.outside.asksSelf()
 		}
+		a.put(&e)
+	}
+}
+
+// put leaves mail to the loop. What there is no room for is lost, as mail may be.
+func (a *Agent) put(e *envelope) {
+	size := int64(len(e.payload))
+	if a.unread.Add(size) <= maxUnread {
 		select {
 		case a.inbox <- letter{e.from, e.addr, append([]byte(nil), e.payload...)}:
-		default: // as if it had been lost
+			return
+		default:
 		}
 	}
+	a.unread.Add(-size)
 }
 
 func (a *Agent) otherCluster(e *envelope) {
@@ -275,6 +293,7 @@ func (a *Agent) loop() {
 		case <-a.ctx.Done():
 			return
 		case l := <-a.inbox:
+			a.unread.Add(-int64(len(l.payload)))
 			a.take(l)
 		case f := <-a.calls:
 			f()

@@ -543,6 +543,30 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
+// TestUnreadMail: mail that waits to be read is no more than there is room for.
+func TestUnreadMail(t *testing.T) {
+	a, err := Open(Config{ID: 1, Cluster: "c", Addr: "a", Join: []string{"b"}, Mail: port{newNetwork(), "a"}, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil { // nobody reads
+		t.Fatal(err)
+	}
+	before := len(a.inbox)
+	for _, size := range []int{cluster.MaxPayload, 1} {
+		mail := envelope{kind: isMessage, from: 3, cluster: "c", addr: "b", payload: make([]byte, size)}
+		for range 2 * maxLetters {
+			a.Receive(3, mail.append(nil))
+		}
+		if size > 1 && len(a.inbox)-before != maxUnread/size {
+			t.Errorf("%d letters of %d bytes are kept", len(a.inbox)-before, size)
+		}
+	}
+	if len(a.inbox) > maxLetters || a.unread.Load() > maxUnread {
+		t.Errorf("%d letters, %d bytes", len(a.inbox), a.unread.Load())
+	}
+}
+
 // TestForgedMail: what one node sends in the name of another is dropped, with a word.
 func TestForgedMail(t *testing.T) {
 	var log strings.Builder

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,8 +23,13 @@ func (r *lockRun) hold(l *lockify.Lock) error {
 	cmd := exec.Command(r.command[0], r.command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, r.stdout, r.stderr
 	cmd.Env = r.environment(l)
-	group := !inForeground()
-	cmd.SysProcAttr = childAttributes(group, r.onLost == "kill")
+	group, tied := !inForeground(), r.onLost == "kill"
+	cmd.SysProcAttr = childAttributes(group, tied)
+	if group && tied {
+		w := watchOver()
+		cmd.SysProcAttr.Pgid = w.pid // 0: a new one
+		defer w.end()
+	}
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
 			return &exitStatus{exitNotFound, err}
@@ -36,7 +42,7 @@ func (r *lockRun) hold(l *lockify.Lock) error {
 	send := func(s syscall.Signal) {
 		// It fails only if the command has ended, which we hear of in a moment.
 		if group {
-			_ = syscall.Kill(-cmd.Process.Pid, s)
+			_ = syscall.Kill(-cmp.Or(cmd.SysProcAttr.Pgid, cmd.Process.Pid), s)
 		} else {
 			_ = cmd.Process.Signal(s)
 		}
@@ -59,6 +65,35 @@ func (r *lockRun) hold(l *lockify.Lock) error {
 			<-ended
 			return &exitStatus{exitLost, fmt.Errorf("the lock on %q was lost, the command was killed", r.name)}
 		}
+	}
+}
+
+// watch is a shell that waits for lockctl's end, in the process group of the command.
+type watch struct {
+	cmd   *exec.Cmd
+	alive io.WriteCloser // lockctl is, as long as this is open
+	pid   int            // 0: there is no shell; the kernel kills the command then, if not what that has started
+}
+
+// watchOver starts a watch, before the command. If lockctl does not end as it should (kill -9, no
+// memory), the lock is free, and the watch kills all that the command has started.
+func watchOver() *watch {
+	w := &watch{cmd: exec.Command("/bin/sh", "-c", "trap '' HUP INT QUIT TERM USR1 USR2 ALRM; read -r well || kill -KILL 0")}
+	w.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	var err error
+	if w.alive, err = w.cmd.StdinPipe(); err != nil {
+		return w
+	}
+	if err := w.cmd.Start(); err == nil {
+		w.pid = w.cmd.Process.Pid
+	}
+	return w
+}
+
+func (w *watch) end() {
+	if w.pid != 0 {
+		_, _ = w.alive.Write([]byte("well\n"))
+		_ = w.cmd.Wait()
 	}
 }
 

@@ -67,12 +67,13 @@ the next one, unless there is --no-wait.
 The lock is lost when the connection to the node breaks, when the node ends, or
 when a name taken with --new was not new. COMMAND must not go on then: it is
 killed at once (SIGKILL), and the processes it has started, unless
---on-lost=ignore. If lockctl itself is killed, so is COMMAND (on Linux), but not
-what it has started, which goes on without the lock.
+--on-lost=ignore. The same happens if lockctl itself is killed: a shell beside COMMAND
+waits for that.
 
 SIGINT, SIGTERM, SIGHUP and SIGQUIT are passed on to COMMAND and the processes
 it has started. In the foreground of a terminal, where ^C reaches COMMAND by
-itself, SIGINT and SIGQUIT are not passed on, and only COMMAND itself is killed.`
+itself, SIGINT and SIGQUIT are not passed on, and only COMMAND itself is killed (if
+lockctl is, on Linux only).`
 
 func lockCommand(o *options) *cobra.Command {
 	r := &lockRun{options: o}

@@ -78,11 +78,16 @@ func TestLockLostAtTheEnd(t *testing.T) {
 	}
 }
 
-// lockctl itself is killed: the lock is free, and the command is dead.
+// lockctl itself is killed: the lock is free, and the command is dead, with all that it has started.
 func TestLockctlKilled(t *testing.T) {
 	nodes := daemontest.Cluster(t, 2)
-	p, pid := start(t, nodes[0], "exec sleep 1000")
+	p, pid := start(t, nodes[0], "trap '' TERM INT HUP; sleep 1000 & echo child $!; wait")
+	var grandchild int
+	if _, err := fmt.Sscanf(p.Out.Await(t, 0, "child "), "child %d", &grandchild); err != nil {
+		t.Fatal(err)
+	}
 	p.Signal(t, syscall.SIGKILL)
 	lock(t, open(t, nodes[1], "s"), "n", lockify.EX)
 	gone(t, pid)
+	gone(t, grandchild)
 }

@@ -17,6 +17,8 @@ import (
 // So its locks are released
 //
 //	it has hung up, or its process is gone   at once
+//	a reset came, over a network             when its lease has ended: it may be
+//	                                         of who stands between, a firewall
 //	this end closes the connection           when its lease has ended: it may be
 //	                                         stopped, and wake up as a holder
 //	it is silent, and holds something        when its lease has ended, for then it
@@ -59,8 +61,9 @@ func (s *session) believes() int64 {
 }
 
 // knows says that a connection has ended by the client's doing.
-func knows(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+func (s *session) knows(err error) bool {
+	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || reset && !s.client.Network
 }
 
 // release gives up what the session has, when the client cannot believe in it any more.
@@ -71,7 +74,7 @@ func (s *session) release(closing bool, err error) {
 		s.node.rings.Add(-1)
 	}
 	wait := s.believes()
-	if wait == 0 || knows(err) {
+	if wait == 0 || s.knows(err) {
 		s.node.hangUp(s)
 		s.releaseAll(closing)
 		return

@@ -73,7 +73,7 @@ func (s *Lockspace) OpenByteRanges(ctx context.Context, name string) (r *ByteRan
 		o = traced(o, span)
 	}
 	if err := s.ready(ctx); err != nil {
-		return nil, err
+		return nil, opLock.of(name, err)
 	}
 	l, err := s.newLock(name, NL, &o)
 	if err != nil {
@@ -176,7 +176,7 @@ func (r *ByteRanges) check(what string, owner OwnerID, t RangeType, start, lengt
 		err = fmt.Errorf("%w: type %d, must be ReadRange or WriteRange", ErrMode, uint8(t))
 	}
 	if err != nil {
-		return wire.RangeRec{}, fmt.Errorf("%s bytes of %q: %w", what, r.Name(), err)
+		return wire.RangeRec{}, err
 	}
 	return wire.RangeRec{Owner: uint64(owner), Start: rg.Start, End: rg.End, Type: uint8(t)}, nil
 }
@@ -188,6 +188,11 @@ type byteResult struct {
 }
 
 func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t RangeType, start, length int64, flags uint32) (o lockspace.ByteOutcome, err error) {
+	defer func() {
+		if err != nil {
+			err = &opError{what + " bytes", r.Name(), err}
+		}
+	}()
 	rec, err := r.check(what, owner, t, start, length)
 	var part Option
 	if s := r.lock.space; s.tracer != nil && err == nil {
@@ -207,12 +212,12 @@ func (r *ByteRanges) do(ctx context.Context, what string, owner OwnerID, t Range
 	tag := r.lock.at.bytes(r, rec, flags, &part, ch)
 	select {
 	case res := <-ch:
-		return res.o, r.failure(what, &res)
+		return res.o, r.failure(&res)
 	case <-ctx.Done():
 	}
 	select {
 	case res := <-ch: // it was decided before
-		return res.o, r.failure(what, &res)
+		return res.o, r.failure(&res)
 	default:
 	}
 	if what != "lock" { // gives nothing that would have to be given back
@@ -272,7 +277,7 @@ func (r *ByteRanges) settle(ctx context.Context, owner OwnerID) error {
 }
 
 // failure gives the error of a result.
-func (r *ByteRanges) failure(what string, res *byteResult) error {
+func (r *ByteRanges) failure(res *byteResult) error {
 	err := res.err
 	if err == nil {
 		err = outcomeError(res.o.Status, res.o.Text, res.o.Cycle)
@@ -291,10 +296,10 @@ func (r *ByteRanges) failure(what string, res *byteResult) error {
 			"of which %d requests may wait; unlock some, or open another one", err, wire.MaxRanges, lockspace.MaxByteLocks, lockspace.MaxByteQueue)
 	}
 	if b := &res.o.Blocker; b.Type != byterange.None && len(res.o.Cycle) == 0 {
-		return fmt.Errorf("%s bytes of %q: %w: owner %d on node %d has a %v lock on bytes %v",
-			what, r.Name(), err, uint32(b.Owner.Number), wire.NodeOf(b.Owner.Node), b.Type, b.Range)
+		return fmt.Errorf("%w: owner %d on node %d has a %v lock on bytes %v",
+			err, uint32(b.Owner.Number), wire.NodeOf(b.Owner.Node), b.Type, b.Range)
 	}
-	return fmt.Errorf("%s bytes of %q: %w", what, r.Name(), err)
+	return err
 }
 
 // ended says whether the handle was closed, or is about to be, and whether it was lost.

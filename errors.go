@@ -7,7 +7,8 @@ import (
 	"github.com/lockify-dlm/lockify/wire"
 )
 
-// Errors of lock operations; test with errors.Is.
+// Errors of lock operations; test with errors.Is. What an operation returns begins with what
+// was asked of which lock, and so does the error of a context that has ended.
 var (
 	ErrWouldBlock = errors.New("lockify: lock is held in an incompatible mode")                  // NoQueue and not grantable now
 	ErrDeadlock   = errors.New("lockify: deadlock")                                              // it waited in a circle (DeadlockError says which); a conversion's lock keeps its mode
@@ -80,6 +81,21 @@ func statusError(st wire.Status, text string) error {
 	}
 	return err
 }
+
+// opError is what an operation has come to, with the name of the lock. Its text is made when
+// somebody wants it: of those who try a lock, many do not.
+type opError struct {
+	what, name string
+	err        error
+}
+
+func (e *opError) Error() string {
+	return fmt.Sprintf("%s of %.*q: %v", e.what, wire.MaxName, e.name, e.err)
+}
+func (e *opError) Unwrap() error { return e.err }
+
+// of gives err, which is not nil, with the lock's name.
+func (o opKind) of(name string, err error) error { return &opError{o.String(), name, err} }
 
 // noQuorum is ErrNoQuorum with the node's text, which says since when and why.
 type noQuorum string

@@ -482,7 +482,7 @@ func TestEmbeddedNoQuorum(t *testing.T) {
 	expect(t, "Unlock", l.Unlock(ctx), ErrLost)
 	_, err = s.Lock(ctx, "other", EX)
 	expect(t, "Lock", err, ErrNoQuorum)
-	if !strings.HasPrefix(err.Error(), "lockify: no quorum since 2") {
+	if !strings.HasPrefix(err.Error(), `lock of "other": lockify: no quorum since 2`) {
 		t.Errorf("it says %q", err)
 	}
 	wait(t, ctx, "the end", n.Lost())

@@ -211,10 +211,10 @@ func (l *Lock) Convert(ctx context.Context, mode Mode, opts ...Option) error {
 
 func (l *Lock) convert(ctx context.Context, mode Mode, o Option) error {
 	if err := ctx.Err(); err != nil {
-		return err
+		return opConvert.of(l.name, err)
 	}
 	if err := l.settle(ctx); err != nil {
-		return err
+		return opConvert.of(l.name, err)
 	}
 	wake := &waiter{}
 	if err := l.begin(&o, opConvert, mode, nil, wake); err != nil {
@@ -284,11 +284,11 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error), wake *
 func (l *Lock) claim(holds bool, o *Option, what opKind, mode Mode, done func(error), wake *waiter) error {
 	switch {
 	case l.isLost, !holds && !l.gone:
-		return fmt.Errorf("%s of %q: %w", what, l.name, ErrLost)
+		return what.of(l.name, ErrLost)
 	case l.gone: // before Pending, which may stay
-		return fmt.Errorf("%s of %q: %w", what, l.name, ErrNotHeld)
+		return what.of(l.name, ErrNotHeld)
 	case l.grant.Pending:
-		return fmt.Errorf("%s of %q: %w", what, l.name, ErrBusy)
+		return what.of(l.name, ErrBusy)
 	case l.rare != nil && l.guarded.Load() > 0:
 		return fmt.Errorf("%s of %q: %w: %d guarded requests to disks are under way", what, l.name, ErrBusy, l.guarded.Load())
 	}
@@ -390,7 +390,7 @@ func (l *Lock) sleep(ctx context.Context, giveBack bool, wake *waiter) error {
 	case <-wake.done:
 	case <-ctx.Done():
 		l.mu.Lock()
-		running, id, req := !wake.ended, l.id, l.req // another operation may run by now
+		running, what, id, req := !wake.ended, l.op, l.id, l.req // another operation may run by now
 		if running {
 			l.abandoned.Store(true)
 			if giveBack {
@@ -402,7 +402,7 @@ func (l *Lock) sleep(ctx context.Context, giveBack bool, wake *waiter) error {
 		l.mu.Unlock()
 		if running {
 			l.at.cancel(id, req)
-			return ctx.Err()
+			return what.of(l.name, ctx.Err())
 		}
 		<-wake.done // it has ended, or is just about to say so
 	}
@@ -448,8 +448,8 @@ func (l *Lock) complete(id uint64, err error, st wire.Status, c *lockspace.Compl
 	case l.space.closed.Load():
 		err, st = ErrClosed, wire.NoSpace // Close gives up what has just been granted, too
 	}
-	if err != nil && c.Text != "" { // which says what is wrong, but not with what
-		err = fmt.Errorf("%s of %q: %w", l.op, l.name, err)
+	if err != nil {
+		err = l.op.of(l.name, err)
 	}
 	l.grant.Hops, l.grant.Bits = c.Hops, c.Bits&(wire.BitDemoted|wire.BitAltMode)|l.grant.Bits&wire.BitOpenClaim
 	switch {

@@ -128,7 +128,7 @@ func (s *Lockspace) Lock(ctx context.Context, name string, mode Mode, opts ...Op
 		return s.lockTraced(ctx, name, mode, opts)
 	}
 	if err := s.ready(ctx); err != nil {
-		return nil, err
+		return nil, opLock.of(name, err)
 	}
 	var all Option
 	o := merged(opts, &all)
@@ -269,7 +269,7 @@ func (s *Lockspace) ready(ctx context.Context) error {
 func (s *Lockspace) newLock(name string, mode Mode, o *Option) (*Lock, error) {
 	switch {
 	case s.closed.Load():
-		return nil, fmt.Errorf("lock in %q: %w", s.name, ErrClosed)
+		return nil, fmt.Errorf("lock of %.*q in %q: %w", wire.MaxName, name, s.name, ErrClosed)
 	case len(name) == 0 || len(name) > wire.MaxName:
 		return nil, fmt.Errorf("lock in %q: %w of %d bytes, must be 1 to %d", s.name, ErrName, len(name), wire.MaxName)
 	case !mode.Valid():

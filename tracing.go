@@ -50,8 +50,12 @@ func (s *Lockspace) beginSpan(ctx context.Context, what opKind, name string, mod
 	return ctx, span
 }
 
-// endSpan ends it.
+// endSpan ends it. It has the lock's name already.
 func endSpan(span trace.Span, what opKind, err error) {
+	var named *opError
+	if errors.As(err, &named) {
+		err = named.err
+	}
 	switch {
 	case err == nil && what == opUnlock:
 		node.EndSpan(span, wire.Unlocked)
@@ -79,7 +83,7 @@ func (s *Lockspace) lockTraced(ctx context.Context, name string, mode Mode, opts
 	ctx, span := s.beginSpan(ctx, opLock, name, mode)
 	defer func() { endSpan(span, opLock, err) }()
 	if err := s.ready(ctx); err != nil {
-		return nil, err
+		return nil, opLock.of(name, err)
 	}
 	o := traced(merge(opts), span)
 	if l, err = s.newLock(name, mode, &o); err != nil {

@@ -367,12 +367,8 @@ func TestTraceBytes(t *testing.T) {
 		must(here.Close(c.ctx))
 		expect(t, "Lock", <-ended, ErrClosed)
 	},
-		"bytes.lock <program outcome="+closedBytes(here), "node.bytes.lock <bytes.lock node=1 outcome="+wire.Cancelled.String(),
+		"bytes.lock <program outcome="+ErrClosed.Error(), "node.bytes.lock <bytes.lock node=1 outcome="+wire.Cancelled.String(),
 		"master.bytes.lock <node.bytes.lock node=3 outcome=its handle was closed")
-}
-
-func closedBytes(r *ByteRanges) string {
-	return fmt.Sprintf("lock bytes of %q: %v", r.Name(), ErrClosed)
 }
 
 // TestTracedNamesAreText: names are any bytes, but nothing of a span that is no text reaches a collector.

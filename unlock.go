@@ -30,7 +30,7 @@ func (l *Lock) unlock(ctx context.Context, o *Option) error {
 	if l.abandoned.Load() {
 		if err := l.settle(ctx); err != nil {
 			l.unlockWhenIdle(*o)
-			return err
+			return opUnlock.of(l.name, err)
 		}
 	}
 	var wake *waiter
@@ -77,7 +77,7 @@ func (l *Lock) interrupt(ctx context.Context, o *Option) (over bool, err error) 
 		case <-idle:
 		case <-ctx.Done():
 			l.unlockWhenIdle(*o)
-			return false, ctx.Err()
+			return false, opUnlock.of(l.name, ctx.Err())
 		}
 	}
 }

@@ -139,7 +139,7 @@ func TestDaemonEndsWhileWaiting(t *testing.T) {
 	}
 	waiting(one, 2)
 	one.Signal(t, syscall.SIGKILL)
-	if status := here.Wait(t); status != exitError || !strings.Contains(here.Err.String(), `lock of "n" at `+one.Client+": connection lost while waiting") {
+	if status := here.Wait(t); status != exitError || !strings.Contains(here.Err.String(), one.Client+`: connection lost while waiting: lock of "n": lockify: session lost`) {
 		t.Errorf("status %d, %s", status, here.Err)
 	}
 	waiting(two, 1)

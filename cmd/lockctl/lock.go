@@ -256,7 +256,7 @@ func (r *lockRun) lockAt(ctx context.Context, addr string) (*lockify.Client, *lo
 	if err != nil {
 		c.Close()
 		if errors.Is(err, lockify.ErrSessionLost) {
-			err = fmt.Errorf("lock of %q at %s: connection lost while waiting: %w", r.name, addr, err)
+			err = fmt.Errorf("%s: connection lost while waiting: %w", addr, err)
 		}
 		return nil, nil, err
 	}

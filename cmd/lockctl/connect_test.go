@@ -47,7 +47,7 @@ func TestNoAnswer(t *testing.T) {
 		want string
 	}{
 		"lock":  {func() error { _, _, err := lock.take(t.Context()); return err }, "no answer of " + addr + " within 1ms"},
-		"purge": {func() error { return o.purge(t.Context(), "s", 1, 0, &lock.spaceFlags) }, "no answer of " + addr + " within 1ms"},
+		"purge": {func() error { return o.purge(t.Context(), "s", 1, 0, &lock.spaceFlags) }, "no answer of the lockifyd at " + o.admin + " (--admin) within 1ms"},
 		"members": {func() error {
 			return o.ask(t.Context(), func(ctx context.Context, c *admin.Client) error { _, err := c.Members(ctx); return err })
 		}, "no answer of the lockifyd at " + o.admin + " (--admin) within 1ms"},

@@ -92,7 +92,8 @@ const long = `lockctl shows what a lockify node knows, and holds locks while com
 status, members, lockspaces, locks and ranges ask the admin address of a lockifyd
 (--admin, or $LOCKIFY_ADMIN), and show what that one node knows. why, dump and top have
 it ask the others, too; watch and debug are about one node. node changes who is in the
-cluster. lock, delegate and purge are clients like any other (--addr, or $LOCKIFY_ADDR).
+cluster. lock, delegate and purge are clients like any other (--addr, or $LOCKIFY_ADDR);
+purge asks the admin address, too.
 disk speaks with NVMe/TCP targets. tls makes certificates.
 
 Exit status: 0 done, 1 failed, 2 wrong usage; lockctl help exit-codes has them all.`

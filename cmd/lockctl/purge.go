@@ -3,8 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/lockify-dlm/lockify/internal/admin"
 )
 
 func purgeCommand(o *options) *cobra.Command {
@@ -16,7 +20,10 @@ func purgeCommand(o *options) *cobra.Command {
 		Long: `purge unlocks orphans: persistent locks whose program has gone, which stay on the
 node that it used. lockctl locks shows them, on that node, with the session of
 the program. If N is another node than the one that is asked, it is told to, and
-its answer is not waited for.`,
+its answer is not waited for.
+
+Before, the admin address (--admin) is asked whether any node has LOCKSPACE open,
+and, if it is that of node N, how many orphans there are.`,
 		Example: `  # all that programs on node 2 have left
   lockctl purge storage --node 2
 
@@ -44,10 +51,56 @@ its answer is not waited for.`,
 }
 
 func (o *options) purge(ctx context.Context, space string, node uint16, session uint64, props *spaceFlags) error {
+	left, err := o.orphans(ctx, space, node, session)
+	if err != nil {
+		return err
+	}
 	c, s, err := o.connect(ctx, o.addr, space, props)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return o.atOnce(ctx, o.addr, func(ctx context.Context) error { return s.Purge(ctx, node, session) })
+	if err := o.atOnce(ctx, o.addr, func(ctx context.Context) error { return s.Purge(ctx, node, session) }); err != nil {
+		return err
+	}
+	switch {
+	case o.json:
+		return o.printJSON(map[string]any{"node": node, "orphans": left})
+	case left == nil:
+		_, err = fmt.Fprintf(o.stdout, "node %d is told to give up its orphans; how many these are only its own admin address says (--admin)\n", node)
+	default:
+		_, err = fmt.Fprintf(o.stdout, "%s given up\n", count(*left, "orphan"))
+	}
+	return err
+}
+
+// orphans says how many orphans session has left on a node, 0: all have; nil: the node is not
+// the one that is asked. A lockspace that no node has open is an error: to connect would make it.
+func (o *options) orphans(ctx context.Context, space string, node uint16, session uint64) (left *int, err error) {
+	err = o.ask(ctx, func(ctx context.Context, c *admin.Client) error {
+		if _, err := c.Why(ctx, space, "*"); err != nil { // of whatever name: it asks all nodes for the lockspace
+			return err
+		}
+		status, err := c.Status(ctx)
+		if err != nil || status.Node != node {
+			return err
+		}
+		left = new(int)
+		spaces, err := c.Lockspaces(ctx)
+		if err != nil || !slices.ContainsFunc(spaces, func(s admin.Lockspace) bool { return string(s.Name) == space }) {
+			return err
+		}
+		_, err = c.Dump(ctx, space, true, func(r *admin.Resource) error {
+			for _, q := range queues(r) {
+				for _, l := range q.locks {
+					if l.Orphan && l.Node == node && (session == 0 || l.Session == session) {
+						*left++
+					}
+				}
+			}
+			return nil
+		})
+		return err
+	})
+	return left, err
 }

@@ -15,7 +15,9 @@ import (
 func TestPurge(t *testing.T) {
 	nodes := daemontest.Cluster(t, 2, "--shards", "1", "--idle-after", "1h")
 	keep := open(t, nodes[0], "s")
+	open(t, nodes[0], "storage")
 	names := []string{"one", "two"}
+	const toldTwo = "node 2 is told to give up its orphans; how many these are only its own admin address says (--admin)\n"
 	sessions := map[string]uint64{}
 	orphans := func() (n int) {
 		_, err := nodes[1].Ask(t).Locks(t.Context(), "s", 0, func(r *admin.Resource) error {
@@ -52,26 +54,33 @@ func TestPurge(t *testing.T) {
 	if want := fmt.Sprintf("session %d", sessions["one"]); !strings.Contains(out, want) {
 		t.Errorf("locks does not show %q:\n%s", want, out)
 	}
-	if out, errs, status := nodes[0].Ctl(t, "purge", "s", "--node", "2", "--session", fmt.Sprint(sessions["one"])); status != 0 || out+errs != "" {
+	if out, errs, status := nodes[0].Ctl(t, "purge", "s", "--node", "2", "--session", fmt.Sprint(sessions["one"])); status != 0 || out+errs != toldTwo {
 		t.Fatalf("status %d, %q %q", status, out, errs)
 	}
 	lock(t, keep, "one", lockify.EX) // granted when the orphan has gone
 	if n := orphans(); n != 1 {
 		t.Fatalf("%d orphans", n)
 	}
-	if _, errs, status := nodes[1].Ctl(t, "purge", "s", "--node", "2"); status != 0 {
-		t.Fatalf("status %d, %q", status, errs)
+	if out, errs, status := nodes[1].Ctl(t, "purge", "s", "--node", "2", "--session", "999"); status != 0 || out+errs != "0 orphans given up\n" {
+		t.Fatalf("status %d, %q %q", status, out, errs)
+	}
+	if out, errs, status := nodes[1].Ctl(t, "purge", "s", "--node", "2"); status != 0 || out+errs != "1 orphan given up\n" {
+		t.Fatalf("status %d, %q %q", status, out, errs)
 	}
 	lock(t, keep, "two", lockify.EX)
 	for args, want := range map[string]string{
 		"purge s":                         "--node is missing: whose orphans?",
 		"purge s --node 2 --session 0":    "--session 0, want 1 or more",
 		"purge s --node 9":                `purge in "s": lockify: invalid argument: no such node: node 9`,
+		"purge stroage --node 1":          "lockspace stroage is not open on any node; did you mean storage?",
 		"purge":                           "LOCKSPACE is missing",
 		"purge s --node 1 --value-size 8": "value",
 	} {
 		if _, errs, status := nodes[0].Ctl(t, strings.Fields(args)...); status == 0 || !strings.Contains(errs, want) {
 			t.Errorf("%s: status %d, %q, want %q", args, status, errs, want)
 		}
+	}
+	if out, _, _ := nodes[0].Ctl(t, "lockspaces"); strings.Contains(out, "stroage") {
+		t.Errorf("purge has made a lockspace:\n%s", out)
 	}
 }

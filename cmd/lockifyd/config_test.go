@@ -294,17 +294,6 @@ g.h = 1
 	}
 }
 
-func TestEdits(t *testing.T) {
-	for _, tc := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"abc", "abc", 0}, {"abc", "acb", 2}, {"shrads", "shards", 2}, {"kitten", "sitting", 3}} {
-		if got := edits(tc.a, tc.b); got != tc.want {
-			t.Errorf("edits(%q, %q) = %d, want %d", tc.a, tc.b, got, tc.want)
-		}
-	}
-}
-
 // Every flag is in the help text with what it takes, and every setting that
 // has one with its default.
 func TestHelp(t *testing.T) {

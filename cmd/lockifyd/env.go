@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/lockify-dlm/lockify/internal/nearest"
 )
 
 // envPrefix begins the variables of the environment that have settings. It is not that of
@@ -41,7 +43,7 @@ func (l *loader) readEnv(environ []string) {
 		}
 		s := byName[name]
 		if s == nil {
-			l.bad = append(l.bad, problem{where: "$" + name, what: fmt.Sprintf("there is no such setting%s", suggest(name, names, ""))})
+			l.bad = append(l.bad, problem{where: "$" + name, what: fmt.Sprintf("there is no such setting%s", nearest.Suggest(name, names, ""))})
 			continue
 		}
 		l.set(s, "$"+name, v)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/bounds"
+	"github.com/lockify-dlm/lockify/internal/nearest"
 	"github.com/lockify-dlm/lockify/internal/node"
 )
 
@@ -36,7 +37,7 @@ func (l *loader) readFile(text string) {
 		}
 		s := settingFor(key)
 		if s == nil {
-			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + suggest(key, fileKeys(), "")})
+			l.bad = append(l.bad, problem{at(key), key, "there is no such setting" + nearest.Suggest(key, fileKeys(), "")})
 			continue
 		}
 		if s.kind == kindList {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/lockify-dlm/lockify/internal/nearest"
 )
 
 // Exit statuses; 128 + signal beside them.
@@ -228,7 +230,7 @@ func flagProblem(flags *pflag.FlagSet, err error) error {
 		var names []string
 		flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		name := strings.TrimLeft(unknown.GetSpecifiedName(), "-")
-		p.what = fmt.Sprintf("no flag --%s%s", name, suggest(name, names, "--"))
+		p.what = fmt.Sprintf("no flag --%s%s", name, nearest.Suggest(name, names, "--"))
 	}
 	return problems{p}
 }

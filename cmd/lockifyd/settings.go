@@ -14,6 +14,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/access"
 	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/bounds"
+	"github.com/lockify-dlm/lockify/internal/nearest"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
@@ -338,7 +339,7 @@ func oneOf(v string, to *string, all ...string) error {
 			return nil
 		}
 	}
-	if near := suggest(v, all, ""); near != "" {
+	if near := nearest.Suggest(v, all, ""); near != "" {
 		return fmt.Errorf("unknown%s", near)
 	}
 	return errWant

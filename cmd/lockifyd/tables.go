@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/lockify-dlm/lockify/internal/nearest"
 )
 
 // This file describes and reads the tables of the configuration file. What is not described here
@@ -90,7 +92,7 @@ func readTables[T any](l *loader, kind string, f fields, v any, at func(string) 
 		}
 		for _, key := range slices.Sorted(maps.Keys(t)) {
 			if !slices.Contains(f.keys(), key) {
-				bad(key, "there is no such setting%s", suggest(key, f.keys(), ""))
+				bad(key, "there is no such setting%s", nearest.Suggest(key, f.keys(), ""))
 			}
 		}
 		for _, key := range f.needed() {

@@ -59,7 +59,7 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if len(d.trailer.Nodes)+len(d.trailer.Unreached) == 0 {
-		notOpen(w, d.space)
+		s.notOpen(w, d.space, "any node")
 		return
 	}
 	_ = d.enc.Encode(&d.trailer) // nobody to tell

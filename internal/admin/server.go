@@ -9,10 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/lockify-dlm/lockify/internal/events"
+	"github.com/lockify-dlm/lockify/internal/nearest"
 	"github.com/lockify-dlm/lockify/internal/node"
 )
 
@@ -240,9 +242,19 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 func (s *Server) space(w http.ResponseWriter, name string) *node.Space {
 	space := s.node().Space(name)
 	if space == nil {
-		fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on node %d", Name(name), s.node().ID()))
+		s.notOpen(w, name, fmt.Sprintf("node %d", s.node().ID()))
 	}
 	return space
+}
+
+// notOpen says that a lockspace is not open there, and which it may be that was meant.
+func (s *Server) notOpen(w http.ResponseWriter, name, there string) {
+	var known []string
+	for _, space := range s.node().Spaces() {
+		known = append(known, Name(space.Name()).String())
+	}
+	slices.Sort(known)
+	fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on %s%s", Name(name), there, nearest.Suggest(name, known, "")))
 }
 
 // ranges answers /v1/ranges.

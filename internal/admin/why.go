@@ -144,14 +144,10 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) {
 	}
 	y := explain(r.Context(), n, space, name)
 	if !y.open && len(y.doc.Unreached) == 0 {
-		notOpen(w, space)
+		s.notOpen(w, space, "any node")
 		return
 	}
 	writeJSON(w, http.StatusOK, &y.doc)
-}
-
-func notOpen(w http.ResponseWriter, space string) {
-	fail(w, http.StatusNotFound, fmt.Sprintf("lockspace %s is not open on any node", Name(space)))
 }
 
 // Why asks for /v1/why.

@@ -44,6 +44,9 @@ func (n *Node) Spaces() []*Space {
 	return out
 }
 
+// Name gives the lockspace's name.
+func (s *Space) Name() string { return s.name }
+
 // Space gives an open lockspace by name, nil if there is none.
 func (n *Node) Space(name string) *Space {
 	n.mu.Lock()

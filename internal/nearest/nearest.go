@@ -1,11 +1,11 @@
-package main
+package nearest
 
 import "fmt"
 
-// suggest names the one of known that is nearest to what somebody wrote, as
+// Suggest names the one of known that is nearest to what somebody wrote, as
 // the end of a message; empty if none is near.
-func suggest(wrote string, known []string, prefix string) string {
-	best, distance := "", max(2, len(wrote)/3)+1
+func Suggest(wrote string, known []string, prefix string) string {
+	best, distance := "", min(max(2, len(wrote)/3)+1, len(wrote)) // not one with nothing in common
 	for _, k := range known {
 		if d := edits(wrote, k); d < distance {
 			best, distance = k, d

@@ -1,0 +1,2 @@
+// Package nearest finds what somebody may have meant who has mistyped a name.
+package nearest

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lockify-dlm/lockify/engine"
+	"github.com/lockify-dlm/lockify/internal/address"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/internal/secure"
 	"github.com/lockify-dlm/lockify/wire"
@@ -167,10 +168,10 @@ func parseAddrs(list string) (addrs []nodeAddr, err error) {
 		if at := strings.LastIndex(text, "?ring="); at >= 0 {
 			return nil, fmt.Errorf("%w: address %q: %q behind it, want ?ring=off or nothing", ErrInvalid, text[:at], text[at:])
 		}
-		network, rest, ok := strings.Cut(text, "://")
-		if !ok || (network != "unix" && network != "tcp") || rest == "" {
-			return nil, fmt.Errorf("%w: address %q, want unix:///path or tcp://host:port", ErrInvalid, text)
+		if err := address.CheckClients(text); err != nil {
+			return nil, fmt.Errorf("%w: address %q: %w", ErrInvalid, text, err)
 		}
+		network, rest := address.Split(text)
 		addrs = append(addrs, nodeAddr{text, network, rest, noRing})
 	}
 	return addrs, nil

@@ -26,7 +26,7 @@ func newGuardWorld(t *testing.T, opts ...Option) *guardWorld {
 	w := &guardWorld{t: t, ctx: testContext(t)}
 	net := engine.NewMem()
 	memNode(t, net, "a").SetLease(engine.BootTime() + int64(time.Hour))
-	c, _ := dialMem(t, net, "tcp://a", w.clock.option())
+	c, _ := dialMem(t, net, "tcp://a:1", w.clock.option())
 	w.space = openMem(t, c)
 	var err error
 	w.lock, err = w.space.Lock(w.ctx, "disk", EX, opts...)

@@ -96,7 +96,7 @@ func TestLeaseEndsWhileStopped(t *testing.T) {
 			ctx, net := testContext(t), engine.NewMem()
 			memNode(t, net, "a").SetLease(engine.BootTime() + int64(time.Hour))
 			var clock lateClock
-			c, sessions := dialMem(t, net, "tcp://a", clock.option())
+			c, sessions := dialMem(t, net, "tcp://a:1", clock.option())
 			s := openMem(t, c)
 			first := c.Session()
 			held, err := s.Lock(ctx, "held", EX)
@@ -186,7 +186,7 @@ func TestLeaseEndsInSilence(t *testing.T) { longerLeases(t, leaseEndsInSilence) 
 func leaseEndsInSilence(t *testing.T, length time.Duration) (kept bool) {
 	ctx, net := testContext(t), engine.NewMem()
 	keepLease(t, memNode(t, net, "a"), length)
-	c, sessions := dialMem(t, net, "tcp://a")
+	c, sessions := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	first := c.Session()
 	held, err := s.Lock(ctx, "held", EX)
@@ -215,7 +215,7 @@ func TestLeaseIdle(t *testing.T) {
 	n := memNode(t, net, "a")
 	n.SetLease(engine.BootTime() + int64(time.Hour))
 	var clock lateClock
-	c, _ := dialMem(t, net, "tcp://a", clock.option())
+	c, _ := dialMem(t, net, "tcp://a:1", clock.option())
 	s := openMem(t, c)
 	first := c.Session()
 	for i := range 3 {
@@ -276,11 +276,11 @@ func (o oldNode) OnFrame(c *engine.FrameConn, h *wire.Header, payload []byte) er
 func TestLeaseOldNode(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	old := oldNode{heard: make(chan wire.Type, 10), features: wire.FeatureClaims}
-	listener, err := engine.ListenFrames(net, "tcp", "old", old)
+	listener, err := engine.ListenFrames(net, "tcp", "old:1", old)
 	expect(t, "ListenFrames", err, nil)
 	defer listener.Close()
 	var clock lateClock
-	c, _ := dialMem(t, net, "tcp://old", clock.option())
+	c, _ := dialMem(t, net, "tcp://old:1", clock.option())
 	l, err := openMem(t, c).Lock(ctx, "name", EX)
 	expect(t, "Lock", err, nil)
 	clock.by.Store(int64(1000 * time.Hour))
@@ -299,10 +299,10 @@ func TestLeaseOldNode(t *testing.T) {
 func TestLeaseUnsure(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	unsure := oldNode{heard: make(chan wire.Type, 100), features: wire.FeatureLease}
-	listener, err := engine.ListenFrames(net, "tcp", "a", unsure)
+	listener, err := engine.ListenFrames(net, "tcp", "a:1", unsure)
 	expect(t, "ListenFrames", err, nil)
 	defer listener.Close()
-	c, _ := dialMem(t, net, "tcp://a", OneSession())
+	c, _ := dialMem(t, net, "tcp://a:1", OneSession())
 	s := openMem(t, c)
 	l, err := s.Lock(ctx, "name", EX)
 	if err == nil && (l.Valid() || !isClosed(l.Lost())) {
@@ -341,7 +341,7 @@ func TestNoQuorumOldClient(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	memNode(t, net, "a").Fence(node.ErrFenced)
 	old := oldClient{heard: make(chan wire.Msg, 10)}
-	conn, err := engine.DialFrames(ctx, net, "tcp", "a", old)
+	conn, err := engine.DialFrames(ctx, net, "tcp", "a:1", old)
 	expect(t, "DialFrames", err, nil)
 	defer conn.Close()
 	hello := wire.Msg{Type: wire.Hello, Num: wire.VersionRange(1, 1), Features: wire.FeatureClaims}
@@ -360,7 +360,7 @@ func TestNoQuorumOldClient(t *testing.T) {
 func TestNoQuorum(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n := memNode(t, net, "a")
-	c, sessions := dialMem(t, net, "tcp://a,tcp://b")
+	c, sessions := dialMem(t, net, "tcp://a:1,tcp://b:1")
 	s := openMem(t, c)
 	first := c.Session()
 	held, err := s.Lock(ctx, "held", EX)
@@ -382,7 +382,7 @@ func TestNoQuorum(t *testing.T) {
 
 	until(t, ctx, "that the node has refused", func() bool {
 		_, _, _, why := c.state()
-		return errors.Is(why, ErrNoQuorum) && strings.Contains(why.Error(), "dial tcp://a")
+		return errors.Is(why, ErrNoQuorum) && strings.Contains(why.Error(), "dial tcp://a:1")
 	})
 	ended, cancel := context.WithCancel(ctx)
 	short := watched{ended, make(chan struct{}, 100)}
@@ -394,7 +394,7 @@ func TestNoQuorum(t *testing.T) {
 	expect(t, "Lock", err, ErrNoQuorum)
 
 	memNode(t, net, "b")
-	if a := wait(t, ctx, "a session", sessions).Addr(); a != "tcp://b" {
+	if a := wait(t, ctx, "a session", sessions).Addr(); a != "tcp://b:1" {
 		t.Errorf("the session is at %s", a)
 	}
 	l, err := s.Lock(ctx, "held", EX)
@@ -435,7 +435,7 @@ func TestNoQuorumEmbedded(t *testing.T) {
 func TestOpenNoQuorum(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	memNode(t, net, "a").Fence(node.ErrFenced)
-	once, _ := dialMem(t, net, "tcp://a", OneSession())
+	once, _ := dialMem(t, net, "tcp://a:1", OneSession())
 	_, err := once.Open(ctx, "test")
 	expect(t, "Open", err, ErrNoQuorum)
 	if !strings.HasPrefix(err.Error(), "lockify: no quorum since 2") {
@@ -445,7 +445,7 @@ func TestOpenNoQuorum(t *testing.T) {
 		t.Errorf("the session has ended: %v", err)
 	}
 
-	c, _ := dialMem(t, net, "tcp://a")
+	c, _ := dialMem(t, net, "tcp://a:1")
 	ended, cancel := context.WithCancel(ctx)
 	open := make(chan error, 1)
 	go func() {
@@ -457,9 +457,9 @@ func TestOpenNoQuorum(t *testing.T) {
 	expect(t, "Open", wait(t, ctx, "its end", open), context.Canceled)
 
 	memNode(t, net, "b")
-	both, _ := dialMem(t, net, "tcp://a,tcp://b")
+	both, _ := dialMem(t, net, "tcp://a:1,tcp://b:1")
 	openMem(t, both)
-	if a := both.Session().Addr(); a != "tcp://b" {
+	if a := both.Session().Addr(); a != "tcp://b:1" {
 		t.Errorf("opened at %s", a)
 	}
 }
@@ -494,11 +494,11 @@ func TestEmbeddedNoQuorum(t *testing.T) {
 func TestNotYetMember(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n, err := node.Start(ctx, node.Config{
-		ID: 1, Clients: []string{"tcp://a"}, Transport: net, Logger: slog.New(slog.DiscardHandler),
+		ID: 1, Clients: []string{"tcp://a:1"}, Transport: net, Logger: slog.New(slog.DiscardHandler),
 	}, nil)
 	expect(t, "Start", err, nil)
 	defer closeNode(t, n)
-	once, _ := dialMem(t, net, "tcp://a", OneSession())
+	once, _ := dialMem(t, net, "tcp://a:1", OneSession())
 	_, err = once.Open(ctx, "test")
 	expect(t, "Open", err, ErrNoQuorum)
 	if !strings.HasPrefix(err.Error(), "lockify: no quorum since 2") || !strings.Contains(err.Error(), "not yet a member") {

@@ -149,10 +149,10 @@ func dialSlow(t *testing.T) (context.Context, slowNode, *Client, *engine.Mem) {
 	t.Helper()
 	net := engine.NewMem()
 	n := slowNode{open: make(chan struct{}), heard: make(chan wire.Msg, 10)}
-	listener, err := engine.ListenFrames(net, "tcp", "a", n)
+	listener, err := engine.ListenFrames(net, "tcp", "a:1", n)
 	expect(t, "ListenFrames", err, nil)
 	t.Cleanup(func() { listener.Close() })
-	c, _ := dialMem(t, net, "tcp://a")
+	c, _ := dialMem(t, net, "tcp://a:1")
 	return testContext(t), n, c, net
 }
 

@@ -56,9 +56,9 @@ func TestNodeSpeaksFirst(t *testing.T) {
 		{wire.Msg{Type: wire.Ring, Num: engine.RingSize}, false},
 	} {
 		net := engine.NewMem()
-		listener, err := engine.ListenFrames(net, "tcp", "a", talker{oldNode{heard: make(chan wire.Type, 10)}, test.says})
+		listener, err := engine.ListenFrames(net, "tcp", "a:1", talker{oldNode{heard: make(chan wire.Type, 10)}, test.says})
 		expect(t, "ListenFrames", err, nil)
-		c, err := Dial(testContext(t), "tcp://a", DialOption{via: heardFirst{net}})
+		c, err := Dial(testContext(t), "tcp://a:1", DialOption{via: heardFirst{net}})
 		if joins := err == nil; joins != test.joins {
 			t.Errorf("message type %d first: error %v", test.says.Type, err)
 		}

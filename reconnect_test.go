@@ -21,7 +21,7 @@ func memNode(t *testing.T, net *engine.Mem, addr string) *node.Node {
 		t.Fatal(err)
 	}
 	n, err := node.Start(t.Context(), node.Config{
-		ID: 1, Clients: []string{"tcp://" + addr}, Transport: net, Logger: slog.New(slog.DiscardHandler),
+		ID: 1, Clients: []string{"tcp://" + addr + ":1"}, Transport: net, Logger: slog.New(slog.DiscardHandler),
 	}, members)
 	if err != nil {
 		t.Fatal(err)
@@ -66,8 +66,8 @@ func openMem(t *testing.T, c *Client, opts ...SpaceOption) *Lockspace {
 func TestReconnect(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	memNode(t, net, "a")
-	other, _ := dialMem(t, net, "tcp://a")
-	c, sessions := dialMem(t, net, "tcp://a")
+	other, _ := dialMem(t, net, "tcp://a:1")
+	c, sessions := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	e := &env{ctx: ctx}
 	first := c.Session()
@@ -89,7 +89,7 @@ func TestReconnect(t *testing.T) {
 	wait(t, ctx, "the other client's loss", blocker.Lost())
 
 	second := wait(t, ctx, "a session", sessions)
-	if second == first || second.ID() == first.ID() || second.Addr() != "tcp://a" || second.Err() != nil {
+	if second == first || second.ID() == first.ID() || second.Addr() != "tcp://a:1" || second.Err() != nil {
 		t.Fatalf("session %d at %s, %v, after %d", second.ID(), second.Addr(), second.Err(), first.ID())
 	}
 	now, err := c.AwaitSession(ctx)
@@ -114,7 +114,7 @@ func TestReconnect(t *testing.T) {
 func TestReconnectSameIDs(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n := memNode(t, net, "a")
-	c, sessions := dialMem(t, net, "tcp://a")
+	c, sessions := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	e := &env{ctx: ctx}
 	old := e.must(t, s, "name", EX)
@@ -134,7 +134,7 @@ func TestReconnectSameIDs(t *testing.T) {
 	late.grant.Pending = true
 	at.unlock(late, Option{}, false)
 	expect(t, "Barrier", s.Barrier(ctx), nil)
-	other, _ := dialMem(t, net, "tcp://a")
+	other, _ := dialMem(t, net, "tcp://a:1")
 	_, err := openMem(t, other).TryLock(ctx, "name", PR)
 	expect(t, "TryLock", err, ErrWouldBlock)
 	e.unlock(t, l)
@@ -144,7 +144,7 @@ func TestReconnectSameIDs(t *testing.T) {
 func TestBetweenSessions(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n := memNode(t, net, "a")
-	c, _ := dialMem(t, net, "tcp://a")
+	c, _ := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	first := c.Session()
 	closeNode(t, n)
@@ -209,19 +209,19 @@ func TestReconnectElsewhere(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n := memNode(t, net, "a")
 	memNode(t, net, "b")
-	there, _ := dialMem(t, net, "tcp://nobody,tcp://b")
-	if a := there.Session().Addr(); a != "tcp://b" {
+	there, _ := dialMem(t, net, "tcp://nobody:1,tcp://b:1")
+	if a := there.Session().Addr(); a != "tcp://b:1" {
 		t.Fatalf("dialled %s", a)
 	}
 	openMem(t, there, ValueSize(64))
-	c, sessions := dialMem(t, net, "tcp://a,tcp://b")
+	c, sessions := dialMem(t, net, "tcp://a:1,tcp://b:1")
 	s := openMem(t, c)
 	conflicts := make(chan Conflict, 1)
 	fits, err := c.Open(ctx, "fits", OnConflict(func(c Conflict) { conflicts <- c }))
 	expect(t, "Open", err, nil)
 	closeNode(t, n)
 	second := wait(t, ctx, "a session", sessions)
-	if second.Addr() != "tcp://b" {
+	if second.Addr() != "tcp://b:1" {
 		t.Fatalf("the session is at %s", second.Addr())
 	}
 	_, err = s.Lock(ctx, "name", EX)
@@ -248,7 +248,7 @@ func TestReconnectElsewhere(t *testing.T) {
 func TestCloseBetweenSessions(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	n := memNode(t, net, "a")
-	c, _ := dialMem(t, net, "tcp://a")
+	c, _ := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	closeNode(t, n)
 	wait(t, ctx, "the end", c.Session().Lost())
@@ -266,7 +266,7 @@ func TestCloseBetweenSessions(t *testing.T) {
 func TestOneSession(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	memNode(t, net, "a")
-	c, sessions := dialMem(t, net, "tcp://a", OneSession())
+	c, sessions := dialMem(t, net, "tcp://a:1", OneSession())
 	s := openMem(t, c)
 	first := c.Session()
 	net.Cut()
@@ -287,7 +287,7 @@ func TestOneSession(t *testing.T) {
 func TestAdoptInNextSession(t *testing.T) {
 	ctx, net := testContext(t), engine.NewMem()
 	memNode(t, net, "a")
-	c, sessions := dialMem(t, net, "tcp://a")
+	c, sessions := dialMem(t, net, "tcp://a:1")
 	s := openMem(t, c)
 	e := &env{ctx: ctx}
 	kept, lost := e.must(t, s, "kept", EX, Persistent()), e.must(t, s, "lost", EX)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func (c *Client) round(ctx context.Context) error {
 	c.mu.Lock()
 	first := c.next
 	c.mu.Unlock()
-	var errs []error
+	var errs roundError
 	for i := range c.addrs {
 		err := c.try(ctx, (first+i)%len(c.addrs))
 		if err == nil {
@@ -79,8 +80,21 @@ func (c *Client) round(ctx context.Context) error {
 			break
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
+
+// roundError is why no address would do, in one line.
+type roundError []error
+
+func (e roundError) Error() string {
+	var all []string
+	for _, err := range e {
+		all = append(all, err.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+func (e roundError) Unwrap() []error { return e }
 
 // try begins a session with one address and opens all lockspaces in it.
 func (c *Client) try(ctx context.Context, addr int) error {

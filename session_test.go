@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -175,6 +176,20 @@ func TestDialErrors(t *testing.T) {
 		_, err := Dial(ctx, addr)
 		expect(t, "Dial "+addr, err, ErrInvalid)
 	}
+	for addr, says := range map[string]string{
+		"unix://tmp/x.sock":                   `address "unix://tmp/x.sock": the path "tmp/x.sock" of a socket must begin with /`,
+		"unix:///x?ring=off,unix:///y/":       `address "unix:///y/": the path "/y/" is that of a directory`,
+		"tcp://127.0.0.1:http":                `port "http" is no number`,
+		"tcp://127.0.0.1:1,http://x:1":        `address "http://x:1": this is neither unix:///path nor tcp://host:port`,
+		"unix://tmp/x?ring=off":               `address "unix://tmp/x": the path "tmp/x" of a socket must begin with /`,
+		"unix:///" + strings.Repeat("x", 107): "the path of a socket has 108 bytes, at most 107",
+	} {
+		_, err := Dial(ctx, addr)
+		expect(t, "Dial "+addr, err, ErrInvalid)
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("Dial %s: %q does not say %q", addr, err, says)
+		}
+	}
 	_, err := Dial(ctx, "unix:///x", WithTransport("pigeon"))
 	expect(t, "Dial with a strange transport", err, ErrInvalid)
 	_, err = Dial(ctx, "unix:///x", WithName(string(make([]byte, 2000))))
@@ -182,6 +197,12 @@ func TestDialErrors(t *testing.T) {
 	_, err = Dial(ctx, "unix://"+t.TempDir()+"/nobody")
 	if err == nil || errors.Is(err, ErrInvalid) {
 		t.Fatalf("Dial where nobody listens: %v", err)
+	}
+	nobody := "unix://" + t.TempDir() + "/"
+	_, err = Dial(ctx, nobody+"1?ring=off,"+nobody+"2")
+	expect(t, "Dial where nobody listens, twice", err, syscall.ENOENT)
+	if text := err.Error(); strings.Contains(text, "\n") || !strings.Contains(text, "; lockify: dial "+nobody+"2: ") {
+		t.Errorf("Dial where nobody listens, twice: %q", text)
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()

@@ -45,7 +45,7 @@ func CheckListen(addr string) error {
 // CheckClients is CheckListen for clients. Programs and lockctl are given the address as it is, and
 // there it must say which network it is of.
 func CheckClients(addr string) error {
-	if !strings.Contains(addr, "://") {
+	if !strings.HasPrefix(addr, "unix://") && !strings.HasPrefix(addr, "tcp://") {
 		return errors.New("this is neither unix:///path nor tcp://host:port")
 	}
 	return CheckListen(addr)

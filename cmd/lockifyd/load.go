@@ -206,14 +206,19 @@ func (l *loader) checkMembership(add func(key, format string, args ...any)) {
 	if c.advertise == "" {
 		c.advertise = c.listen
 	}
-	for _, key := range []string{"new_cluster", "join", "fence_command"} {
-		if c.where[key] != "" && len(c.peers) > 0 && (key != "new_cluster" || c.newCluster) {
+	alone := !c.newCluster && len(c.join) == 0 && len(c.etcd.Endpoints) == 0
+	for _, key := range []string{"new_cluster", "join", "advertise", "lease", "voters", "fence_command"} {
+		switch {
+		case c.where[key] == "", key == "new_cluster" && !c.newCluster:
+		case len(c.peers) > 0:
 			add(key, "with peers the membership is fixed; want either peers, or join and new_cluster")
+		case alone && c.data == "":
+			add(key, "this node is in no cluster, so that nothing comes of it; want join, new_cluster, etcd or data as well")
 		}
 	}
 	l.checkEtcd(add)
 	l.checkFenceDisks(add)
-	if !c.newCluster && len(c.join) == 0 && len(c.etcd.Endpoints) == 0 {
+	if alone {
 		return
 	}
 	if c.listen == "" {

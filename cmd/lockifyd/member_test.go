@@ -224,6 +224,13 @@ func TestWrongMembership(t *testing.T) {
 		{"--id 1 --join 127.0.0.1:7002,127.0.0.1:7002 --listen 127.0.0.1:7001", "twice"},
 		{"--id 1 --join unix:///tmp/x --listen 127.0.0.1:7001", "both over TCP"},
 		{"--id 1 --join 127.0.0.1:7002 --peers 2=127.0.0.1:7002 --listen 127.0.0.1:7001", "membership is fixed"},
+		{"--id 1 --listen 127.0.0.1:7001 --peers 2=127.0.0.1:7002 --lease 3s", "--lease: with peers the membership is fixed"},
+		{"--id 1 --listen 127.0.0.1:7001 --peers 2=127.0.0.1:7002 --voters 1", "--voters: with peers the membership is fixed"},
+		{"--id 1 --listen 127.0.0.1:7001 --peers 2=127.0.0.1:7002 --advertise 127.0.0.1:9", "--advertise: with peers the membership is fixed"},
+		{"--id 1 --lease 3s", "--lease: this node is in no cluster"},
+		{"--id 1 --voters 1", "--voters: this node is in no cluster"},
+		{"--id 1 --advertise 127.0.0.1:9", "--advertise: this node is in no cluster"},
+		{"--id 1 --fence-command true", "--fence-command: this node is in no cluster"},
 		{"--id 1 --voters 4", "1, 3, 5 or 7"},
 		{"--id 1 --lease 1ms", "200ms"},
 	} {

@@ -98,17 +98,26 @@ func (d *daemon) reload() {
 	}
 	d.level.Set(cfg.logLevel)
 	d.setAccess(cfg)
-	if keys := d.cfg.restarts(cfg); len(keys) > 0 {
-		d.log.Warn("reloaded; what has changed of these waits for a restart", "settings", strings.Join(keys, ","))
-		return
+	wait, fixed := d.cfg.stays(cfg)
+	if len(wait) > 0 {
+		d.log.Warn("reloaded; what has changed of these waits for a restart", "settings", strings.Join(wait, ","))
 	}
-	d.log.Info("reloaded")
+	if len(fixed) > 0 {
+		d.log.Warn("reloaded; these are fixed since the cluster was made, and no restart changes them there", "settings", strings.Join(fixed, ","))
+	}
+	if len(wait)+len(fixed) == 0 {
+		d.log.Info("reloaded")
+	}
 }
 
-// restarts names the settings in which c and o differ and that a restart alone changes.
-func (c *config) restarts(o *config) (keys []string) {
+// stays names the settings in which c and o differ and that a restart alone changes, or nothing.
+func (c *config) stays(o *config) (keys, fixed []string) {
 	for i := range settings {
-		if s := &settings[i]; s.key != "log_level" && s.get(c) != s.get(o) {
+		switch s := &settings[i]; {
+		case s.key == "log_level", s.get(c) == s.get(o):
+		case s.key == "lease", s.key == "voters":
+			fixed = append(fixed, s.key)
+		default:
 			keys = append(keys, s.key)
 		}
 	}
@@ -118,5 +127,5 @@ func (c *config) restarts(o *config) (keys []string) {
 	if !slices.Equal(c.fenceDisks, o.fenceDisks) {
 		keys = append(keys, "fence_disk")
 	}
-	return keys
+	return keys, fixed
 }

@@ -55,7 +55,9 @@ func notified(t *testing.T) (env []string, said *daemontest.Output) {
 func TestSystemd(t *testing.T) {
 	env, said := notified(t)
 	socket := filepath.Join(t.TempDir(), "n.sock")
-	text := "id = 1\nadmin = \"off\"\nlease = \"1500ms\"\nclients = [\"unix://" + socket + "\"]\n"
+	head := "id = 1\nadmin = \"off\"\nclients = [\"unix://" + socket + "\"]\nnew_cluster = true\n" +
+		"listen = \"" + daemontest.FreeAddrs(t, 1)[0] + "\"\ndata = \"" + t.TempDir() + "\"\n"
+	text := head + "lease = \"1500ms\"\n"
 	file := configFile(t, text)
 	cmd := exec.Command(daemontest.Bin("lockifyd"), "--config", file, "--transport", "plain")
 	cmd.Env = env
@@ -79,6 +81,10 @@ func TestSystemd(t *testing.T) {
 	}
 	reload(text+"shards = 1000\n", "not reloaded: what was configured stays")
 	reload(text+"cluster = \"other\"\n", "settings=cluster")
+	reload(head+"lease = \"2s\"\nvoters = 1\n", `no restart changes them there" settings=lease,voters`)
+	if strings.Contains(p.Err.String(), "restart\" settings=lease") {
+		t.Errorf("the lease waits for a restart:\n%s", p.Err)
+	}
 	reload(text+"log_level = \"debug\"\n", "msg=reloaded")
 	reload(text+"log_level = \"error\"\n", "")
 	p.Signal(t, syscall.SIGTERM)

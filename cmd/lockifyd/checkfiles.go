@@ -13,8 +13,8 @@ import (
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
 
-// checkFiles looks at the files that the settings name, for --check-config. It changes
-// nothing, so that it may run beside the daemon. Errors: problems.
+// checkFiles looks at the files that the settings name, for --check-config. It leaves all as
+// it was, so that it may run beside the daemon. Errors: problems.
 func (c *config) checkFiles() error {
 	var bad problems
 	add := func(key string, err error) {
@@ -35,8 +35,8 @@ func (c *config) checkFiles() error {
 			add(f.key, err)
 		}
 	}
-	if info, err := os.Stat(c.data); err == nil && !info.IsDir() {
-		add("data", fmt.Errorf("%s is no directory", c.data))
+	if c.data != "" {
+		add("data", checkDir(c.data))
 	}
 	add("listen", checkSocket(c.listen))
 	for _, addr := range c.clients {
@@ -48,6 +48,49 @@ func (c *config) checkFiles() error {
 	return nil
 }
 
+// checkDir says whether a directory is there or can be made, which it tries in the nearest one
+// above it that is there.
+func checkDir(path string) error {
+	at := path
+	info, err := os.Stat(at)
+	for errors.Is(err, fs.ErrNotExist) && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+		info, err = os.Stat(at)
+	}
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is no directory", at)
+	case at == path:
+		return nil
+	}
+	tried, err := os.MkdirTemp(at, ".lockifyd-check-")
+	if err != nil {
+		return fmt.Errorf("%s cannot be made: no directory can, in %s: %w", path, at, errors.Unwrap(err))
+	}
+	return os.Remove(tried)
+}
+
+// socketDir makes the directory of a Unix socket. If what it is to be in is missing, too, the path
+// is mistyped rather than new.
+func socketDir(path string) error {
+	dir := filepath.Dir(path)
+	switch err := os.Mkdir(dir, 0o755); {
+	case err == nil, errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return noSocketDir(path)
+	default:
+		return fmt.Errorf("directory of the socket: %w", err)
+	}
+}
+
+func noSocketDir(path string) error {
+	dir := filepath.Dir(path)
+	return fmt.Errorf("socket %s: there is no directory %s, nor %s to make it in; want one that is there, or make it first", path, dir, filepath.Dir(dir))
+}
+
 // checkSocket says whether something is where a Unix socket is to be made. A socket may be: that of
 // the daemon that runs, or that one has left.
 func checkSocket(addr string) error {
@@ -56,7 +99,10 @@ func checkSocket(addr string) error {
 		return nil
 	}
 	switch info, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist): // it is made
+	case errors.Is(err, fs.ErrNotExist): // it is made, and its directory
+		if _, err := os.Stat(filepath.Dir(filepath.Dir(path))); errors.Is(err, fs.ErrNotExist) {
+			return noSocketDir(path)
+		}
 		return nil
 	case err != nil:
 		return err

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
@@ -186,6 +187,39 @@ func TestCheckConfigFiles(t *testing.T) {
 	p.Err.Await(t, 0, "--data: "+file+" is no directory")
 }
 
+// --check-config tries whether a data directory can be made, and leaves nothing behind.
+func TestCheckConfigData(t *testing.T) {
+	dir := t.TempDir()
+	for data, want := range map[string]string{
+		dir: "", dir + "/a/b/c": "", "/proc/nope": "--data: /proc/nope cannot be made: no directory can, in /proc: ", "/proc/nope/b": "in /proc: ",
+		"/proc/version/b": "--data: stat /proc/version/b: not a directory",
+	} {
+		var out, errs strings.Builder
+		status := run([]string{"--id", "1", "--data", data, "--check-config"}, &out, &errs)
+		if (status == 0) != (want == "") || !strings.Contains(errs.String(), want) {
+			t.Errorf("%s: status %d, %s, want %q", data, status, errs.String(), want)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+// The directory of a socket is made, but not those that it would be in.
+func TestSocketDirectory(t *testing.T) {
+	dir := t.TempDir()
+	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), "--id=1", "--admin=off", "--clients=unix://"+dir+"/a/b/n.sock"))
+	if status := p.Wait(t); status != exitFailed {
+		t.Errorf("exit status %d, want %d", status, exitFailed)
+	}
+	p.Err.Await(t, 0, "there is no directory "+dir+"/a/b, nor "+dir+"/a to make it in")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	d := daemontest.Start(t, "--id=1", "--admin=off", "--clients=unix://"+dir+"/a/n.sock")
+	stopDaemon(t, d, syscall.SIGTERM)
+}
+
 // --check-config refuses what is in the way of a socket; a socket may be there.
 func TestCheckConfigSockets(t *testing.T) {
 	dir := t.TempDir()
@@ -207,6 +241,8 @@ func TestCheckConfigSockets(t *testing.T) {
 		{socket, dir, ": clients: " + dir + " is a directory; want the path of a socket, such as " + dir + "/lockify.sock"},
 		{dir, socket, ": listen: " + dir + " is a directory"},
 		{socket, file, ": clients: " + file + " is there and is no socket"},
+		{socket, filepath.Join(dir, "a/x"), ""},
+		{socket, filepath.Join(dir, "a/b/x"), ": clients: socket " + dir + "/a/b/x: there is no directory " + dir + "/a/b, nor " + dir + "/a to make it in"},
 		{socket, filepath.Join(file, "x"), ": clients: lstat " + file + "/x: not a directory"},
 	} {
 		name := configFile(t, fmt.Sprintf("id = 1\nlisten = \"unix://%s\"\nclients = [\"unix://%s\"]\n", c.listen, c.client))

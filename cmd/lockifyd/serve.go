@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -201,8 +200,8 @@ func (d *daemon) prepare() (err error) {
 	}
 	for _, addr := range append([]string{d.cfg.listen}, d.cfg.clients...) {
 		if path, ok := strings.CutPrefix(addr, "unix://"); ok {
-			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return fmt.Errorf("directory of the socket: %w", err)
+			if err := socketDir(path); err != nil {
+				return err
 			}
 		}
 	}

@@ -144,7 +144,7 @@ func TestAccess(t *testing.T) {
 		defer c.Close()
 		s, err := c.Open(t.Context(), "files")
 		if name == "stranger" {
-			if !errors.Is(err, lockify.ErrDenied) || !strings.Contains(err.Error(), `client "stranger" has the right nothing in lockspace "files", this needs read: ask the administrator of node 1`) {
+			if !errors.Is(err, lockify.ErrDenied) || !strings.Contains(err.Error(), `client "stranger" has no right in lockspace "files", this needs read: ask the administrator of node 1`) {
 				t.Errorf("a stranger: %v", err)
 			}
 			continue
@@ -221,7 +221,7 @@ may        = "exclusive"
 		cmd := exec.Command(ctl, "--addr", addr, "lock", c.space, "x", "--", "true")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: c.uid, Gid: c.gid, Groups: []uint32{c.group}}}
 		out, err := cmd.CombinedOutput()
-		if (err == nil) != c.ok || !c.ok && !strings.Contains(string(out), fmt.Sprintf("permission denied: uid %d has the right nothing", c.uid)) {
+		if (err == nil) != c.ok || !c.ok && !strings.Contains(string(out), fmt.Sprintf("permission denied: uid %d has no right", c.uid)) {
 			t.Errorf("%s: %v: %s", c.what, err, out)
 		}
 	}

@@ -41,7 +41,7 @@ func TestAccessReload(t *testing.T) {
 	nobody := strings.ReplaceAll(rights, `"writer"`, `"somebody else"`)
 	write(nobody)
 	d.Err.Await(t, 0, "rules of access are reloaded", "rules=4")
-	if _, err := s.Lock(t.Context(), "x", lockify.EX); !errors.Is(err, lockify.ErrDenied) || !strings.Contains(err.Error(), "has the right nothing") {
+	if _, err := s.Lock(t.Context(), "x", lockify.EX); !errors.Is(err, lockify.ErrDenied) || !strings.Contains(err.Error(), "has no right") {
 		t.Errorf("by rules that do not name it any more: %v", err)
 	}
 	if err := held.Unlock(t.Context()); err != nil {

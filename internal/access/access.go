@@ -134,5 +134,9 @@ func match(pattern, name string) bool {
 
 // Denied says who lacks which right where, and who can help.
 func Denied(c *Client, has, needs Right, lockspace string, node uint16) string {
-	return fmt.Sprintf("%v has the right %v in lockspace %q, this needs %v: ask the administrator of node %d for an [[access]] rule", c, has, lockspace, needs, node)
+	rights := "the right " + has.String()
+	if has == None {
+		rights = "no right"
+	}
+	return fmt.Sprintf("%v has %s in lockspace %q, this needs %v: ask the administrator of node %d for an [[access]] rule", c, rights, lockspace, needs, node)
 }

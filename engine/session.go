@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -230,7 +231,7 @@ func (l *link) install(s *session) error {
 	l.mu.Unlock()
 
 	s.timer.Stop()
-	l.ls.log.Info("link up", "peer", l.id, "instance", s.hello.Instance, "addr", s.c.RemoteAddr(), "resume", s.hello.Seq)
+	l.ls.log.Info("link up", "peer", l.id, "instance", fmt.Sprintf("%#x", s.hello.Instance), "addr", s.c.RemoteAddr(), "resume", s.hello.Seq)
 	l.ls.h.OnPeerUp(l.id, s.hello.Instance, s.hello.Features)
 	l.ls.changed.open()
 	if mine {

@@ -61,7 +61,9 @@ func TestWatchWaitEnd(t *testing.T) {
 // A recovery is told with its figures, on the nodes that stay.
 func TestWatchRecovery(t *testing.T) {
 	c := daemontest.NewJoined(t, 3, 2*time.Second)
-	w := follow(t, c.Nodes[0], "--kind", "members,recovery-begin,recovery-end,link-down")
+	w := follow(t, c.Nodes[0], "--kind", "members,recovery-begin,recovery-end,link-up,link-down")
+	w.Out.Await(t, 0, "link-up", "peer connected", "instance="+c.Nodes[2].Ready["instance"], "peer=3")
+	c.Nodes[0].Err.Await(t, 0, `msg="link up"`, "peer=3", "instance="+c.Nodes[2].Ready["instance"])
 	open(t, c.Nodes[0], "files")
 	lock(t, open(t, c.Nodes[2], "files"), "held", lockify.EX)
 	c.Nodes[2].Signal(t, syscall.SIGKILL)

@@ -55,7 +55,7 @@ func (l *linkSide) OnIdle(id uint16) { l.peers.of(id).batch.flush() }
 func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 	<-l.linked
 	l.peers.of(id).connected(features)
-	l.cfg.Logger.Info("peer connected", "event", eventLinkUp, "peer", id, "instance", instance)
+	l.cfg.Logger.Info("peer connected", "event", eventLinkUp, "peer", id, "instance", fmt.Sprintf("%#x", instance))
 }
 
 // OnPeerDown: the link does not work; it tries again by itself.
@@ -87,11 +87,11 @@ func (l *linkSide) overrun(p *peer, err error) {
 func (l *linkSide) OnPeerReset(id uint16, was, is uint64) {
 	l.peers.of(id).connected(0)
 	if l.fixed == nil {
-		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", was, "now", is)
+		l.cfg.Logger.Warn("peer has restarted and waits for a view", "peer", id, "instance", fmt.Sprintf("%#x", was), "now", fmt.Sprintf("%#x", is))
 		return
 	}
 	l.cfg.Logger.Error("peer has restarted and is refused: with fixed membership the whole cluster must restart",
-		"peer", id, "instance", was, "now", is)
+		"peer", id, "instance", fmt.Sprintf("%#x", was), "now", fmt.Sprintf("%#x", is))
 }
 
 // dispatch takes the messages of a frame to their shards. Usually all are for

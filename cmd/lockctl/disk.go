@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -90,7 +91,19 @@ func (d *disk) identify() (err error) {
 func (d *disk) open(ctx context.Context) (*host.Device, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	return host.Open(ctx, d.cfg)
+	dev, err := host.Open(ctx, d.cfg)
+	return dev, d.explainTarget(err)
+}
+
+// explainTarget says what to do about an address where nobody answers as a target does.
+func (d *disk) explainTarget(err error) error {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w: no answer of %s within %v: is that an NVMe/TCP target? (--connect-timeout)", err, d.cfg.Addr, d.timeout)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return fmt.Errorf("%w: %s closed the connection: is that an NVMe/TCP target?", err, d.cfg.Addr)
+	}
+	return err
 }
 
 func discoverCommand(d *disk) *cobra.Command {
@@ -124,7 +137,7 @@ func (d *disk) discover(ctx context.Context) error {
 	defer cancel()
 	entries, err := host.Discover(ctx, d.cfg)
 	if err != nil {
-		return err
+		return d.explainTarget(err)
 	}
 	list, rows := make([]diskEntry, len(entries)), make([][]any, len(entries))
 	for i, e := range entries {
@@ -181,7 +194,7 @@ func (d *disk) connect(ctx context.Context) (err error) {
 	defer cancel()
 	c, err := host.Dial(dial, d.cfg)
 	if err != nil {
-		return err
+		return d.explainTarget(err)
 	}
 	defer c.Close()
 	i := c.Info()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,8 @@ func TestDisk(t *testing.T) {
 
 func TestDiskErrors(t *testing.T) {
 	addr := export(t, t.TempDir())
+	silent := listenAt(t, "tcp", "127.0.0.1:0", nil).Addr().String()
+	closing := listenAt(t, "tcp", "127.0.0.1:0", func(c net.Conn) { c.Close() }).Addr().String()
 	for _, tc := range []struct {
 		status int
 		says   string
@@ -104,6 +107,10 @@ func TestDiskErrors(t *testing.T) {
 		{exitUsage, "no size", []string{"disk", "read", addr, diskNQN, "--offset", "12X"}},
 		{exitError, "beyond the end", []string{"disk", "read", addr, diskNQN, "--offset", "1M", "--length", "1"}},
 		{exitError, "no namespace 7", []string{"disk", "read", addr, diskNQN, "--nsid", "7"}},
+		{exitError, "no answer of " + silent + " within 20ms: is that an NVMe/TCP target?", []string{"disk", "discover", silent, "--connect-timeout", "20ms"}},
+		{exitError, "no answer of " + silent + " within 20ms: is that an NVMe/TCP target?", []string{"disk", "connect", silent, diskNQN, "--connect-timeout", "20ms"}},
+		{exitError, "no answer of " + silent + " within 20ms: is that an NVMe/TCP target?", []string{"disk", "read", silent, diskNQN, "--connect-timeout", "20ms"}},
+		{exitError, "closed the connection: is that an NVMe/TCP target?", []string{"disk", "discover", closing}},
 		{exitError, "Connect", []string{"disk", "connect", addr, diskNQN + "2"}},
 	} {
 		if _, errs := lockctl(t, tc.status, tc.args...); !strings.Contains(errs, tc.says) {

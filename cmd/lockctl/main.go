@@ -137,12 +137,26 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), topCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
 		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	cmd.InitDefaultHelpCmd()
+	cmd.InitDefaultCompletionCmd("completion")
 	for _, c := range cmd.Commands() {
-		if c.Name() == "help" {
+		switch c.Name() {
+		case "help":
 			c.Args = helpArgs
+		case "completion":
+			c.Args = completionArgs
+			c.RunE = func(*cobra.Command, []string) error { return nil } // Args has refused
 		}
 	}
 	return cmd
+}
+
+// completionArgs refuses a shell that is not there: cobra would show its help.
+func completionArgs(_ *cobra.Command, args []string) error {
+	err := errors.New("of which shell? there are bash, fish, powershell and zsh")
+	if len(args) > 0 {
+		err = fmt.Errorf("no completion for %q; there are bash, fish, powershell and zsh", args[0])
+	}
+	return &exitStatus{exitUsage, err}
 }
 
 // helpArgs refuses to help with what is not there: cobra would show the help of what is above it.

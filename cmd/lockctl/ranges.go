@@ -66,7 +66,9 @@ func delegateCommand(o *options) *cobra.Command {
 		Use: "delegate LOCKSPACE KEY --rule RULE", Short: "Hand a range of names to the node, or give it back",
 		Long: `delegate has the range of names with this key handed to the node. New names in it
 then cost no message there, and one more than otherwise from other nodes. The node
-keeps the range until it is given back, with --return.`,
+keeps the range until it is given back, with --return, or until a node opens or leaves
+the lockspace: then all ranges go back, and the node gets this one anew, unless another
+one asks for it first.`,
 		Example: `  lockctl delegate inodes group-7/ --rule last:/
   lockctl delegate inodes group-7/ --rule last:/ --return`,
 		Args: exactArgs("LOCKSPACE", "KEY"),

@@ -49,6 +49,9 @@ wait-long, wait-end, and log for all else that is logged.`,
 			if w.recent < 0 || w.count < 0 {
 				return &exitStatus{exitUsage, errors.New("--recent and --count: want a number that is not negative")}
 			}
+			if w.once && w.recent == 0 {
+				return &exitStatus{exitUsage, errors.New("--once shows what --recent says, and nothing without it: want --recent N as well")}
+			}
 			if err := w.filter.Check(); err != nil {
 				return &exitStatus{exitUsage, fmt.Errorf("--kind: %w", err)}
 			}

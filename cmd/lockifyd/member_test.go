@@ -249,6 +249,10 @@ func TestDataOfAnotherMembership(t *testing.T) {
 	listen := []string{"--listen", addr[0]}
 	d := daemontest.Start(t, single(t, append(listen, "--data", founded, "--new-cluster")...)...)
 	stopDaemon(t, d, syscall.SIGTERM)
+	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--data", empty, "--lease", "3s")...))
+	if status := p.Wait(t); status != exitFailed || !strings.Contains(p.Err.String(), "lease is set, but "+empty+" has no cluster") {
+		t.Errorf("a lease for nobody: status %d, %s", status, p.Err)
+	}
 	for _, c := range []struct{ data, more, want string }{
 		{empty, "", "listen is set, but " + empty + " has no cluster: set join"},
 		{filepath.Join(empty, "missing"), "", "missing has no cluster: set join"},

@@ -100,7 +100,7 @@ func (d *disk) explainTarget(err error) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w: no answer of %s within %v: is that an NVMe/TCP target? (--connect-timeout)", err, d.cfg.Addr, d.timeout)
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%w: %s closed the connection: is that an NVMe/TCP target?", err, d.cfg.Addr)
 	}
 	return err

@@ -38,7 +38,7 @@ func TestMeasure(t *testing.T) {
 			}
 		}
 	}
-	want := 6 + 2*2 + 1 + 7 // embedded; ping-pongs; shared memory; figures
+	want := 7 + 2*2 + 1 + 7 // embedded; ping-pongs; shared memory; figures
 	if rep.Skipped["redis"] == "" {
 		want += 2 * 5
 	} else {

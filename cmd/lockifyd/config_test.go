@@ -105,6 +105,9 @@ func TestWrongConfiguration(t *testing.T) {
 			`FILE:4: admin: 127.0.0.1:8 is for clients; want another address for lockctl and metrics`,
 		}},
 		{"admin where nodes are", "id = 1\nlisten = \"tcp://127.0.0.1:7\"\n", []string{"--admin=127.0.0.1:7"}, []string{`--admin: 127.0.0.1:7 is for the other nodes (listen); want another address for lockctl and metrics`}},
+		{"voters with etcd", "id = 1\nlisten = \"127.0.0.1:7\"\netcd = [\"http://127.0.0.1:8\"]\nvoters = 5\n", nil, []string{
+			`FILE:4: voters: with etcd nothing comes of it: etcd decides, and no node has a vote`,
+		}},
 		{"flag --peers", "", []string{"--id=1", "--listen=127.0.0.1:0", "--peers=2=127.0.0.1:7,2=127.0.0.1:8"}, []string{`--peers: got "2=127.0.0.1:7,2=127.0.0.1:8", peer 2 is there twice; want ID=ADDR,ID=ADDR,... of the other nodes`}},
 		{"flag --peers without =", "", []string{"--id=1", "--listen=127.0.0.1:0", "--peers=127.0.0.1:7"}, []string{`--peers: got "127.0.0.1:7", "127.0.0.1:7" has no =; want ID=ADDR,ID=ADDR,... of the other nodes`}},
 		{"unknown flag", "", []string{"--id=1", "--shard=2"}, []string{`command line: no flag --shard; did you mean --shards?`}},

@@ -38,6 +38,9 @@ func (l *loader) checkEtcd(add func(key, format string, args ...any)) {
 			add("etcd", "cannot be together with %s: membership is kept in etcd, and only time fences", key)
 		}
 	}
+	if c.where["voters"] != "" {
+		add("voters", "with etcd nothing comes of it: etcd decides, and no node has a vote")
+	}
 	if (c.etcd.User == "") != (c.etcdPassword == "") {
 		add("etcd_user", "want both a user and the file with the password, or neither")
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
@@ -74,7 +73,7 @@ func Open(path string, o Options) (_ *Store, err error) {
 	if o.Wait == 0 {
 		o.Wait = time.Second
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := MakeDir(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.Wait})
@@ -90,6 +89,11 @@ func Open(path string, o Options) (_ *Store, err error) {
 	}()
 	if err := s.begin(o); err != nil {
 		return nil, err
+	}
+	// The file may be new, or its maker has crashed. Without it, a node that makes a cluster
+	// would make another one.
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("store: directory of %s: %w", path, err)
 	}
 	opened = true
 	return s, nil

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lockify-dlm/lockify/cluster/store"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -51,7 +52,7 @@ func InCluster(path string) bool {
 
 // OpenData locks the directory, making it if it is missing.
 func OpenData(path string) (*Data, error) {
-	if err := os.MkdirAll(path, 0o750); err != nil {
+	if err := store.MakeDir(path, 0o750); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)

@@ -226,6 +226,9 @@ func (n *Node) closeParts() error {
 func (n *Node) Ready(ctx context.Context) error {
 	select {
 	case <-n.n.Joined():
+		if err := n.Err(); err != nil {
+			return err
+		}
 		return n.n.Ready(ctx)
 	case <-n.n.Over():
 		return rootError(n.n.Why())
@@ -254,6 +257,28 @@ func (n *Node) outside() string {
 // answer of the cluster, it was removed, or it is closed. All its locks are lost by then.
 // Close it, and start another one.
 func (n *Node) Lost() <-chan struct{} { return n.n.Over() }
+
+// VoteLost is closed when this node votes no more, though it did: its disk is full or fails, or
+// the others have decided what this version does not know. VoteErr says why. It goes on as a
+// member, and its locks stay, as long as enough others vote; where none do, until its lease
+// ends. It votes again when it was closed and started anew.
+func (n *Node) VoteLost() <-chan struct{} {
+	if n.part == nil {
+		return nil
+	}
+	return n.part.Failed()
+}
+
+// VoteErr says why this node votes no more, nil: it does, or never did.
+func (n *Node) VoteErr() error {
+	if n.part == nil {
+		return nil
+	}
+	if err := n.part.Failure(); err != nil {
+		return fmt.Errorf("lockify: this node votes no more: %w", err)
+	}
+	return nil
+}
 
 // HostID gives the ID as which this program comes to disks by NVMe/TCP; see
 // Session.HostID.

@@ -27,7 +27,7 @@ type Agent struct {
 	inbox  chan letter
 	unread atomic.Int64 // bytes in inbox
 	calls  chan func()
-	failed chan error // a voter that cannot go on
+	failed failure // of the voter, which cannot go on
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -61,7 +61,7 @@ func Open(cfg Config) (*Agent, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	a := &Agent{cfg: cfg, inbox: make(chan letter, maxLetters), calls: make(chan func()), failed: make(chan error, 1), bars: map[uint64]string{}}
+	a := &Agent{cfg: cfg, inbox: make(chan letter, maxLetters), calls: make(chan func()), failed: failure{over: make(chan struct{})}, bars: map[uint64]string{}}
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	if err := a.openStore(); err != nil {
 		return nil, err
@@ -208,10 +208,6 @@ func (a *Agent) raftLog(format string, args ...any) {
 	a.cfg.Logger.Debug(fmt.Sprintf("raft: "+format, args...))
 }
 
-// Failed gives the error for which a voter cannot go on: its disk, or decisions of a
-// newer version. The process should end with it.
-func (a *Agent) Failed() <-chan error { return a.failed }
-
 // Raft gives the id of who leads as this voter knows, 0: nobody; and the ids of those
 // whose votes count by now: a vote that has been agreed on counts when the node has what
 // it is to vote about. Both are empty on a node that is no voter.
@@ -338,7 +334,7 @@ func (a *Agent) sent(out cluster.Output, err error) {
 	if err != nil {
 		a.cfg.Logger.Error("this voter cannot go on", "err", err)
 		a.server = nil
-		a.failed <- err
+		a.failed.is(err)
 		return
 	}
 	a.send(out)

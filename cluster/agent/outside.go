@@ -58,9 +58,22 @@ func (a *Agent) Outside() string {
 	o := &a.outside
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.in || o.why != "" {
-		return o.why
+	if o.in {
+		return ""
 	}
+	text := o.why
+	if text == "" {
+		text = a.silence()
+	}
+	if err := a.Failure(); err != nil {
+		text = fmt.Sprintf("its own vote has failed: %v; %s", err, text)
+	}
+	return text
+}
+
+// silence says why others have not answered yet. outside.mu is held.
+func (a *Agent) silence() string {
+	o := &a.outside
 	text, sep, troubles := "no answer yet", ": ", 0
 	add := func(format string, args ...any) {
 		text += sep + fmt.Sprintf(format, args...)

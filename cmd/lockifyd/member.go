@@ -112,7 +112,7 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 	defer say.Stop()
 	n := d.node.Load()
 	joined := n.Joined()
-	var failed <-chan error
+	var failed <-chan struct{}
 	if d.part != nil {
 		failed = d.part.Failed()
 	}
@@ -125,8 +125,8 @@ func (d *daemon) life(signals <-chan os.Signal, ready func() error) (ended bool,
 			d.log.Info("leaving the cluster for good")
 			n.LeaveForGood()
 			return true, nil
-		case err := <-failed:
-			return true, err
+		case <-failed:
+			return true, d.part.Failure()
 		case <-joined:
 			joined = nil
 			if err := ready(); err != nil {

@@ -79,7 +79,9 @@ func Open(cfg Config) (*Part, error) {
 }
 
 // Serve lets a node that starts with c take part.
-func (p *Part) Serve(c *node.Config) { c.Join, c.Mail = p.agent.Join, p.agent.Receive }
+func (p *Part) Serve(c *node.Config) {
+	c.Join, c.Mail, c.Failure = p.agent.Join, p.agent.Receive, p.agent.Failure
+}
 
 // Raft gives who leads, and whose votes count by now; see agent.Agent.Raft.
 func (p *Part) Raft() (leader uint16, voting []uint16) { return p.agent.Raft() }
@@ -90,8 +92,11 @@ func (p *Part) Bars() map[uint64]string { return p.agent.Bars() }
 // Outside says why this node is not let in; see agent.Agent.Outside.
 func (p *Part) Outside() string { return p.agent.Outside() }
 
-// Failed gives the error with which the process should end.
-func (p *Part) Failed() <-chan error { return p.agent.Failed() }
+// Failed is closed when this node's vote has failed; see agent.Agent.Failed.
+func (p *Part) Failed() <-chan struct{} { return p.agent.Failed() }
+
+// Failure says why, nil: it has not.
+func (p *Part) Failure() error { return p.agent.Failure() }
 
 // Close ends it, after the node.
 func (p *Part) Close() error {

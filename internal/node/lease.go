@@ -54,7 +54,18 @@ func (r *runner) now() int64 {
 	return now
 }
 
-func (n *Node) leaseOver() { n.Fence(errLease) }
+func (n *Node) leaseOver() { n.Fence(n.withFailure(errLease)) }
+
+// withFailure adds to the end of a lease why this node votes no more: it may be for that.
+func (n *Node) withFailure(why error) error {
+	if n.cfg.Failure == nil {
+		return why
+	}
+	if err := n.cfg.Failure(); err != nil {
+		return fmt.Errorf("%w; this node's own vote has failed: %w", why, err)
+	}
+	return why
+}
 
 var errLease = fmt.Errorf("%w: its lease has ended", ErrFenced)
 

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/lockify-dlm/lockify/cluster"
@@ -73,7 +74,13 @@ func (n *Node) follow(s *cluster.State, views []cluster.SpaceView) error {
 
 func (h *memberSide) Lease(until int64) { (*Node)(h).SetLease(until) }
 
-func (h *memberSide) Ended(reason error) { (*Node)(h).Fence(fmt.Errorf("%w: %w", ErrFenced, reason)) }
+func (h *memberSide) Ended(reason error) {
+	n := (*Node)(h)
+	if errors.Is(reason, cluster.ErrNoQuorum) {
+		reason = n.withFailure(reason)
+	}
+	n.Fence(fmt.Errorf("%w: %w", ErrFenced, reason))
+}
 
 // join begins the membership.
 func (n *Node) join() error {

@@ -52,6 +52,7 @@ type Config struct {
 	// Join begins a membership that changes, nil: it is fixed. Mail takes what other
 	// nodes say about it.
 	Join       func(instance uint64, h cluster.Handler) (cluster.Provider, error)
+	Failure    func() error                      // why this node votes no more; nil, or gives nil: it does, or never did
 	Mail       func(from uint16, payload []byte) // from: as its certificate says; 0: it has none
 	Features   uint64                            // what is offered to other nodes; 0: wire.Features. Fewer stand for an older version
 	SocketMode fs.FileMode                       // of the Unix sockets among Clients; 0: as the umask says

@@ -37,7 +37,7 @@ func (n *Node) Refusal() string {
 	if !n.leaseEnded() {
 		return ""
 	}
-	return n.fencedText(errLease)
+	return n.fencedText(n.withFailure(errLease))
 }
 
 // tellFenced ends the sessions of all clients, before anything else is done about

@@ -51,7 +51,7 @@ func (s *session) opened(req uint64, name string, props Props, may access.Right)
 	answer := wire.Msg{Type: wire.SpaceOpened, Req: req}
 	sp, err := s.node.Open(context.Background(), name, props)
 	if err == nil && s.node.leaseEnded() { // perhaps no shard has noticed yet
-		err = errLease
+		err = s.node.withFailure(errLease)
 	}
 	if err != nil {
 		answer.Status, answer.Text = openStatus(err), []byte(err.Error())

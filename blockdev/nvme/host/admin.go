@@ -148,7 +148,7 @@ func (c *Controller) serve(l *link) error {
 
 func (k *keeper) loop() error {
 	for {
-		for k.l.receive() {
+		for k.l.receive() || k.l.HasEnds() { // there are ends also when the last of a command's data has left
 			for _, end := range k.l.Ends() {
 				k.ended(&end)
 			}
@@ -168,6 +168,9 @@ func (k *keeper) loop() error {
 		k.l.flush()
 		if err := k.l.Err(); err != nil {
 			return err
+		}
+		if k.l.HasEnds() {
+			continue
 		}
 		if k.ctx.Err() != nil {
 			k.shutdown()

@@ -107,6 +107,7 @@ type fakeConn struct {
 	fused     nvme.Command // the first of two, and its data
 	fusedData []byte
 	later     []capsule // came while H2CData was awaited
+	hasty     bool      // a hastyOp has been completed: what comes of its data is not looked at
 }
 
 type capsule struct {
@@ -159,7 +160,7 @@ func (k *fakeConn) pdu() bool {
 	if len(k.later) > 0 {
 		h, head, data = k.later[0].h, k.later[0].head, k.later[0].data
 		k.later = k.later[1:]
-	} else if h, head, data, ok = k.read(); !ok || k.mute.Load() {
+	} else if h, head, data, ok = k.read(); !ok || k.mute.Load() || k.hasty && h.Type == nvme.TypeH2CData {
 		return ok
 	}
 	if h.Type == nvme.TypeICReq {
@@ -186,12 +187,31 @@ func (k *fakeConn) pdu() bool {
 			return false
 		}
 	}
+	if cmd.Opcode == hastyOp {
+		return k.haste(&cmd)
+	}
 	if cmd.SGL.Type == nvme.SGLTransport && cmd.Direction() == nvme.ToController && cmd.SGL.Length > 0 {
 		if data, ok = k.ask(&cmd); !ok {
 			return false
 		}
 	}
 	return k.do(&cmd, data)
+}
+
+// hastyOp is an admin command with data for the controller, which completes it before all of that
+// has come.
+const hastyOp nvme.Opcode = 0xc1
+
+func (k *fakeConn) haste(cmd *nvme.Command) bool {
+	r := nvme.R2T{CID: cmd.CID, TTag: 7, Length: cmd.SGL.Length}
+	if _, err := k.c.Write(k.format.AppendR2T(nil, &r)); err != nil {
+		return false
+	}
+	if _, _, _, ok := k.read(); !ok {
+		return false
+	}
+	k.hasty = true
+	return k.complete(cmd, nvme.StatusSuccess, 0)
 }
 
 // ask fetches the data of a command with R2Ts.

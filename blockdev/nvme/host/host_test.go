@@ -392,3 +392,17 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// An admin command ends when the last of its data has left, though its completion has come before.
+func TestHastyCompletion(t *testing.T) {
+	d := openFake(t, newFake(t), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	data := make([]byte, 64<<20) // more than is on the way at a time
+	for range 3 {
+		cmd := nvme.Command{Opcode: hastyOp}
+		if _, err := d.Controller().Admin(ctx, &cmd, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -126,7 +126,8 @@ type keeper struct {
 	calls map[uint32]*call // at the controller, by user
 	next  uint32
 	clear [4096]byte // log pages that are read to clear events
-	ana   []byte     // the ANA log
+	ana   []byte     // the ANA log, as it is read last
+	anas  int        // so many readings of it are under way
 }
 
 // serve keeps the admin connection until it breaks, or the controller is closed.
@@ -249,8 +250,10 @@ func (k *keeper) ended(end *End) {
 	case userClear:
 		k.awaitEvent()
 	case userANA:
-		if states, err := parseANA(k.ana); err == nil && end.Status.OK() {
-			k.setANA(states)
+		if k.anas--; k.anas == 0 { // else what is in ana has yet to come
+			if states, err := parseANA(k.ana); err == nil && end.Status.OK() {
+				k.setANA(states)
+			}
 		}
 		k.awaitEvent()
 	default:
@@ -290,7 +293,9 @@ func (k *keeper) event(end *End) {
 	case nvme.LogANA:
 		k.ana = make([]byte, anaSize(&k.info.Identify)) // an event may come while the last page is being read
 		cmd.SetLogPage(&nvme.LogPage{ID: e.Log, NSID: nvme.NSIDAll, Length: uint64(len(k.ana))})
-		k.l.Submit(&cmd, k.ana, nil, false, userANA)
+		if _, ok := k.l.Submit(&cmd, k.ana, nil, false, userANA); ok {
+			k.anas++
+		}
 	default:
 		k.l.Submit(&cmd, k.clear[:length], nil, false, userClear)
 	}

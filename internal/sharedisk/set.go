@@ -76,6 +76,7 @@ func (s *Set) registerOnce(ctx context.Context, instance uint64, gone func(error
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.regs, s.gone = regs, gone
+	s.look() // what was told before was of none that watch knew
 	return nil
 }
 
@@ -172,7 +173,11 @@ func (s *Set) examine(r *registration) {
 	if _, err := r.report(ctx); errors.Is(err, errGone) {
 		s.mu.Lock()
 		gone := s.gone
-		s.gone = nil
+		if !slices.Contains(s.regs, r) {
+			gone = nil // it was that of an earlier start
+		} else {
+			s.gone = nil
+		}
 		s.mu.Unlock()
 		if gone != nil {
 			gone(fmt.Errorf("%v: %w", r.disk, err))

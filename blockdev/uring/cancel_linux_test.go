@@ -136,3 +136,24 @@ func TestWakeBeforeWait(t *testing.T) {
 		}
 	}
 }
+
+// TestCancelInPart: a request that is canceled when a part of it has been done is not done to the end:
+// whoever guards it may not any more.
+func TestCancelInPart(t *testing.T) {
+	ring, w := slowRing(t)
+	s := ring.GetSQE()
+	s.PrepRead(0, make([]byte, 512))
+	if _, err := ring.Submit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	ring.Cancel(0)
+	if err := ring.Wait(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if c, ok := ring.Peek(); !ok || c.Status != blockdev.StatusCanceled {
+		t.Errorf("%v %v", c.Status, ok)
+	}
+}

@@ -197,7 +197,7 @@ func (r *kernelRing) Poll(done []blockdev.Done) int {
 }
 
 // ended makes an end of the kernel's result. What was done in part, and what was taken
-// back without our asking, goes to the pool, and false is returned.
+// back without our asking, goes to the pool, and false is returned; unless it was canceled.
 func (r *kernelRing) ended(q *blockdev.Request, res int32) (blockdev.Done, bool) {
 	d := blockdev.Done{Tag: q.Tag}
 	r.reqs[q.Tag] = nil
@@ -206,13 +206,12 @@ func (r *kernelRing) ended(q *blockdev.Request, res int32) (blockdev.Done, bool)
 	case q.Op == blockdev.Flush && res == 0:
 	case res >= 0 && int64(res) == q.Length:
 		d.N = q.Length
-	case (errno == unix.ECANCELED || errno == unix.EINTR) && r.jobs[q.Tag].canceled.Load():
-		d.Status = blockdev.StatusCanceled
-	case res >= 0:
-		r.toPool(q, int64(res))
-		return d, false
-	case errno == unix.ECANCELED || errno == unix.EINTR || errno == unix.EAGAIN:
-		r.toPool(q, 0)
+	case res >= 0 || errno == unix.ECANCELED || errno == unix.EINTR || errno == unix.EAGAIN:
+		if r.jobs[q.Tag].canceled.Load() {
+			d.Status = blockdev.StatusCanceled
+			break
+		}
+		r.toPool(q, int64(max(0, res)))
 		return d, false
 	default:
 		d.Status = status(q.Op, errno)

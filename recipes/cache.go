@@ -55,7 +55,7 @@ type CacheConfig struct {
 
 	// Flush is called before a lock goes to another mode: to lockify.PR, others will read, so
 	// write back what was changed; to lockify.NL, it is given up, so forget the rest, too. Of a lock that is
-	// not Valid nothing must be written any more. A value that is not nil is written to the
+	// not Valid, or in lockify.NL already, nothing must be written any more. A value that is not nil is written to the
 	// value block, if the lock was EX; one that is longer than the lockspace's values
 	// is a mistake of the program, and Cache panics. Nobody uses the name meanwhile, but for readers if
 	// it goes to PR. Default: nothing.

@@ -30,6 +30,7 @@ type cached struct {
 	users   int           // who have it: readers, or -1: somebody who writes
 	busy    bool          // somebody asks for the lock or lowers it
 	unread  bool          // Fetch has failed
+	unsure  bool          // a conversion was withdrawn: the lock may be in another mode, and others may have had it
 	recent  bool          // used since the hand went by
 	goes    bool          // told to make room
 	queue   []*waiter     // in the order in which they came
@@ -83,11 +84,14 @@ func (e *cached) wait(ctx context.Context, w *waiter) (Use, error) {
 	return Use{e, e.lock, w.mode}, nil
 }
 
-// leave takes w out of the queue.
+// leave takes w out of the queue, and with it its turn.
 func (e *cached) leave(w *waiter) {
 	for i, x := range e.queue {
 		if x == w {
 			e.queue = append(e.queue[:i], e.queue[i+1:]...)
+			if i < e.turns {
+				e.turns--
+			}
 			return
 		}
 	}
@@ -102,7 +106,6 @@ func (e *cached) serve() {
 	for len(e.queue) > 0 && e.fits(e.queue[0].mode) && (!e.due() || e.turns > 0 && e.sound()) {
 		w := e.queue[0]
 		e.leave(w)
-		e.turns = max(0, e.turns-1)
 		e.enter(w.mode)
 		w.has = true
 		w.rouse()
@@ -132,7 +135,7 @@ func (e *cached) fits(mode lockify.Mode) bool {
 }
 
 // sound says that what the lock protects is as it was read.
-func (e *cached) sound() bool { return !e.unread && e.lock.Valid() }
+func (e *cached) sound() bool { return !e.unread && !e.unsure && e.lock.Valid() }
 
 // enter counts somebody in.
 func (e *cached) enter(mode lockify.Mode) Use {
@@ -166,7 +169,7 @@ func (e *cached) wanted() lockify.Mode {
 	switch {
 	case e.lock == nil:
 		return lockify.EX
-	case e.unread, e.cache.closed.Load() && len(e.queue) == 0:
+	case e.unread, e.unsure, e.cache.closed.Load() && len(e.queue) == 0:
 		return lockify.NL
 	case e.blocked.lock == e.lock:
 		return e.blocked.to
@@ -214,9 +217,9 @@ func (e *cached) ask(ctx context.Context, w *waiter) error {
 	switch {
 	case granted:
 		e.lock, e.mode, e.unread, e.turns = lock, w.mode, err != nil, len(e.queue)
-	case e.lock != nil && lock.Mode() != e.mode:
-		// The conversion has ended while it let another one go first.
-		e.want(lock, lockify.NL)
+	case e.lock != nil:
+		// It may be under way still, and let another one go first.
+		e.unsure = true
 	}
 	return err
 }
@@ -246,8 +249,11 @@ func (e *cached) blocking(lock *lockify.Lock, wanted lockify.Mode) {
 // lower takes the lock down. busy is set, and part.mu not held.
 func (e *cached) lower(to lockify.Mode) {
 	ctx, lock, opts := context.Background(), e.lock, []lockify.Option(nil)
+	if e.unsure {
+		_ = lock.Convert(ctx, lockify.NL) // so Flush does not take it for one that was held all the time; with an error it is lost
+	}
 	if flush := e.cache.cfg.Flush; flush != nil && !e.unread {
-		if value := flush(lock, to); value != nil && e.mode == lockify.EX {
+		if value := flush(lock, to); value != nil && e.mode == lockify.EX && !e.unsure {
 			opts = append(opts, lockify.WithValue(value))
 		}
 	}
@@ -270,9 +276,9 @@ func (e *cached) lower(to lockify.Mode) {
 	}
 	switch {
 	case to == lockify.NL: // if with an error, it was lost
-		e.lock, e.mode, e.unread = nil, lockify.NL, false
+		e.lock, e.mode, e.unread, e.unsure = nil, lockify.NL, false, false
 	case err != nil:
-		e.want(lock, lockify.NL)
+		e.unsure = true
 	default:
 		e.mode = to
 		if e.blocked.to == to {

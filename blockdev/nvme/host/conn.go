@@ -202,12 +202,20 @@ func (c *Conn) finish(cid uint16, status nvme.Status, result uint64) {
 
 func (c *Conn) deliver(cid uint16) {
 	s := &c.slots[cid]
-	if s.orphan {
+	orphan := s.orphan
+	if orphan {
 		c.spare--
 	} else {
 		c.ends = append(c.ends, s.end)
 	}
 	c.release(cid)
+	if orphan {
+		// An Abort of it may be under way, and would take the next command with its CID: that comes
+		// when there is no other one.
+		last := len(c.free) - 1
+		copy(c.free[1:], c.free[:last])
+		c.free[0] = cid
+	}
 }
 
 func (c *Conn) release(cid uint16) {

@@ -273,3 +273,21 @@ func TestBackoff(t *testing.T) {
 		t.Fatal(last, d)
 	}
 }
+
+// TestForgottenCID: the CID of a command that was forgotten, which may still be aborted, is not used
+// again at once.
+func TestForgottenCID(t *testing.T) {
+	s := newSession(t, false)
+	cid := s.read(make([]byte, 512))
+	if !s.Forget(cid) {
+		t.Fatal("not forgotten")
+	}
+	if err := s.in(s.format.AppendCompletion(nil, &nvme.Completion{CID: cid})); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if next := s.read(make([]byte, 512)); next == cid {
+			t.Error("used again")
+		}
+	}
+}

@@ -34,6 +34,7 @@ type fakeTarget struct {
 	mute      atomic.Bool  // nothing is answered
 	badDigest atomic.Int64 // so many C2HData get a wrong digest
 	unheard   atomic.Bool  // log pages and Aborts are not answered
+	careless  atomic.Bool  // writes and compares succeed without their data
 	damaged   atomic.Bool  // the second of two fused commands comes with a wrong digest
 	events    chan nvme.AsyncEvent
 
@@ -186,6 +187,9 @@ func (k *fakeConn) pdu() bool {
 		if k.count++; k.cutAfter.Load() > 0 && k.count > k.cutAfter.Load() {
 			return false
 		}
+	}
+	if k.careless.Load() && !k.admin && cmd.SGL.Type == nvme.SGLTransport && cmd.Direction() == nvme.ToController {
+		return k.complete(&cmd, nvme.StatusSuccess, 0)
 	}
 	if cmd.Opcode == hastyOp {
 		return k.haste(&cmd)

@@ -406,3 +406,15 @@ func TestHastyCompletion(t *testing.T) {
 		}
 	}
 }
+
+// A controller that has not asked for the data of a write has not written it, whatever it says.
+func TestSuccessWithoutData(t *testing.T) {
+	f := newFake(t)
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{Depth: 4})
+	f.careless.Store(true)
+	data := random(8192)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, data) }), blockdev.StatusInternal)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepCompare(0, data) }), blockdev.StatusInternal)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWriteZeroes(0, 8192) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepDeallocate(0, 8192) }), blockdev.OK)
+}

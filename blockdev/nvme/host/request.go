@@ -111,6 +111,12 @@ func becauseOfOther(st blockdev.Status) bool {
 	return st == blockdev.Status(nvme.StatusFusedFailed) || st == blockdev.Status(nvme.StatusFusedMissing)
 }
 
+// carries says whose commands have as much data as the request has bytes.
+var carries = [...]bool{
+	blockdev.Read: true, blockdev.Write: true, blockdev.Compare: true, blockdev.CompareWrite: true,
+	blockdev.Verify: false, // the last one
+}
+
 // part takes the end of a command; true if another one was submitted.
 func (q *queue) part(e *End) bool {
 	tag := uint16(e.User)
@@ -121,7 +127,7 @@ func (q *queue) part(e *End) bool {
 		}
 	}
 	st := blockdev.Status(e.Status.Code())
-	if st == blockdev.OK && r.q.Op == blockdev.Read && int64(e.Got) != r.q.Length {
+	if st == blockdev.OK && carries[r.q.Op] && int64(e.Got) != r.q.Length {
 		st = blockdev.StatusInternal // a success without all data
 	}
 	// of two fused commands, the one that has not failed because of the other tells why

@@ -74,7 +74,8 @@
 // ring has a queue pair on each of them, and uses the first that is there and, by
 // asymmetric namespace access, the best. What a broken path did not do, and what may be
 // done twice, goes over another one at once; so do requests that a controller turns
-// down because it does not reach the namespace.
+// down because it does not reach the namespace. A write that ends with an internal path
+// error may have been done, and is not moved.
 //
 // A namespace that has shrunk, has other blocks, or another UUID when it comes back is
 // not taken for the same one.

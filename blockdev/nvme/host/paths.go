@@ -221,13 +221,19 @@ func (m *multi) push() {
 	}
 }
 
+// moves says that a request which has ended so may be done over another path. Of an error inside
+// the controller nobody knows what came of the request before.
+func moves(st blockdev.Status, op blockdev.Op) bool {
+	return st>>8 == elsewhere>>8 && (st != blockdev.Status(nvme.StatusPathInternal) || replayable(op))
+}
+
 // Poll gives ends, and moves what a path could not do.
 func (m *multi) Poll(done []blockdev.Done) int {
 	n := m.release(done, 0)
 	for i, q := range m.paths {
 		for _, d := range m.buf[:q.Poll(m.buf)] {
 			r := &m.reqs[d.Tag]
-			if d.Status>>8 != elsewhere>>8 || r.moves >= maxMoves {
+			if !moves(d.Status, r.q.Op) || r.moves >= maxMoves {
 				*r = multiReq{}
 				done[n] = d
 				n++

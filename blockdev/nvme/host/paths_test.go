@@ -21,13 +21,20 @@ func twoPaths(t *testing.T, size int64) (s *target.Server, ports [2]*core.Port, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err = target.New(target.Config{}); err != nil {
+	return twoPathsTo(t, mem)
+}
+
+// twoPathsTo is twoPaths with a device of the test's.
+func twoPathsTo(t *testing.T, dev blockdev.Device) (s *target.Server, ports [2]*core.Port, addrs [2]string) {
+	t.Helper()
+	s, err := target.New(target.Config{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
 	if err = s.AddSubsystem(target.Subsystem{
 		SubsystemConfig: core.SubsystemConfig{NQN: subNQN, AnyHost: true},
-		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: mem}},
+		Namespaces:      []core.NamespaceConfig{{NSID: 1, Device: dev}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -133,5 +140,44 @@ func TestPathBreaks(t *testing.T) {
 	}
 	if c.cuts.Load() == 0 {
 		t.Fatal("nothing was cut")
+	}
+}
+
+// What a target does not know the outcome of is done again over another path only if it may be done
+// twice.
+func TestLostInTheTarget(t *testing.T) {
+	mem, err := blockdev.NewMemory(1<<20, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := blockdev.NewFault(t.Context(), mem, 1, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	_, _, addrs := twoPathsTo(t, f)
+	ring, err := openPaths(t, addrs[0], addrs[1]).NewRing(t.Context(), blockdev.RingConfig{Depth: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ring.Close() })
+	f.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Times: 1, Torn: 512, Status: blockdev.StatusLost},
+		blockdev.Rule{Ops: []blockdev.Op{blockdev.Read}, Times: 1, Status: blockdev.StatusLost})
+	s := ring.GetSQE()
+	s.PrepWrite(0, make([]byte, 1024))
+	for range 2 {
+		if _, err := ring.Submit(); err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.Wait(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		c, _ := ring.Peek()
+		if want := map[uint64]blockdev.Status{0: blockdev.Status(nvme.StatusPathInternal), 1: blockdev.OK}[c.UserData]; c.Status != want {
+			t.Errorf("request %d: %v, want %v", c.UserData, c.Status, want)
+		}
+		s = ring.GetSQE()
+		s.PrepRead(0, make([]byte, 1024))
+		s.UserData = 1
 	}
 }

@@ -34,6 +34,7 @@ type fakeTarget struct {
 	mute      atomic.Bool  // nothing is answered
 	badDigest atomic.Int64 // so many C2HData get a wrong digest
 	unheard   atomic.Bool  // log pages and Aborts are not answered
+	answer    atomic.Int64 // to what comes on I/O queues, if it is not 0: nothing is done
 	careless  atomic.Bool  // writes and compares succeed without their data
 	damaged   atomic.Bool  // the second of two fused commands comes with a wrong digest
 	events    chan nvme.AsyncEvent
@@ -286,6 +287,8 @@ func (k *fakeConn) give(cmd *nvme.Command, data []byte) bool {
 
 func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 	switch {
+	case k.answer.Load() != 0 && cmd.Opcode != nvme.OpFabrics && !k.admin:
+		return k.complete(cmd, nvme.Status(k.answer.Load()), 0)
 	case cmd.Opcode == nvme.OpFabrics:
 		return k.fabrics(cmd)
 	case k.admin:

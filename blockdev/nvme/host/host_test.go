@@ -418,3 +418,20 @@ func TestSuccessWithoutData(t *testing.T) {
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWriteZeroes(0, 8192) }), blockdev.OK)
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepDeallocate(0, 8192) }), blockdev.OK)
 }
+
+// A controller that says what only a host can know of itself is not asked again and again.
+func TestHostsWord(t *testing.T) {
+	f := newFake(t)
+	p, err := OpenPaths(testContext(t), Config{Addr: f.start(), SubNQN: fakeNQN})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	r, err := p.NewRing(testContext(t), blockdev.RingConfig{Depth: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close() })
+	f.answer.Store(int64(nvme.StatusHostPath))
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 512)) }), blockdev.StatusInternal)
+}

@@ -127,6 +127,9 @@ func (q *queue) part(e *End) bool {
 		}
 	}
 	st := blockdev.Status(e.Status.Code())
+	if st == elsewhere {
+		st = blockdev.StatusInternal // it is a host's own word, and nothing that a controller can know
+	}
 	if st == blockdev.OK && carries[r.q.Op] && int64(e.Got) != r.q.Length {
 		st = blockdev.StatusInternal // a success without all data
 	}

@@ -254,7 +254,8 @@ func (n *Node) outside() string {
 }
 
 // Lost is closed when the node takes no part any more: its lease has ended without an
-// answer of the cluster, it was removed, or it is closed. All its locks are lost by then.
+// answer of the cluster, it was removed, or it is closed. All its locks are lost by then. A node
+// that is about to have no quorum, for its own disk, is told of by VoteLost before.
 // Close it, and start another one.
 func (n *Node) Lost() <-chan struct{} { return n.n.Over() }
 

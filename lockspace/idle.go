@@ -17,9 +17,9 @@ type idleName struct {
 // idleList holds them, the one unused for longest first. A place is a number, as each name
 // has room for one and most names are in use.
 type idleList struct {
-	places           slab[idleName] // the first is nobody's
 	head, tail, free uint32
 	n                int
+	places           slab[idleName] // the first is nobody's
 }
 
 // IdleShare says how long an unused name stays cached when there are too many of them: for

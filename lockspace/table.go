@@ -10,11 +10,11 @@ import "bytes"
 // next inserts, as nobody is to wait for the move of a million names.
 type resTable struct {
 	slots []resSlot // power of two long, at most 3/4 full, small ones 1/2
-	old   []resSlot // of before it doubled: what has not moved yet; nil: all has
-	moved int       // slots of old that have been looked at
 	n     int
-	slab  slab[resource]
 	free  []uint32 // numbers in the slab
+	moved int      // slots of old that have been looked at
+	slab  slab[resource]
+	old   []resSlot // of before it doubled: what has not moved yet; nil: all has
 }
 
 type resSlot struct {
@@ -180,11 +180,11 @@ func (t *resTable) each(f func(r *resource) bool) {
 // the collector runs, and has it look through the slots.
 type lockTable struct {
 	slots []uint32
-	old   []uint32 // of before it doubled; nil: all have been split
-	split int      // chains of old that have been
 	n     int
-	slab  slab[Lock]
 	free  uint32 // chained by hashNext
+	split int    // chains of old that have been
+	slab  slab[Lock]
+	old   []uint32 // of before it doubled; nil: all have been split
 }
 
 // chainMax is how long chains are on average, at most.

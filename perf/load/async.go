@@ -116,11 +116,16 @@ func (x *slot) stop(err error) {
 
 // open begins a pair when one is due, and a slot is free.
 func (s *slots) open(ctx context.Context, all []*slot) error {
+	bed, err := newSleeper(ctx)
+	if err != nil {
+		return err
+	}
+	defer bed.close()
 	for i := range all {
 		s.free <- i
 	}
 	for at, ok := s.due.next(); ok; at, ok = s.due.next() {
-		if err := waitUntil(ctx, at); err != nil {
+		if err := bed.waitUntil(at); err != nil {
 			return err
 		}
 		select {

@@ -92,13 +92,18 @@ func (l *lane) closed(ctx context.Context, end time.Time) error {
 
 // open takes turns as they are due, those that are overdue at once.
 func (l *lane) open(ctx context.Context, due *schedule) error {
+	s, err := newSleeper(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
 	for {
 		at, ok := due.next()
 		if !ok || ctx.Err() != nil {
 			return ctx.Err()
 		}
 		l.fill()
-		if err := waitUntil(ctx, at); err != nil {
+		if err := s.waitUntil(at); err != nil {
 			return err
 		}
 		if err := l.l.Acquire(ctx, l.batch); err != nil {
@@ -127,14 +132,14 @@ func (s *schedule) next() (at time.Time, ok bool) {
 }
 
 const (
-	coarse = 200 * time.Microsecond // what a sleeping goroutine may come too late
-	fine   = 20 * time.Microsecond  // for how long no other goroutine is let run
+	coarse = 30 * time.Microsecond // by which a sleeper is woken too early: he comes so much too late, as a rule
+	fine   = 20 * time.Microsecond // for how long no other goroutine is let run
 )
 
 // waitUntil sleeps while there is time for that, and looks at the clock for the rest. It does not
 // let others run at each look: that wakes a thread up each time, which takes the other
 // processor from those who are measured.
-func waitUntil(ctx context.Context, at time.Time) error {
+func (s *sleeper) waitUntil(at time.Time) error {
 	for {
 		left := time.Until(at)
 		switch {
@@ -142,12 +147,8 @@ func waitUntil(ctx context.Context, at time.Time) error {
 			return nil
 		case left < fine:
 		case left > coarse:
-			t := time.NewTimer(left - coarse)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				t.Stop()
-				return ctx.Err()
+			if err := s.sleep(left - coarse); err != nil {
+				return err
 			}
 		default:
 			runtime.Gosched()

@@ -20,16 +20,21 @@ import (
 // connection, reads and goes on: a request then costs a wait, a read, and a write.
 //
 // Meanwhile the loop does nothing else, so it gets its turn as soon as there is an event of
-// another connection, and after lingerMost requests, as it may have ends of connections to see
-// to. netpoll's events are of levels, so what is seen here is seen there again. Other goroutines have a turn
-// then, too: the runtime interrupts who has a thread for 10 ms, and looks every 20 us for a
-// millisecond after that, each time with a system call.
+// another connection, and nobody waits here while it has ends of connections to see to, which have had
+// their event. netpoll's events are of levels, so what is seen here is seen there again. It has its turn after
+// lingerMost requests, too, and other goroutines then: the runtime interrupts who has a thread for 10 ms,
+// and looks every 20 us for a millisecond after that, each time with a system call.
 
 const (
-	lingerTime = 2   // ms that a handler sleeps at most: ends of connections wait for as long
 	lingerMost = 64  // requests, then the loop has its turn
 	lingerFew  = 512 // bytes, see few
 )
+
+// loop is what is known of netpoll's loop of a connection. It is nil where there is no telling.
+type loop struct {
+	fd   int                         // its epoll instance
+	ends *[]func(netpoll.Poll) error // of connections, that it has still to see to; for who runs on it
+}
 
 var lingers atomic.Bool
 
@@ -39,29 +44,33 @@ var lingers atomic.Bool
 // long as it is worth while not to sleep.
 func Linger() { lingers.Store(true) }
 
-// loopOf gives the descriptor of the epoll instance of np's loop, -1: there is no telling.
-// netpoll does not say; TestLoopOf fails if that is not where it keeps it any more.
-func loopOf(np netpoll.Connection) int {
-	v := reflect.ValueOf(np)
-	for _, field := range []string{"operator", "poll", "fd"} {
-		for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
-			v = v.Elem()
-		}
-		if v.Kind() != reflect.Struct {
-			return -1
-		}
-		v = v.FieldByName(field)
+// loopOf gives np's loop. netpoll does not; TestLoopOf fails if that is not where it keeps it any more.
+func loopOf(np netpoll.Connection) *loop {
+	poll := fieldOf(fieldOf(reflect.ValueOf(np), "operator"), "poll")
+	fd, ends := fieldOf(poll, "fd"), fieldOf(poll, "hups")
+	l := &loop{}
+	if !fd.IsValid() || !fd.CanInt() || !ends.IsValid() || !ends.CanAddr() || ends.Type() != reflect.TypeOf(l.ends).Elem() {
+		return nil
 	}
-	if !v.IsValid() || !v.CanInt() {
-		return -1
+	l.fd, l.ends = int(fd.Int()), (*[]func(netpoll.Poll) error)(unsafe.Pointer(ends.UnsafeAddr()))
+	return l
+}
+
+// fieldOf gives a field of what v is, or points to; an invalid value if there is none.
+func fieldOf(v reflect.Value, name string) reflect.Value {
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		v = v.Elem()
 	}
-	return int(v.Int())
+	if v.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	return v.FieldByName(name)
 }
 
 // linger is the end of a handler on the loop that had so many bytes to handle. Where there is
-// one processor, it belongs to others now.
+// one processor, others have their turn before it waits.
 func (c *netpollConn) linger(came int) error {
-	if c.loop < 0 || c.spin.most == 0 || !c.onLoop.Load() {
+	if c.loop == nil || !c.onLoop.Load() || len(*c.loop.ends) > 0 {
 		return nil
 	}
 	sleeps, spins := lingers.Load(), few(came) && c.spin.begin()
@@ -74,8 +83,8 @@ func (c *netpollConn) linger(came int) error {
 	buf := readBufs.Get().(*[readBufSize]byte)
 	defer readBufs.Put(buf)
 	for done := 0; ; done++ {
-		look := look{loop: c.loop}
-		if !sleeps {
+		look := look{loop: c.loop.fd}
+		if !sleeps || c.spin.most == 0 {
 			runtime.Gosched() // who waits for what has come runs here, and this goes on elsewhere
 		}
 		if !(spins && few(came) && c.spin.await(&look, socketLooks)) && sleeps {
@@ -124,7 +133,7 @@ func (l *look) Ready() bool {
 // sleep waits for events.
 func (l *look) sleep() {
 	var events [2]unix.EpollEvent
-	n, err := unix.EpollWait(l.loop, events[:], lingerTime)
+	n, err := unix.EpollWait(l.loop, events[:], -1)
 	if err != nil {
 		n = 0
 	}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"runtime"
 	"runtime/debug"
 	"testing"
 )
@@ -18,8 +17,8 @@ func TestLoopOf(t *testing.T) {
 		server.onOpen = func(c Conn) { opened <- c }
 		link2(t, b, server, newRecorder(t))
 		c := receive(t, opened).(*netpollConn)
-		if loop := loopOf(c.np); loop < 3 {
-			t.Errorf("%s: loop %d", b.name, loop)
+		if loop := loopOf(c.np); loop == nil || loop.fd < 3 {
+			t.Errorf("%s: loop %+v", b.name, loop)
 		}
 	}
 }
@@ -29,9 +28,6 @@ func TestLoopOf(t *testing.T) {
 func TestLinger(t *testing.T) {
 	if raceEnabled {
 		t.Skip("netpoll runs other code under the race detector")
-	}
-	if runtime.GOMAXPROCS(0) == 1 {
-		t.Skip("nobody lingers on the only processor")
 	}
 	for _, b := range benches() {
 		if !b.lingers {
@@ -77,5 +73,56 @@ func TestLinger(t *testing.T) {
 		if stayed == 0 {
 			t.Errorf("none of %d requests was read by a handler that stayed", many)
 		}
+	}
+}
+
+// TestLingerWithEnds: a connection that has ended is not forgotten by a loop on which a handler of another
+// one would wait for what comes next.
+func TestLingerWithEnds(t *testing.T) {
+	if raceEnabled {
+		t.Skip("netpoll runs other code under the race detector")
+	}
+	for _, b := range benches() {
+		if !b.lingers {
+			continue
+		}
+		Linger()
+		defer lingers.Store(false)
+		server, opened, entered, release := newRecorder(t), make(chan Conn, 1), make(chan bool), make(chan bool)
+		server.onOpen = func(c Conn) { opened <- c }
+		server.onMsg = func(_ Conn, msg []byte) error {
+			entered <- true
+			if string(msg) == "wait" {
+				<-release
+			}
+			return nil
+		}
+		ln, first := link2(t, b, server, newRecorder(t))
+		loop := receive(t, opened).(*netpollConn).loop.fd
+		conns := []Conn{first}
+		for len(conns) < 3 {
+			c, err := NewPlain().Dial(testContext(t), b.network, ln.Addr(), newRecorder(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if receive(t, opened).(*netpollConn).loop.fd == loop {
+				conns = append(conns, c)
+			}
+		}
+		// While the loop is busy with the first one, the second one ends, and then the third one
+		// has a request: the loop finds them in this order.
+		send := func(c Conn, msg string) {
+			if err := c.Writev([][]byte{msgOf([]byte(msg))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(conns[0], "wait")
+		receive(t, entered)
+		conns[1].Close()
+		send(conns[2], "go on")
+		release <- true
+		receive(t, entered)
+		server.awaitClosed()
 	}
 }

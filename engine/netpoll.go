@@ -138,7 +138,7 @@ type netpollConn struct {
 	conns *connSet // nil for a dialled connection
 	r     netpollReader
 	iov   iovecs
-	loop  int // descriptor of np's loop, -1: not known
+	loop  *loop // np's; nil: not known
 	spin  spinner
 
 	onLoop atomic.Bool   // handlers run on the loop from now on

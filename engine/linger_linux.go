@@ -73,6 +73,10 @@ func (c *netpollConn) linger(came int) error {
 	if c.loop == nil || !c.onLoop.Load() || len(*c.loop.ends) > 0 {
 		return nil
 	}
+	if c.rest > 0 {
+		c.rest--
+		return nil
+	}
 	sleeps, spins := lingers.Load(), few(came) && c.spin.begin()
 	if spins {
 		defer c.spin.end()
@@ -91,7 +95,7 @@ func (c *netpollConn) linger(came int) error {
 			look.sleep()
 		}
 		if look.events != 1 || c.shut.Load() {
-			return nil // nothing comes, or for others as well
+			return c.giveWay() // nothing comes, or for others as well
 		}
 		if done == lingerMost {
 			runtime.Gosched()
@@ -99,13 +103,22 @@ func (c *netpollConn) linger(came int) error {
 		}
 		n, ok, err := readNow(c.fd, buf[:])
 		if !ok || n <= 0 || err != nil {
-			return nil // it was another's, or is the end, which the loop sees as well
+			return c.giveWay() // it was another's, or is the end, which the loop sees as well
 		}
 		if err := c.took(buf[:n]); err != nil {
 			return err
 		}
 		came = n
 	}
+}
+
+// giveWay has the loop go on with others. On the only processor all of them wait for it, and a look
+// that finds nothing for oneself is lost: so it is not tried again for some time.
+func (c *netpollConn) giveWay() error {
+	if c.spin.most == 0 {
+		c.rest = lingerMost
+	}
+	return nil
 }
 
 // few says that the next request may be worth a look: what came was no bell of a ring, which is

@@ -139,6 +139,7 @@ type netpollConn struct {
 	r     netpollReader
 	iov   iovecs
 	loop  *loop // np's; nil: not known
+	rest  int   // times to come that its handler does not linger
 	spin  spinner
 
 	onLoop atomic.Bool   // handlers run on the loop from now on

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/lockify-dlm/lockify/internal/durable"
 )
 
 // TestDurableDirs: when a store is open its file and the directories that were made for it are
@@ -12,11 +14,11 @@ import (
 func TestDurableDirs(t *testing.T) {
 	root := t.TempDir()
 	var synced []string
-	sync = func(f *os.File) error {
+	durable.Sync = func(f *os.File) error {
 		synced = append(synced, f.Name())
 		return f.Sync()
 	}
-	t.Cleanup(func() { sync = (*os.File).Sync })
+	t.Cleanup(func() { durable.Sync = (*os.File).Sync })
 	look := func(want ...string) {
 		t.Helper()
 		for i := range want {
@@ -35,11 +37,11 @@ func TestDurableDirs(t *testing.T) {
 	// Who has made the file may have crashed before its directory was synced.
 	open(t, filepath.Join(root, "a", "b", "file"), Options{Node: 3})
 	look("a/b")
-	if err := MakeDir(filepath.Join(root, "a", "c")+"/", 0o700); err != nil {
+	if err := durable.MakeDir(filepath.Join(root, "a", "c")+"/", 0o700); err != nil {
 		t.Error(err)
 	}
 	look("a")
-	if err := MakeDir(filepath.Join(root, "a", "b", "file", "x"), 0o700); err == nil {
+	if err := durable.MakeDir(filepath.Join(root, "a", "b", "file", "x"), 0o700); err == nil {
 		t.Error("a directory in a file")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/internal/durable"
 )
 
 // Errors of Open.
@@ -73,7 +74,7 @@ func Open(path string, o Options) (_ *Store, err error) {
 	if o.Wait == 0 {
 		o.Wait = time.Second
 	}
-	if err := MakeDir(filepath.Dir(path), 0o700); err != nil {
+	if err := durable.MakeDir(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: o.Wait})
@@ -92,7 +93,7 @@ func Open(path string, o Options) (_ *Store, err error) {
 	}
 	// The file may be new, or its maker has crashed. Without it, a node that makes a cluster
 	// would make another one.
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("store: directory of %s: %w", path, err)
 	}
 	opened = true

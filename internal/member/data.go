@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lockify-dlm/lockify/cluster/store"
+	"github.com/lockify-dlm/lockify/internal/durable"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/wire"
 )
@@ -52,7 +52,7 @@ func InCluster(path string) bool {
 
 // OpenData locks the directory, making it if it is missing.
 func OpenData(path string) (*Data, error) {
-	if err := store.MakeDir(path, 0o750); err != nil {
+	if err := durable.MakeDir(path, 0o750); err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_RDWR|os.O_CREATE, 0o640)
@@ -154,9 +154,5 @@ func (d *Data) replace(name string, text []byte) error {
 	if err := os.Rename(f.Name(), filepath.Join(d.path, name)); err != nil {
 		return err
 	}
-	dir, err := os.Open(d.path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.SyncDir(d.path)
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/lockify-dlm/lockify/internal/durable"
 )
 
 // stateDir keeps the reservations of a subsystem's namespaces: a file for each.
@@ -27,7 +29,7 @@ func (d *stateDir) Load(nsid uint32) ([]byte, error) {
 // Save replaces what was kept: a new file takes the old one's name when it is on the
 // disk.
 func (d *stateDir) Save(nsid uint32, data []byte) (err error) {
-	if err := d.make(); err != nil {
+	if err := durable.MakeDir(d.dir, 0o700); err != nil {
 		return err
 	}
 	name := d.file(nsid)
@@ -45,34 +47,5 @@ func (d *stateDir) Save(nsid uint32, data []byte) (err error) {
 	if err := os.Rename(name+".new", name); err != nil {
 		return err
 	}
-	return syncDir(d.dir)
-}
-
-// make makes the directory, and those above it, if they are missing, for good.
-func (d *stateDir) make() error {
-	var parents []string // of those that are missing
-	for at := filepath.Clean(d.dir); ; at = filepath.Dir(at) {
-		if _, err := os.Stat(at); !errors.Is(err, fs.ErrNotExist) {
-			break // what else it is MkdirAll says
-		}
-		parents = append(parents, filepath.Dir(at))
-	}
-	if err := os.MkdirAll(d.dir, 0o700); err != nil {
-		return err
-	}
-	for _, at := range parents {
-		if err := syncDir(at); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// syncDir lets what is in a directory be there also when the power has failed.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.SyncDir(d.dir)
 }

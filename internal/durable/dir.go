@@ -1,4 +1,4 @@
-package store
+package durable
 
 import (
 	"errors"
@@ -20,21 +20,21 @@ func MakeDir(path string, perm fs.FileMode) error {
 		return err
 	}
 	for _, at := range parents {
-		if err := syncDir(at); err != nil {
+		if err := SyncDir(at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// syncDir lets what is in a directory be there also when the power has failed.
-func syncDir(path string) error {
+// SyncDir lets what is in a directory be there also when the power has failed.
+func SyncDir(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(sync(dir), dir.Close())
+	return errors.Join(Sync(dir), dir.Close())
 }
 
-// sync is there for tests.
-var sync = (*os.File).Sync
+// Sync is how a directory is synced. Tests look at who is.
+var Sync = (*os.File).Sync

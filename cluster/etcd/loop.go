@@ -252,7 +252,9 @@ func (l *loop) watchAgain() error {
 		switch {
 		case l.until == 0: // it needs no views yet
 			l.state = now.state
-		case now.state == nil || now.state.Cluster != old.Cluster || now.state.Version < old.Version:
+		case now.state == nil:
+			return l.deleted()
+		case now.state.Cluster != old.Cluster || now.state.Version < old.Version:
 			return fmt.Errorf("%w: what %s held has been replaced", cluster.ErrOther, l.store.stateKey())
 		case now.state.Version > old.Version+1:
 			return fmt.Errorf("cluster: too many views missed: this node has version %d, now it is %d, and etcd has been compacted", old.Version, now.state.Version)
@@ -285,6 +287,11 @@ func (l *loop) onWatch(r clientv3.WatchResponse, ok bool) error {
 	return nil
 }
 
+// deleted is why a node ends that sees no state where it was a member.
+func (l *loop) deleted() error {
+	return fmt.Errorf("%w: somebody has deleted %s from etcd", cluster.ErrMember, l.store.stateKey())
+}
+
 func (l *loop) onEvent(e *clientv3.Event) error {
 	if id, instance, ok := l.store.node(e.Kv.Key, e.Kv.Value); ok {
 		delete(l.keys, id)
@@ -297,7 +304,7 @@ func (l *loop) onEvent(e *clientv3.Event) error {
 		return nil
 	}
 	if e.Type == clientv3.EventTypeDelete {
-		return fmt.Errorf("%w: somebody has deleted %s from etcd", cluster.ErrMember, e.Kv.Key)
+		return l.deleted()
 	}
 	s, err := l.store.decode(e.Kv)
 	if err != nil { // who cannot follow must not go on with older views

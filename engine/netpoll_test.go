@@ -70,7 +70,7 @@ func TestHandlerPanics(t *testing.T) {
 	const on = "LOCKIFY_PANIC_TEST"
 	if os.Getenv(on) == "" {
 		cmd := exec.Command(os.Args[0], "-test.run", "^TestHandlerPanics$", "-test.timeout", "20s")
-		cmd.Env = append(os.Environ(), on+"=1")
+		cmd.Env = append(os.Environ(), on+"=1", "TMPDIR="+t.TempDir()) // what the child leaves goes with its parent's
 		out, err := cmd.CombinedOutput()
 		var exit *exec.ExitError
 		if !errors.As(err, &exit) || !strings.Contains(string(out), "wrong turn [in a handler]") {

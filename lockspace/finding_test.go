@@ -53,7 +53,7 @@ func TestFinding2Forgotten(t *testing.T) {
 		n.unlock(0, nil)
 		m.unlock(0, nil)
 		c.now += testIdle / IdleShare
-		for i := range testCached {
+		for i := range testCached + trimMany {
 			c.hold(2, c.name(fmt.Sprintf("y%d.", i), 2, 0), EX, 0).unlock(0, nil)
 		}
 		if c.node(2).resource(x) != nil {

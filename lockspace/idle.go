@@ -12,14 +12,22 @@ type idleName struct {
 	fence      uint64 // the last claim that had begun by then: see forget
 	name       uint32 // resource.at
 	prev, next uint32 // places, 0: none; of free ones: only next
+	kept       bool   // it is in that chain
 }
 
-// idleList holds them, the one unused for longest first. A place is a number, as each name
-// has room for one and most names are in use.
+// idleList holds them. A place is a number, as each name has room for one and most names are
+// in use.
 type idleList struct {
-	head, tail, free uint32
-	n                int
-	places           slab[idleName] // the first is nobody's
+	unused chain // all others
+	kept   chain // names with a value that trimIdle has passed by
+	free   uint32
+	places slab[idleName] // the first is nobody's
+}
+
+// chain is some of them, the one unused for longest first.
+type chain struct {
+	head, tail uint32
+	n          int
 }
 
 // IdleShare says how long an unused name stays cached when there are too many of them: for
@@ -31,21 +39,22 @@ const IdleShare = 32
 // makes its first claim later, and a name costs nothing to make again.
 const cachedAlone = 1 << 11
 
-// first gives the name unused for longest, nil: there is none.
-func (q *idleList) first() *idleName {
-	if q.head == 0 {
+// trimMany is how many names trimIdle removes at once, at most.
+const trimMany = ExpectMax
+
+// at gives what is in a place, nil: it is nobody's.
+func (q *idleList) at(place uint32) *idleName {
+	if place == 0 {
 		return nil
 	}
-	return q.places.at(q.head)
+	return q.places.at(place)
 }
 
-// after gives the one behind n, nil: n is the last one.
-func (q *idleList) after(n *idleName) *idleName {
-	if n.next == 0 {
-		return nil
-	}
-	return q.places.at(n.next)
-}
+// after gives the one behind n in its chain, nil: n is the last one.
+func (q *idleList) after(n *idleName) *idleName { return q.at(n.next) }
+
+// len is how many names are unused.
+func (q *idleList) len() int { return q.unused.n + q.kept.n }
 
 // place gives an empty place.
 func (q *idleList) place() uint32 {
@@ -61,17 +70,49 @@ func (q *idleList) place() uint32 {
 }
 
 func (q *idleList) push(r *resource, now int64, fence uint64) {
-	at := q.place()
+	r.idle = q.place()
+	n := q.places.at(r.idle)
+	n.name, n.since, n.fence = r.at, now, fence
+	q.link(&q.unused, r.idle)
+}
+
+// link puts a place at the end of a chain.
+func (q *idleList) link(c *chain, at uint32) {
 	n := q.places.at(at)
-	n.name, n.since, n.fence, n.prev, n.next = r.at, now, fence, q.tail, 0
-	r.idle = at
-	if q.tail != 0 {
-		q.places.at(q.tail).next = at
+	n.prev, n.next = c.tail, 0
+	if c.tail != 0 {
+		q.places.at(c.tail).next = at
 	} else {
-		q.head = at
+		c.head = at
 	}
-	q.tail = at
-	q.n++
+	c.tail = at
+	c.n++
+}
+
+// unlink takes a place out of its chain.
+func (q *idleList) unlink(at uint32) {
+	n, c := q.places.at(at), &q.unused
+	if n.kept {
+		c = &q.kept
+	}
+	if n.prev != 0 {
+		q.places.at(n.prev).next = n.next
+	} else {
+		c.head = n.next
+	}
+	if n.next != 0 {
+		q.places.at(n.next).prev = n.prev
+	} else {
+		c.tail = n.prev
+	}
+	c.n--
+}
+
+// keep has r pass by those that trimIdle may remove. Who is kept later is not unused for longer.
+func (q *idleList) keep(r *resource) {
+	q.unlink(r.idle)
+	q.places.at(r.idle).kept = true
+	q.link(&q.kept, r.idle)
 }
 
 func (q *idleList) remove(r *resource) {
@@ -80,19 +121,9 @@ func (q *idleList) remove(r *resource) {
 		return
 	}
 	r.idle = 0
-	n := q.places.at(at)
-	if n.prev != 0 {
-		q.places.at(n.prev).next = n.next
-	} else {
-		q.head = n.next
-	}
-	if n.next != 0 {
-		q.places.at(n.next).prev = n.prev
-	} else {
-		q.tail = n.prev
-	}
-	n.next, q.free = q.free, at
-	q.n--
+	q.unlink(at)
+	*q.places.at(at) = idleName{next: q.free}
+	q.free = at
 }
 
 // idleAt gives the name of a place in the list.
@@ -115,7 +146,12 @@ func (s *Shard) reused(r *resource) {
 
 // expireIdle removes what has been unused for long enough.
 func (s *Shard) expireIdle() {
-	for n := s.idle.first(); n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.first() {
+	s.expireChain(&s.idle.unused)
+	s.expireChain(&s.idle.kept)
+}
+
+func (s *Shard) expireChain(c *chain) {
+	for n := s.idle.at(c.head); n != nil && s.now-n.since >= s.cfg.IdleAfter; n = s.idle.at(c.head) {
 		r := s.idleAt(n)
 		if r.turn != s.turn {
 			s.touch(r) // which may end its being idle
@@ -128,20 +164,53 @@ func (s *Shard) expireIdle() {
 	}
 }
 
-// trimIdle removes the names unused for longest, when there are too many. One with a value
-// has all its time.
+// trimIdle removes the names unused for longest, when there are too many: some at a time. One
+// with a value has all its time. One that others may only hear of when a claim is closed is
+// left for now: the message would have to wait, and all hurry for it.
 func (s *Shard) trimIdle() {
 	most, least := s.cfg.Cached, s.cfg.IdleAfter/IdleShare
 	if len(s.members) == 0 {
 		most, least = min(most, cachedAlone/2, cachedAlone/s.cfg.Shards), 0
 	}
-	for s.idle.n > most {
-		n := s.idle.first()
+	many := min(trimMany, most)
+	if s.idle.unused.n < most+many {
+		return
+	}
+	fetched := false
+	for range many {
+		n := s.idle.at(s.idle.unused.head)
 		r := s.idleAt(n)
-		if s.now-n.since < least || r.valueOK || r.turn != s.turn || s.registering(r) {
+		switch {
+		case s.now-n.since < least || s.common.ClosedTo() < n.fence || r.turn != s.turn || s.registering(r):
 			return
+		case r.valueOK:
+			s.idle.keep(r)
+			continue
+		}
+		if !fetched {
+			s.fetchIdle()
+			fetched = true
 		}
 		s.forget(r)
+	}
+}
+
+// fetchIdle reads what it takes to forget the first names, which lies in no cache any more: so
+// all of it is waited for together, as in Expect.
+func (s *Shard) fetchIdle() {
+	var hashes [trimMany]uint64
+	var names [trimMany]uint32
+	for i, n := 0, s.idle.at(s.idle.unused.head); i < trimMany && n != nil; i, n = i+1, s.idle.after(n) {
+		names[i] = n.name
+	}
+	for i, at := range names {
+		r := s.names.slab.at(at)
+		hashes[i] = r.hash
+		s.fetched += uint64(r.nameBuf[shortName-1])
+	}
+	mask := uint32(len(s.names.slots) - 1)
+	for _, h := range hashes {
+		s.fetched += uint64(s.names.slots[slotHash(h)&mask].at)
 	}
 }
 
@@ -235,5 +304,5 @@ func (s *Shard) Tick(now int64) {
 
 // Quiet says that Tick has nothing to wait for.
 func (s *Shard) Quiet() bool {
-	return s.idle.head == 0 && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0 && s.deadlocks.n == 0
+	return s.idle.len() == 0 && s.claims.head == nil && s.outbox.head == nil && len(s.timers) == 0 && s.deadlocks.n == 0
 }

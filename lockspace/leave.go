@@ -28,12 +28,14 @@ func (s *Shard) Leave(now int64) (left int) {
 	}
 	s.purge(0)
 	s.returnRanges()
-	for n := s.idle.first(); n != nil; {
-		r, next := s.idleAt(n), s.idle.after(n)
-		if !s.registering(r) {
-			s.forget(r)
+	for _, head := range []uint32{s.idle.unused.head, s.idle.kept.head} {
+		for n := s.idle.at(head); n != nil; {
+			r, next := s.idleAt(n), s.idle.after(n)
+			if !s.registering(r) {
+				s.forget(r)
+			}
+			n = next
 		}
-		n = next
 	}
 	s.finish()
 	s.locks.each(func(l *Lock) {
@@ -46,7 +48,7 @@ func (s *Shard) Leave(now int64) (left int) {
 			left++
 		}
 	}
-	return left + s.idle.n + s.claims.n + s.outbox.n + len(s.retires)
+	return left + s.idle.len() + s.claims.n + s.outbox.n + len(s.retires)
 }
 
 // returnRanges begins to give all ranges of this node back.

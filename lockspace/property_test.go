@@ -297,7 +297,7 @@ func TestLists(t *testing.T) {
 		var idle idleList
 		var names resTable
 		var wantClaims []*claim
-		var wantIdle []*resource
+		var wantIdle, wantKept []*resource
 		t.Repeat(map[string]func(*rapid.T){
 			"push": func(t *rapid.T) {
 				c, r := &claim{}, names.get()
@@ -311,25 +311,57 @@ func TestLists(t *testing.T) {
 				}
 				i := rapid.IntRange(0, len(wantClaims)-1).Draw(t, "i")
 				claims.remove(wantClaims[i])
+				wantClaims = slices.Delete(wantClaims, i, i+1)
+			},
+			"remove name": func(t *rapid.T) {
+				if len(wantIdle) == 0 {
+					return
+				}
+				i := rapid.IntRange(0, len(wantIdle)-1).Draw(t, "i")
 				idle.remove(wantIdle[i])
 				idle.remove(wantIdle[i]) // a second time is harmless
-				wantClaims, wantIdle = slices.Delete(wantClaims, i, i+1), slices.Delete(wantIdle, i, i+1)
+				wantIdle = slices.Delete(wantIdle, i, i+1)
+			},
+			"keep": func(t *rapid.T) {
+				if len(wantIdle) == 0 {
+					return
+				}
+				i := rapid.IntRange(0, len(wantIdle)-1).Draw(t, "i")
+				idle.keep(wantIdle[i])
+				wantIdle, wantKept = slices.Delete(slices.Clone(wantIdle), i, i+1), append(wantKept, wantIdle[i])
+			},
+			"remove kept": func(t *rapid.T) {
+				if len(wantKept) == 0 {
+					return
+				}
+				i := rapid.IntRange(0, len(wantKept)-1).Draw(t, "i")
+				idle.remove(wantKept[i])
+				wantKept = slices.Delete(wantKept, i, i+1)
 			},
 			"": func(t *rapid.T) {
 				var c []*claim
 				for x := claims.head; x != nil; x = x.next {
 					c = append(c, x)
 				}
-				var r []*resource
-				for x := idle.first(); x != nil; x = idle.after(x) {
-					r = append(r, names.slab.at(x.name))
-				}
-				if !slices.Equal(c, wantClaims) || claims.n != len(c) || !slices.Equal(r, wantIdle) {
-					t.Fatalf("%d of %d claims, %d of %d names, or in another order", len(c), len(wantClaims), len(r), len(wantIdle))
+				unused, kept := named(&idle, &names, &idle.unused), named(&idle, &names, &idle.kept)
+				if !slices.Equal(c, wantClaims) || claims.n != len(c) || !slices.Equal(unused, wantIdle) || !slices.Equal(kept, wantKept) {
+					t.Fatalf("%d of %d claims, %d and %d of %d and %d names, or in another order",
+						len(c), len(wantClaims), len(unused), len(kept), len(wantIdle), len(wantKept))
 				}
 			},
 		})
 	})
+}
+
+// named gives the names in a chain, and nil if its length is told wrong.
+func named(idle *idleList, names *resTable, c *chain) (r []*resource) {
+	for x := idle.at(c.head); x != nil; x = idle.after(x) {
+		r = append(r, names.slab.at(x.name))
+	}
+	if c.n != len(r) {
+		return nil
+	}
+	return r
 }
 
 // fenceHost takes what a shard sends.

@@ -74,7 +74,9 @@ func (s *Shard) tryClaim(r *resource, dir uint16) bool {
 	}
 	c := s.freeClaim
 	if c != nil {
-		s.freeClaim = c.next
+		if s.freeClaim = c.next; c.next != nil {
+			s.fetched += c.next.num // it was put down long ago: the next claim need not wait for memory
+		}
 		*c = claim{}
 	} else {
 		c = &claim{}

@@ -31,6 +31,13 @@ func (t *resTable) fetch(hashes []uint64) (sum uint64) {
 			sum += r.hash + uint64(r.nameBuf[0]) + uint64(r.nameBuf[shortName-1]) // it lies in some cache lines
 		}
 	}
+	for _, at := range found[:len(hashes)] {
+		if at != 0 {
+			if c := t.slab.at(at - 1).claim; c != nil { // CONFIRM, most likely
+				sum += c.num
+			}
+		}
+	}
 	return sum
 }
 

@@ -54,8 +54,9 @@ systemctl reload lockifyd
 await 5 grep -q 'msg=reloaded' /run/lockifyd.log
 
 say "watchdog: it is stopped, and started anew"
-sed -i '$a lease = "500ms"' /etc/lockify/lockifyd.toml
+sed -i '$a listen = "127.0.0.1:7540"\nnew_cluster = true\nlease = "500ms"' /etc/lockify/lockifyd.toml
 systemctl restart lockifyd
+sed -i '/^new_cluster/d' /etc/lockify/lockifyd.toml # for the first start alone
 [ "$(of WatchdogUSec)" = 2s ] || fail "the watchdog's time is $(of WatchdogUSec), not the 2 s that it wants"
 pid=$(of MainPID)
 kill -STOP "$pid"

@@ -90,10 +90,13 @@ func (c *conn) end() {
 			_ = r.Close()
 		}
 	}
+	// Before the host sees the end of the connection: it may use the queue ID again then.
+	c.srv.mu.Lock()
+	c.ses.Close()
+	c.srv.mu.Unlock()
 	c.linger()
 	_ = c.nc.Close()
 	c.srv.mu.Lock()
-	c.ses.Close()
 	delete(c.srv.conns, c)
 	c.srv.mu.Unlock()
 	if !errors.Is(c.err, io.EOF) {

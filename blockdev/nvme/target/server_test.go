@@ -2,6 +2,7 @@ package target_test
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
 
@@ -49,4 +50,26 @@ func TestManyLargeReads(t *testing.T) {
 			ended++
 		}
 	}
+}
+
+// TestQueueIDAgain: a host that has seen the end of a queue may use its ID again at once, also
+// while the target waits for it to read why the queue has ended.
+func TestQueueIDAgain(t *testing.T) {
+	_, addr := serve(t, target.Config{}, memory(t))
+	admin, queue := pair(t, addr)
+	var c nvme.Command
+	c.SetIdentify(nvme.Identify{CNS: nvme.CNSController})
+	_, page := admin.ok(&c, nil)
+	var id nvme.IdentifyController
+	if err := id.Decode(page); err != nil {
+		t.Fatal(err)
+	}
+	queue.write((&nvme.ICReq{}).Append(nil)) // it may come once
+	if h, _ := queue.pdu(); h.Type != nvme.TypeC2HTermReq {
+		t.Fatalf("a %v", h.Type)
+	}
+	if _, err := queue.nc.Read(queue.b); err != io.EOF {
+		t.Fatal(err)
+	}
+	dial(t, addr).connect(1, id.CNTLID)
 }

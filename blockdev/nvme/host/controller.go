@@ -244,14 +244,20 @@ func (c *Controller) attempt() (*link, error) {
 		l.close()
 		return nil, err
 	}
-	c.change(func() { c.info, c.up, c.gen = *info, true, c.gen+1 })
-	c.states.Store(&info.ANA)
-	for _, q := range c.allRings() {
-		if err = q.reconnect(ctx, info, c.gen); err != nil {
-			l.close()
-			c.lost(err)
-			return nil, err
+	var rings []*queue
+	c.change(func() {
+		c.info, c.up, c.gen = *info, true, c.gen+1
+		for _, q := range c.rings {
+			if q.kept {
+				rings = append(rings, q)
+			}
 		}
+	})
+	c.states.Store(&info.ANA)
+	if err = c.reconnectRings(ctx, rings, info); err != nil {
+		l.close()
+		c.lost(err)
+		return nil, err
 	}
 	return l, nil
 }

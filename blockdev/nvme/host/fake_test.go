@@ -38,11 +38,14 @@ type fakeTarget struct {
 	careless  atomic.Bool  // writes and compares succeed without their data
 	damaged   atomic.Bool  // the second of two fused commands comes with a wrong digest
 	events    chan nvme.AsyncEvent
+	late      bool               // that a queue has ended is noticed when its ID is asked for again, which is refused
+	onConnect func() nvme.Status // called before a Connect of an I/O queue is answered, with this; may be nil
 
-	mu    sync.Mutex
-	disk  []byte
-	conns map[net.Conn]bool
-	log   []nvme.Opcode // admin commands
+	mu     sync.Mutex
+	disk   []byte
+	conns  map[net.Conn]bool
+	queues map[uint16]*fakeConn // by queue ID, of the latest controller
+	log    []nvme.Opcode        // admin commands
 }
 
 func newFake(t *testing.T) *fakeTarget {
@@ -52,7 +55,7 @@ func newFake(t *testing.T) *fakeTarget {
 	}
 	f := &fakeTarget{
 		t: t, listener: l, piece: 1 << 30, maxR2T: 1 << 30, maxH2C: 8192, ioccsz: 4 + 4096/16,
-		disk: make([]byte, 4<<20), conns: map[net.Conn]bool{}, events: make(chan nvme.AsyncEvent, 4),
+		disk: make([]byte, 4<<20), conns: map[net.Conn]bool{}, queues: map[uint16]*fakeConn{}, events: make(chan nvme.AsyncEvent, 4),
 	}
 	t.Cleanup(f.close)
 	return f
@@ -83,6 +86,13 @@ func (f *fakeTarget) cut() {
 	}
 }
 
+// cutAdmin ends the connection of the admin queue.
+func (f *fakeTarget) cutAdmin() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.queues[0].c.Close()
+}
+
 func (f *fakeTarget) close() {
 	f.listener.Close()
 	f.cut()
@@ -104,6 +114,7 @@ type fakeConn struct {
 	peer      nvme.Receiver
 	format    nvme.Format
 	admin     bool
+	qid       uint16
 	ready     bool
 	count     int64
 	fused     nvme.Command // the first of two, and its data
@@ -121,10 +132,13 @@ func (f *fakeTarget) serve(c net.Conn) {
 	k := &fakeConn{fakeTarget: f, c: c, r: bufio.NewReader(c), peer: nvme.Receiver{Role: nvme.Controller, MaxData: 1 << 20}, admin: true}
 	for k.pdu() {
 	}
-	c.Close()
 	f.mu.Lock()
 	delete(f.conns, c)
+	if !f.late && f.queues[k.qid] == k {
+		delete(f.queues, k.qid)
+	}
 	f.mu.Unlock()
+	c.Close()
 }
 
 // read reads a PDU's header and data.
@@ -339,8 +353,7 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 func (k *fakeConn) fabrics(cmd *nvme.Command) bool {
 	switch cmd.Fabrics() {
 	case nvme.FabricsConnect:
-		k.admin = cmd.Connect().QID == 0
-		return k.complete(cmd, nvme.StatusSuccess, nvme.ConnectResult{CNTLID: 5}.Value())
+		return k.complete(cmd, k.connect(cmd.Connect().QID), nvme.ConnectResult{CNTLID: 5}.Value())
 	case nvme.FabricsPropertyGet:
 		v := uint64(0)
 		switch p, _ := cmd.Property(); p.Offset {
@@ -357,6 +370,28 @@ func (k *fakeConn) fabrics(cmd *nvme.Command) bool {
 		return k.complete(cmd, nvme.StatusSuccess, v)
 	}
 	return k.complete(cmd, nvme.StatusSuccess, 0)
+}
+
+// connect makes a queue of the connection; with an admin queue a new controller begins.
+func (k *fakeConn) connect(qid uint16) nvme.Status {
+	k.mu.Lock()
+	if qid == 0 {
+		clear(k.queues)
+	}
+	taken := k.queues[qid] != nil
+	if !taken {
+		k.qid, k.admin, k.queues[qid] = qid, qid == 0, k
+	} else if k.late {
+		delete(k.queues, qid)
+	}
+	k.mu.Unlock()
+	switch {
+	case taken:
+		return nvme.StatusSequence | nvme.DNR
+	case qid > 0 && k.onConnect != nil:
+		return k.onConnect()
+	}
+	return nvme.StatusSuccess
 }
 
 // count counts the admin commands of a kind that have come.

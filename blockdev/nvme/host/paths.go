@@ -96,6 +96,7 @@ func (p *Paths) NewRing(ctx context.Context, cfg blockdev.RingConfig) (*blockdev
 		q.multi = true
 		up, err := d.c.join(ctx, q)
 		if err != nil {
+			q.free() // it may have been connected for a while
 			errs = errors.Join(errs, err)
 			continue
 		}
@@ -108,28 +109,6 @@ func (p *Paths) NewRing(ctx context.Context, cfg blockdev.RingConfig) (*blockdev
 		return nil, errors.Join(errNoConnection, errs, m.Close())
 	}
 	return blockdev.NewRing(p.info, cfg, m)
-}
-
-// join gives a ring a queue ID, and connects it if the controller is there, which it
-// says; else the keeper does so later.
-func (c *Controller) join(ctx context.Context, q *queue) (up bool, err error) {
-	c.mu.Lock()
-	queues := c.info.Queues
-	c.mu.Unlock()
-	if err := c.takeQID(q, queues); err != nil {
-		return false, err
-	}
-	c.mu.Lock()
-	info, gen, up, end := c.info, c.gen, c.up, c.end
-	c.mu.Unlock()
-	switch {
-	case end != nil:
-		c.leave(q)
-		return false, end
-	case !up:
-		return false, nil
-	}
-	return true, c.connectRing(ctx, q, info, gen)
 }
 
 // elsewhere ends a request of one path that another one may do: the controller has not

@@ -17,6 +17,7 @@ type queue struct {
 	cfg   blockdev.RingConfig
 	qid   uint16
 	multi bool // one of several paths: what can not be done here is done elsewhere, and w is shared
+	kept  bool // the keeper connects it; under Controller.mu
 	conn  ConnConfig
 	l     *link  // nil: there is no connection now
 	gen   uint64 // of l: that of the controller's connection that it belongs to
@@ -316,8 +317,8 @@ func (q *queue) Arm() {
 
 // Close ends the ring.
 func (q *queue) Close() error {
-	q.d.c.leave(q)
 	q.free()
+	q.d.c.leave(q)
 	return nil
 }
 

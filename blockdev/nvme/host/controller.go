@@ -39,7 +39,7 @@ type Controller struct {
 	calls   []*call       // not submitted yet
 	rings   map[uint16]*queue
 	lastQID uint16
-	inUse   map[uint32]Namespace // that devices have been made of
+	inUse   map[uint32]*Device // the latest one of each namespace
 
 	states atomic.Pointer[map[uint32]nvme.ANAState] // Info.ANA
 }
@@ -56,7 +56,7 @@ func Dial(ctx context.Context, cfg Config) (*Controller, error) {
 	}
 	c := &Controller{
 		cfg: cfg, start: time.Now(), w: w, done: make(chan struct{}), changed: make(chan struct{}),
-		rings: map[uint16]*queue{}, inUse: map[uint32]Namespace{},
+		rings: map[uint16]*queue{}, inUse: map[uint32]*Device{},
 	}
 	l, info, err := c.bringUp(ctx)
 	if err != nil {
@@ -260,26 +260,6 @@ func (c *Controller) attempt() (*link, error) {
 		return nil, err
 	}
 	return l, nil
-}
-
-// sameDevices looks whether the namespaces that devices were made of are still what
-// they were. They may have grown.
-func (c *Controller) sameDevices(info *Info) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for id, old := range c.inUse {
-		i := slices.IndexFunc(info.Namespaces, func(n Namespace) bool { return n.ID == id })
-		switch {
-		case i < 0:
-			return fmt.Errorf("nvme: %s: namespace %d is not there any more", c.cfg.Addr, id)
-		case info.Namespaces[i].BlockSize != old.BlockSize || info.Namespaces[i].Size < old.Size:
-			return fmt.Errorf("nvme: %s: namespace %d has become another one: %d bytes in blocks of %d, not %d in %d", c.cfg.Addr, id,
-				info.Namespaces[i].Size, info.Namespaces[i].BlockSize, old.Size, old.BlockSize)
-		case info.Namespaces[i].Names != old.Names:
-			return fmt.Errorf("nvme: %s: namespace %d has become another one: its UUID, NGUID or EUI64 has changed", c.cfg.Addr, id)
-		}
-	}
-	return nil
 }
 
 // broken is what a ring says whose connection, of generation gen, has failed.

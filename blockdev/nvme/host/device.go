@@ -13,11 +13,10 @@ import (
 // Device is a namespace as a blockdev.Device. Each of its rings is a queue pair with a
 // connection of its own.
 type Device struct {
-	c      *Controller
-	ns     Namespace
-	info   blockdev.Info
-	limits limits
-	own    bool // Close closes the controller
+	c    *Controller
+	ns   Namespace
+	info blockdev.Info
+	own  bool // Close closes the controller
 }
 
 // limits are what a controller takes in one command.
@@ -57,31 +56,45 @@ func (c *Controller) Device(nsid uint32) (*Device, error) {
 		return nil, fmt.Errorf("nvme: %s at %s has no namespace %d", c.cfg.SubNQN, c.cfg.Addr, nsid)
 	}
 	d := &Device{c: c, ns: info.Namespaces[i]}
-	if f, _ := d.ns.Identify.Format(); f.Metadata != 0 {
-		return nil, fmt.Errorf("nvme: namespace %d has blocks with %d bytes of metadata, which this host can't do", nsid, f.Metadata)
-	}
-	d.describe(&info)
-	if err := d.info.Validate(); err != nil {
+	if err := d.describe(&info); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
-	c.inUse[nsid] = d.ns
+	c.inUse[nsid] = d
 	c.mu.Unlock()
 	return d, nil
 }
 
-// describe sets info and limits.
-func (d *Device) describe(c *Info) {
-	id, bs := &c.Identify, int64(d.ns.BlockSize)
-	pages := func(exponent uint8, otherwise int64) int64 {
-		if n := nvme.PagesLimit(exponent, c.Capabilities.MinPage); n != 0 && n < uint64(otherwise) {
-			return int64(n)
-		}
-		return otherwise
+// pages is a limit of a controller's that it gives as an exponent; otherwise if there is none.
+func (c *Info) pages(exponent uint8, otherwise int64) int64 {
+	if n := nvme.PagesLimit(exponent, c.Capabilities.MinPage); n != 0 && n < uint64(otherwise) {
+		return int64(n)
 	}
-	most := min(nvme.MaxBlocks*bs, maxPDUData)
+	return otherwise
+}
+
+// limits gives those of the controller for a namespace with such blocks.
+func (c *Info) limits(blockSize int) limits {
+	bs := int64(blockSize)
+	l := limits{
+		zeroes: c.pages(c.NVM.WZSL, nvme.MaxBlocks*bs), verify: c.pages(c.NVM.VSL, nvme.MaxBlocks*bs),
+		trim: (1<<32 - 1) * bs, capsule: c.Identify.CapsuleData(),
+	}
+	if c.NVM.DMRSL != 0 {
+		l.trim = int64(c.NVM.DMRSL) * bs
+	}
+	return l
+}
+
+// describe sets info.
+func (d *Device) describe(c *Info) error {
+	if f, _ := d.ns.Identify.Format(); f.Metadata != 0 {
+		return fmt.Errorf("nvme: namespace %d has blocks with %d bytes of metadata, which this host can't do", d.ns.ID, f.Metadata)
+	}
+	id := &c.Identify
+	most := min(nvme.MaxBlocks*int64(d.ns.BlockSize), maxPDUData)
 	d.info = blockdev.Info{
-		BlockSize: d.ns.BlockSize, Size: d.ns.Size, MaxTransfer: int(pages(id.MDTS, most)),
+		BlockSize: d.ns.BlockSize, Size: d.ns.Size, MaxTransfer: int(c.pages(id.MDTS, most)),
 		VolatileCache: id.VWC&nvme.WriteCache != 0, ReadOnly: d.ns.Identify.NSATTR&nvme.NSWriteProtect != 0,
 		Name: d.c.cfg.Addr, NQN: d.c.cfg.SubNQN, NSID: d.ns.ID,
 	}
@@ -100,13 +113,47 @@ func (d *Device) describe(c *Info) {
 			d.info.Features |= f.what
 		}
 	}
-	d.limits = limits{
-		zeroes: pages(c.NVM.WZSL, nvme.MaxBlocks*bs), verify: pages(c.NVM.VSL, nvme.MaxBlocks*bs),
-		trim: (1<<32 - 1) * bs, capsule: id.CapsuleData(),
+	return d.info.Validate()
+}
+
+// sameDevices looks whether the namespaces that devices were made of are still what
+// they were. They may have grown.
+func (c *Controller) sameDevices(info *Info) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, old := range c.inUse {
+		i := slices.IndexFunc(info.Namespaces, func(n Namespace) bool { return n.ID == id })
+		if i < 0 {
+			return fmt.Errorf("nvme: %s: namespace %d is not there any more", c.cfg.Addr, id)
+		}
+		now := Device{c: c, ns: info.Namespaces[i]}
+		if err := now.describe(info); err != nil {
+			return fmt.Errorf("nvme: %s: namespace %d has become another one: %w", c.cfg.Addr, id, err)
+		}
+		if err := old.becomes(&now); err != nil {
+			return fmt.Errorf("nvme: %s: namespace %d has become another one: %w", c.cfg.Addr, id, err)
+		}
 	}
-	if c.NVM.DMRSL != 0 {
-		d.limits.trim = int64(c.NVM.DMRSL) * bs
+	return nil
+}
+
+// becomes says why rings of d can't go on with what now stands in its place. Programs rely on what
+// Info has told them.
+func (d *Device) becomes(now *Device) error {
+	was, is := &d.info, &now.info
+	switch {
+	case is.BlockSize != was.BlockSize || is.Size < was.Size:
+		return fmt.Errorf("%d bytes in blocks of %d, not %d in %d", is.Size, is.BlockSize, was.Size, was.BlockSize)
+	case now.ns.Names != d.ns.Names:
+		return errors.New("its UUID, NGUID or EUI64 has changed")
+	case is.MaxTransfer < was.MaxTransfer:
+		return fmt.Errorf("it takes %d bytes at a time, not %d", is.MaxTransfer, was.MaxTransfer)
+	case was.Features&^is.Features != 0:
+		return errors.New("it does not have all operations any more")
+	case is.VolatileCache && !was.VolatileCache:
+		return errors.New("it has a volatile cache now")
 	}
+	return nil
 }
 
 // Info describes the device.
@@ -166,7 +213,7 @@ func (d *Device) Command(ctx context.Context, cmd *nvme.Command, data []byte) (u
 	if q.hear(); q.l == nil {
 		return 0, errLost
 	}
-	end, err := q.l.call(ctx, q.w, cmd, data, d.limits.capsule)
+	end, err := q.l.call(ctx, q.w, cmd, data, q.l.limits.capsule)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", cmd.Name(false), err)
 	}

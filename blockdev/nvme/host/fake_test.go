@@ -26,7 +26,6 @@ type fakeTarget struct {
 	piece     uint32 // most bytes of a C2HData
 	maxR2T    uint32 // most bytes of an R2T
 	maxH2C    uint32
-	ioccsz    uint32
 	cpda      uint8
 	reads     atomic.Int64 // of I/O queues
 	writes    atomic.Int64
@@ -45,7 +44,9 @@ type fakeTarget struct {
 	disk   []byte
 	conns  map[net.Conn]bool
 	queues map[uint16]*fakeConn // by queue ID, of the latest controller
-	log    []nvme.Opcode        // admin commands
+	id     nvme.IdentifyController
+	ns     nvme.IdentifyNamespace
+	log    []nvme.Opcode // admin commands
 }
 
 func newFake(t *testing.T) *fakeTarget {
@@ -54,11 +55,34 @@ func newFake(t *testing.T) *fakeTarget {
 		t.Fatal(err)
 	}
 	f := &fakeTarget{
-		t: t, listener: l, piece: 1 << 30, maxR2T: 1 << 30, maxH2C: 8192, ioccsz: 4 + 4096/16,
+		t: t, listener: l, piece: 1 << 30, maxR2T: 1 << 30, maxH2C: 8192,
 		disk: make([]byte, 4<<20), conns: map[net.Conn]bool{}, queues: map[uint16]*fakeConn{}, events: make(chan nvme.AsyncEvent, 4),
 	}
+	f.id = nvme.IdentifyController{
+		CNTLID: 5, Version: nvme.Version14, Type: nvme.TypeIO, KAS: 10, NN: 1, SGLS: 1, SubNQN: fakeNQN, Model: "fake",
+		IOCCSZ: 4 + 4096/16, IORCSZ: 1, MDTS: 8, AERL: 3, OAES: nvme.EventsNamespace, FUSES: nvme.FuseCompareWrite,
+		ONCS: nvme.CommandCompare | nvme.CommandWriteZeroes | nvme.CommandDSM | nvme.CommandVerify,
+	}
+	blocks := uint64(len(f.disk) / 512)
+	f.ns = nvme.IdentifyNamespace{NSZE: blocks, NCAP: blocks}
+	f.ns.Formats[0].Shift = 9
 	t.Cleanup(f.close)
 	return f
+}
+
+// become changes what the controller says of itself, and ends all connections.
+func (f *fakeTarget) become(change func()) {
+	f.mu.Lock()
+	change()
+	f.mu.Unlock()
+	f.cut()
+}
+
+// capsule is the bytes of data that an I/O command may bring with it.
+func (f *fakeTarget) capsule() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.id.CapsuleData()
 }
 
 func (f *fakeTarget) start() string {
@@ -199,6 +223,9 @@ func (k *fakeConn) pdu() bool {
 		k.t.Errorf("the SGL of %s: %v", cmd.Name(k.admin), st)
 	}
 	if !k.admin {
+		if n := k.capsule(); len(data) > n && cmd.Opcode != nvme.OpFabrics {
+			k.t.Errorf("%d bytes of data in a capsule, at most %d", len(data), n)
+		}
 		if k.count++; k.cutAfter.Load() > 0 && k.count > k.cutAfter.Load() {
 			return false
 		}
@@ -439,20 +466,15 @@ func (k *fakeConn) adminCommand(cmd *nvme.Command) bool {
 }
 
 func (k *fakeConn) identify(cmd *nvme.Command) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	switch p := cmd.Identify(); p.CNS {
 	case nvme.CNSController:
-		id := nvme.IdentifyController{
-			CNTLID: 5, Version: nvme.Version14, Type: nvme.TypeIO, KAS: 10, NN: 1, SGLS: 1, SubNQN: fakeNQN, Model: "fake",
-			IOCCSZ: k.ioccsz, IORCSZ: 1, MDTS: 8, AERL: 3, OAES: nvme.EventsNamespace, FUSES: nvme.FuseCompareWrite,
-			ONCS: nvme.CommandCompare | nvme.CommandWriteZeroes | nvme.CommandDSM | nvme.CommandVerify,
-		}
-		return k.give(cmd, id.Append(nil))
+		return k.give(cmd, k.id.Append(nil))
 	case nvme.CNSActiveList:
 		return k.give(cmd, nvme.AppendNSIDs(nil, []uint32{1}))
 	case nvme.CNSNamespace:
-		ns := nvme.IdentifyNamespace{NSZE: uint64(len(k.disk) / 512), NCAP: uint64(len(k.disk) / 512)}
-		ns.Formats[0].Shift = 9
-		return k.give(cmd, ns.Append(nil))
+		return k.give(cmd, k.ns.Append(nil))
 	}
 	return k.complete(cmd, nvme.StatusInvalidField|nvme.DNR, 0)
 }

@@ -91,7 +91,7 @@ func TestReadWrite(t *testing.T) {
 		{"success", func(f *fakeTarget) { f.success = true }, false},
 		{"digests", func(f *fakeTarget) { f.success = true }, true},
 		{"pieces", func(f *fakeTarget) { f.piece, f.maxR2T, f.maxH2C, f.cpda = 1000, 12288, 4096, 31 }, true},
-		{"no data in capsules", func(f *fakeTarget) { f.ioccsz = 4 }, true},
+		{"no data in capsules", func(f *fakeTarget) { f.id.IOCCSZ = 4 }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFake(t)

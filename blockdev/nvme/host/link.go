@@ -19,10 +19,11 @@ import (
 // event loop: its owner waits for it by itself.
 type link struct {
 	*Conn
-	fd   int
-	vec  vector
-	dst  [][]byte
-	full bool // the socket has taken less than there was
+	fd     int
+	vec    vector
+	dst    [][]byte
+	full   bool   // the socket has taken less than there was
+	limits limits // of an I/O queue's controller
 }
 
 // dial makes a TCP connection, and a link of it.

@@ -76,6 +76,7 @@ func (q *queue) reconnect(ctx context.Context, info *Info, gen uint64) error {
 	if err != nil {
 		return err
 	}
+	l.limits = info.limits(q.d.ns.BlockSize)
 	q.tell(func(n *news) {
 		if n.l != nil {
 			n.l.close()

@@ -65,16 +65,16 @@ func (q *queue) issue(tag uint16) {
 		q.command(tag, &cmd, nil, nil)
 		return
 	case blockdev.Deallocate:
-		r.piece = min(br.Length-r.at, q.d.limits.trim)
+		r.piece = min(br.Length-r.at, q.l.limits.trim)
 		b := nvme.Range{Blocks: uint32(r.piece / bs), LBA: uint64((br.Offset + r.at) / bs)}
 		b.Append(r.ranges[:0])
 		cmd.SetDSM(nvme.DSM{NSID: q.d.ns.ID, Ranges: 1, Deallocate: true}, true)
 		q.command(tag, &cmd, r.ranges[:], nil)
 		return
 	case blockdev.WriteZeroes:
-		r.piece = min(br.Length-r.at, q.d.limits.zeroes)
+		r.piece = min(br.Length-r.at, q.l.limits.zeroes)
 	case blockdev.Verify:
-		r.piece = min(br.Length-r.at, q.d.limits.verify)
+		r.piece = min(br.Length-r.at, q.l.limits.verify)
 	}
 	io := nvme.IO{
 		NSID: q.d.ns.ID, LBA: uint64((br.Offset + r.at) / bs), Blocks: uint32(r.piece / bs),
@@ -95,7 +95,7 @@ func (q *queue) issue(tag uint16) {
 // command submits one command of a request. There is room for two of each.
 func (q *queue) command(tag uint16, cmd *nvme.Command, one []byte, bufs [][]byte) {
 	r := &q.reqs[tag]
-	inline := r.piece <= int64(q.d.limits.capsule) || r.q.Op == blockdev.Deallocate && q.d.limits.capsule >= nvme.RangeSize
+	inline := r.piece <= int64(q.l.limits.capsule) || r.q.Op == blockdev.Deallocate && q.l.limits.capsule >= nvme.RangeSize
 	cid, ok := q.l.Submit(cmd, one, bufs, inline && cmd.Direction() == nvme.ToController, uint32(tag))
 	if !ok {
 		q.l.Fail(errNoRoom)

@@ -37,8 +37,8 @@ const (
 
 // Admin does an admin command: cmd's CID and SGL are set here, data is sent with it or
 // filled by it, as the command says. It gives the command's Result. A status other
-// than success is an error of type nvme.Status. If ctx ends first, nobody knows
-// whether it was done.
+// than success is an error of type nvme.Status, nvme.ErrTruncated says that not all of
+// data was filled. If ctx ends first, nobody knows whether it was done.
 func (c *Controller) Admin(ctx context.Context, cmd *nvme.Command, data []byte) (uint64, error) {
 	k := &call{cmd: *cmd, data: data, done: make(chan struct{})}
 	if err := c.post(k); err != nil {
@@ -59,7 +59,10 @@ func (c *Controller) Admin(ctx context.Context, cmd *nvme.Command, data []byte) 
 	case k.abandoned && !k.end.Status.OK():
 		return 0, errors.Join(ctx.Err(), k.end.Status)
 	}
-	return k.end.Result, k.end.Status.Err()
+	if err := k.end.Status.Err(); err != nil {
+		return k.end.Result, err
+	}
+	return k.end.Result, filled(cmd, &k.end, data)
 }
 
 // post gives the keeper a command.
@@ -251,7 +254,7 @@ func (k *keeper) ended(end *End) {
 		k.awaitEvent()
 	case userANA:
 		if k.anas--; k.anas == 0 { // else what is in ana has yet to come
-			if states, err := parseANA(k.ana); err == nil && end.Status.OK() {
+			if states, err := parseANA(k.ana[:end.Got]); err == nil && end.Status.OK() {
 				k.setANA(states)
 			}
 		}

@@ -22,16 +22,16 @@ func TestEventWhileReading(t *testing.T) {
 	}
 	k.ended(&told)
 	page(nvme.ANAInaccessible)
-	k.ended(&End{User: userANA})
+	k.ended(&End{User: userANA, Got: len(k.ana)})
 	k.ended(&told)
 	page(nvme.ANANonOptimized)
 	k.ended(&told)
-	k.ended(&End{User: userANA})
+	k.ended(&End{User: userANA, Got: len(k.ana)})
 	if st := k.Controller.ana(1); st != nvme.ANAInaccessible {
 		t.Errorf("%v before the latest page is there", st)
 	}
 	page(nvme.ANAOptimized)
-	k.ended(&End{User: userANA})
+	k.ended(&End{User: userANA, Got: len(k.ana)})
 	if st := k.Controller.ana(1); st != nvme.ANAOptimized {
 		t.Errorf("%v when the latest page says it is optimized", st)
 	}

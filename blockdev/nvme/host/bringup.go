@@ -194,7 +194,7 @@ func (b *Bringup) Ended(e *End) error {
 		b.next++
 		b.namespaceNext()
 	case stepANA:
-		b.Info.ANA, err = parseANA(b.page)
+		b.Info.ANA, err = parseANA(b.page[:e.Got])
 		b.step = stepDone
 	}
 	if err != nil {

@@ -194,28 +194,45 @@ func (d *Device) NewRing(ctx context.Context, cfg blockdev.RingConfig) (*blockde
 // Command does one command that rings don't know, such as those of reservations, on an
 // I/O queue that it makes for it: for what is rare. cmd's CID and SGL are set here, and
 // data is sent with it or filled by it. It gives the command's Result; a status other
-// than success is an error of type nvme.Status. With any other error nobody knows
-// whether it was done.
+// than success is an error of type nvme.Status, nvme.ErrTruncated says that not all of
+// data was filled. With any other error nobody knows whether it was done.
 func (d *Device) Command(ctx context.Context, cmd *nvme.Command, data []byte) (uint64, error) {
+	end, err := d.command(ctx, cmd, data)
+	if err == nil {
+		err = filled(cmd, &end, data)
+	}
+	return end.Result, err
+}
+
+// filled says that a command which has succeeded did not fill all of data.
+func filled(cmd *nvme.Command, end *End, data []byte) error {
+	if cmd.Direction() == nvme.ToHost && end.Got < len(data) {
+		return fmt.Errorf("%w: %d of %d bytes came", nvme.ErrTruncated, end.Got, len(data))
+	}
+	return nil
+}
+
+// command is Command, but for data that was not filled.
+func (d *Device) command(ctx context.Context, cmd *nvme.Command, data []byte) (End, error) {
 	cfg, err := blockdev.RingConfig{Depth: 1}.Complete()
 	if err != nil {
-		return 0, err
+		return End{}, err
 	}
 	q, err := newQueue(d, cfg)
 	if err != nil {
-		return 0, err
+		return End{}, err
 	}
 	if err = d.c.admit(ctx, q); err != nil {
 		q.free()
-		return 0, err
+		return End{}, err
 	}
 	defer q.Close()
 	if q.hear(); q.l == nil {
-		return 0, errLost
+		return End{}, errLost
 	}
 	end, err := q.l.call(ctx, q.w, cmd, data, q.l.limits.capsule)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", cmd.Name(false), err)
+		return End{}, fmt.Errorf("%s: %w", cmd.Name(false), err)
 	}
-	return end.Result, end.Status.Err()
+	return end, end.Status.Err()
 }

@@ -46,6 +46,8 @@ type fakeTarget struct {
 	queues map[uint16]*fakeConn // by queue ID, of the latest controller
 	id     nvme.IdentifyController
 	ns     nvme.IdentifyNamespace
+	report []byte // of reservations
+	anaLog []byte
 	log    []nvme.Opcode // admin commands
 }
 
@@ -359,6 +361,8 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 	case nvme.OpWrite:
 		k.writes.Add(1)
 		copy(k.disk[at:at+n], data)
+	case nvme.OpReservationReport:
+		return k.give(cmd, k.report)
 	case nvme.OpWriteZeroes:
 		clear(k.disk[at : at+n])
 	case nvme.OpCompare:
@@ -456,6 +460,9 @@ func (k *fakeConn) adminCommand(cmd *nvme.Command) bool {
 			return true
 		}
 		p, _ := cmd.LogPage()
+		if p.ID == nvme.LogANA {
+			return k.give(cmd, k.anaLog)
+		}
 		log := make([]byte, p.Length)
 		binary.LittleEndian.PutUint64(log, 77)
 		return k.give(cmd, log)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 )
@@ -36,17 +37,26 @@ func (d *Device) Reservations(ctx context.Context) (nvme.ReservationStatus, erro
 		var cmd nvme.Command
 		cmd.SetReport(nvme.Report{NSID: d.ns.ID, Extended: true, Length: uint64(size)})
 		data := make([]byte, size)
-		if _, err := d.Command(ctx, &cmd, data); err != nil {
+		end, err := d.command(ctx, &cmd, data)
+		if err != nil {
 			return s, err
 		}
-		if err := s.Decode(data); err != nil {
+		// The controller need not fill what is beyond the last registrant; what it has not filled
+		// is none.
+		if err := s.Decode(data[:end.Got]); err != nil {
 			return s, err
 		}
-		limit := d.info.MaxTransfer
-		if len(s.Registrants) >= s.Total || size >= limit {
+		if len(s.Registrants) >= s.Total {
 			return s, nil
 		}
 		whole := nvme.ReservationStatus{Extended: true, Registrants: make([]nvme.Registrant, s.Total)}
+		limit := d.info.MaxTransfer
+		switch {
+		case size >= whole.Size():
+			return s, fmt.Errorf("%w: a report of %d registrants, of which %d came", nvme.ErrTruncated, s.Total, len(s.Registrants))
+		case size >= limit:
+			return s, nil
+		}
 		size = min(limit, max(2*size, whole.Size()))
 	}
 }

@@ -89,11 +89,25 @@ func (c *Controller) logPage(cmd *nvme.Command) ([]byte, nvme.Status) {
 	if p.Offset > end {
 		return nil, nvme.StatusInvalidField | nvme.DNR
 	}
+	part := page[min(p.Offset, uint64(len(page))):]
 	if !p.Retain {
+		if len(part) > 0 {
+			c.consume(p.ID)
+		}
 		c.events.clear(p.ID)
 		c.deliver()
 	}
-	return page[min(p.Offset, uint64(len(page))):], nvme.StatusSuccess
+	return part, nvme.StatusSuccess
+}
+
+// consume notes that a log page has been read: what it told is not told again.
+func (c *Controller) consume(id nvme.LogID) {
+	switch id {
+	case nvme.LogChangedNS:
+		c.changedNS = nil
+	case nvme.LogReservation:
+		c.noticeRead()
+	}
 }
 
 func (c *Controller) wholePage(p *nvme.LogPage) []byte {
@@ -122,13 +136,13 @@ func (c *Controller) wholePage(p *nvme.LogPage) []byte {
 		copy(b[8:16], firmware+"       ")
 		return b
 	case nvme.LogChangedNS:
-		return c.changedLog(p.Retain)
+		return nvme.AppendNSIDs(nil, c.changedNS) // never more than fit: MaxNamespaces
 	case nvme.LogEffects:
 		return c.effects()
 	case nvme.LogANA:
 		return c.anaLog(p.Specific&nvme.ANAGroupsOnly != 0)
 	case nvme.LogReservation:
-		return c.notice(p.Retain)
+		return c.notice()
 	}
 	return nil
 }
@@ -198,14 +212,4 @@ func (c *Controller) noteChanged(nsid uint32) {
 		return
 	}
 	c.changedNS = append(c.changedNS[:at], append([]uint32{nsid}, c.changedNS[at:]...)...)
-}
-
-// changedLog gives the namespaces that have changed since it was read last. There are
-// never more than fit into the page: MaxNamespaces.
-func (c *Controller) changedLog(retain bool) []byte {
-	page := nvme.AppendNSIDs(nil, c.changedNS)
-	if !retain {
-		c.changedNS = nil
-	}
-	return page
 }

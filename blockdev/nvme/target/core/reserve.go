@@ -186,21 +186,25 @@ func (c *Controller) notify(n *Namespace, t nvme.NoticeType) {
 	c.event(nvme.AsyncEvent{Type: nvme.EventCommand, Info: nvme.CommandReservation, Log: nvme.LogReservation}, true)
 }
 
-// notice makes the page LogReservation of the oldest notice. Reading it removes that; if
-// there are more, the host is told again.
-func (c *Controller) notice(retain bool) []byte {
+// notice makes the page LogReservation of the oldest notice.
+func (c *Controller) notice() []byte {
 	if len(c.noticed) == 0 {
 		return (&nvme.ReservationNotice{Count: c.notices}).Append(nil)
 	}
 	n := c.noticed[0]
 	n.More = uint8(min(len(c.noticed)-1, 255))
-	if !retain {
-		c.noticed = c.noticed[:copy(c.noticed, c.noticed[1:])]
-		if len(c.noticed) > 0 {
-			c.event(nvme.AsyncEvent{Type: nvme.EventCommand, Info: nvme.CommandReservation, Log: nvme.LogReservation}, true)
-		}
-	}
 	return n.Append(nil)
+}
+
+// noticeRead removes the oldest notice; if there are more, the host is told again.
+func (c *Controller) noticeRead() {
+	if len(c.noticed) == 0 {
+		return
+	}
+	c.noticed = c.noticed[:copy(c.noticed, c.noticed[1:])]
+	if len(c.noticed) > 0 {
+		c.event(nvme.AsyncEvent{Type: nvme.EventCommand, Info: nvme.CommandReservation, Log: nvme.LogReservation}, true)
+	}
 }
 
 // setPersist sets FeatureReservationKeep.

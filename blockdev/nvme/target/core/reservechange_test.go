@@ -217,6 +217,38 @@ func TestNotices(t *testing.T) {
 	}
 }
 
+// TestLogBeyondItsEnd: what is told once is told to those who read it, not to those who ask for what
+// is behind it.
+func TestLogBeyondItsEnd(t *testing.T) {
+	tg, p, sub := newTarget(t)
+	_, a := pair(t, tg, p, nvme.ICReq{}, 1)
+	admin, b := pair(t, tg, p, nvme.ICReq{}, 2)
+	a.register(10)
+	b.register(20)
+	a.change(good, opRelease, params{Action: nvme.Clear}, keys{10, 0})
+	addMemory(t, sub, 9)
+	log := func(st nvme.Status, id nvme.LogID, off uint64) []byte {
+		var c nvme.Command
+		c.SetLogPage(&nvme.LogPage{ID: id, NSID: nvme.NSIDAll, Offset: off, Length: 64})
+		return admin.want(st, &c, nil)
+	}
+	for id, size := range map[nvme.LogID]uint64{nvme.LogReservation: nvme.ReservationNoticeSize, nvme.LogChangedNS: 4096} {
+		log(nvme.StatusInvalidField, id, size+4)
+		log(good, id, size)
+	}
+	var n nvme.ReservationNotice
+	admin.must(n.Decode(log(good, nvme.LogReservation, 0)))
+	if n.Type != nvme.ReservationPreempted {
+		t.Errorf("notice %+v", n)
+	}
+	if page := log(good, nvme.LogChangedNS, 0); page[0] != 9 {
+		t.Errorf("namespaces % x", page)
+	}
+	if page := log(good, nvme.LogChangedNS, 0); page[0] != 0 {
+		t.Errorf("namespaces % x a second time", page)
+	}
+}
+
 // TestAbortIO: a command that a device has is not aborted, and the host is told so.
 func TestAbortIO(t *testing.T) {
 	tg, p, _ := newTarget(t)

@@ -214,6 +214,7 @@ func (m *multi) Poll(done []blockdev.Done) int {
 			r := &m.reqs[d.Tag]
 			if !moves(d.Status, r.q.Op) || r.moves >= maxMoves {
 				*r = multiReq{}
+				d.Status = outcome(d.Status)
 				done[n] = d
 				n++
 				continue

@@ -144,7 +144,7 @@ func TestPathBreaks(t *testing.T) {
 }
 
 // What a target does not know the outcome of is done again over another path only if it may be done
-// twice.
+// twice; else, or if there is no other path, the host does not know it either.
 func TestLostInTheTarget(t *testing.T) {
 	mem, err := blockdev.NewMemory(1<<20, 512)
 	if err != nil {
@@ -156,28 +156,39 @@ func TestLostInTheTarget(t *testing.T) {
 	}
 	t.Cleanup(func() { f.Close() })
 	_, _, addrs := twoPathsTo(t, f)
-	ring, err := openPaths(t, addrs[0], addrs[1]).NewRing(t.Context(), blockdev.RingConfig{Depth: 4})
-	if err != nil {
+	for _, tc := range []struct {
+		name        string
+		dev         blockdev.Device
+		write, read blockdev.Status
+	}{
+		{"two paths", openPaths(t, addrs[0], addrs[1]), blockdev.StatusLost, blockdev.OK},
+		{"one path", open(t, host.Config{Addr: addrs[0]}), blockdev.StatusLost, blockdev.StatusLost},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ring, err := tc.dev.NewRing(t.Context(), blockdev.RingConfig{Depth: 4})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { ring.Close() })
+			f.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Times: 1, Torn: 512, Status: blockdev.StatusLost},
+				blockdev.Rule{Ops: []blockdev.Op{blockdev.Read}, Times: 1, Status: blockdev.StatusLost})
+			mustEnd(t, ring, tc.write, func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 1024)) })
+			mustEnd(t, ring, tc.read, func(s *blockdev.SQE) { s.PrepRead(0, make([]byte, 1024)) })
+		})
+	}
+}
+
+// mustEnd does a request, which shall end with that status.
+func mustEnd(t *testing.T, ring *blockdev.Ring, want blockdev.Status, prep func(*blockdev.SQE)) {
+	t.Helper()
+	prep(ring.GetSQE())
+	if _, err := ring.Submit(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { ring.Close() })
-	f.Set(blockdev.Rule{Ops: []blockdev.Op{blockdev.Write}, Times: 1, Torn: 512, Status: blockdev.StatusLost},
-		blockdev.Rule{Ops: []blockdev.Op{blockdev.Read}, Times: 1, Status: blockdev.StatusLost})
-	s := ring.GetSQE()
-	s.PrepWrite(0, make([]byte, 1024))
-	for range 2 {
-		if _, err := ring.Submit(); err != nil {
-			t.Fatal(err)
-		}
-		if err := ring.Wait(t.Context(), 1); err != nil {
-			t.Fatal(err)
-		}
-		c, _ := ring.Peek()
-		if want := map[uint64]blockdev.Status{0: blockdev.Status(nvme.StatusPathInternal), 1: blockdev.OK}[c.UserData]; c.Status != want {
-			t.Errorf("request %d: %v, want %v", c.UserData, c.Status, want)
-		}
-		s = ring.GetSQE()
-		s.PrepRead(0, make([]byte, 1024))
-		s.UserData = 1
+	if err := ring.Wait(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if c, _ := ring.Peek(); c.Status != want {
+		t.Errorf("%v, want %v", c.Status, want)
 	}
 }

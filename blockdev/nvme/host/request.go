@@ -117,6 +117,15 @@ var carries = [...]bool{
 	blockdev.Verify: false, // the last one
 }
 
+// outcome is the status that a program gets. Of an error on the way behind the controller nobody
+// knows what came of the request, as when the connection breaks.
+func outcome(st blockdev.Status) blockdev.Status {
+	if st == blockdev.Status(nvme.StatusPathInternal) {
+		return blockdev.StatusLost
+	}
+	return st
+}
+
 // part takes the end of a command; true if another one was submitted.
 func (q *queue) part(e *End) bool {
 	tag := uint16(e.User)
@@ -146,8 +155,10 @@ func (q *queue) part(e *End) bool {
 		r.retries++
 		q.issue(tag)
 		return true
-	case r.status != blockdev.OK:
+	case r.status != blockdev.OK && q.multi:
 		q.end(tag, r.status, r.at)
+	case r.status != blockdev.OK:
+		q.end(tag, outcome(r.status), r.at)
 	case r.at+r.piece < r.q.Length:
 		r.at += r.piece
 		q.issue(tag)

@@ -15,13 +15,13 @@ type call struct {
 	cmd       nvme.Command
 	data      []byte
 	done      chan struct{} // nil: nobody waits
-	end       End
+	end       ending
 	err       error
 	cid       uint16
 	abandoned bool // nobody waits any more
 }
 
-// Who an admin command is of, as its End says: calls have higher numbers.
+// Who an admin command is of, as its ending says: calls have higher numbers.
 const (
 	userKeepAlive uint32 = iota
 	userEvent
@@ -110,11 +110,11 @@ func (c *Controller) failCalls(err error) {
 	c.calls = nil
 	c.mu.Unlock()
 	for _, k := range calls {
-		k.finish(End{}, err)
+		k.finish(ending{}, err)
 	}
 }
 
-func (k *call) finish(end End, err error) {
+func (k *call) finish(end ending, err error) {
 	k.end, k.err = end, err
 	if k.done != nil {
 		close(k.done)
@@ -145,7 +145,7 @@ func (c *Controller) serve(l *link) error {
 	}
 	err := k.loop()
 	for _, call := range k.calls {
-		call.finish(End{}, err)
+		call.finish(ending{}, err)
 	}
 	return err
 }
@@ -193,7 +193,7 @@ func (k *keeper) takeCalls() error {
 	}
 	k.Controller.calls = slices.DeleteFunc(k.Controller.calls, func(call *call) bool {
 		if call.abandoned {
-			call.finish(End{}, context.Canceled)
+			call.finish(ending{}, context.Canceled)
 			return true
 		}
 		return k.takeCall(call)
@@ -206,7 +206,7 @@ func (k *keeper) takeCalls() error {
 			return errors.New("nvme: the controller does not answer admin commands")
 		}
 		delete(k.calls, user)
-		call.finish(End{}, context.Canceled)
+		call.finish(ending{}, context.Canceled)
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (k *keeper) takeCalls() error {
 func (k *keeper) takeCall(call *call) bool {
 	abort := call.cmd.Opcode == nvme.OpAbort
 	if abort && k.aborts() > int(k.info.Identify.ACL) {
-		call.finish(End{}, errNoRoom)
+		call.finish(ending{}, errNoRoom)
 		return true
 	}
 	if len(k.calls) >= adminCommands-maxEvents-2 {
@@ -225,7 +225,7 @@ func (k *keeper) takeCall(call *call) bool {
 	}
 	cid, ok := k.l.Submit(&call.cmd, call.data, nil, call.cmd.Direction() == nvme.ToController && len(call.data) <= nvme.AdminCapsuleData, k.next)
 	if !ok {
-		call.finish(End{}, errNoRoom)
+		call.finish(ending{}, errNoRoom)
 		return true
 	}
 	call.cid = cid
@@ -244,7 +244,7 @@ func (k *keeper) aborts() (n int) {
 	return n
 }
 
-func (k *keeper) ended(end *End) {
+func (k *keeper) ended(end *ending) {
 	switch end.User {
 	case userKeepAlive:
 		k.alive.answered()
@@ -274,7 +274,7 @@ func (k *keeper) awaitEvent() {
 
 // event takes an event, and reads the log page that it points to, since the controller
 // tells nothing more of that sort before.
-func (k *keeper) event(end *End) {
+func (k *keeper) event(end *ending) {
 	if !end.Status.OK() {
 		return // over its limit, or it has none: there is one request less
 	}

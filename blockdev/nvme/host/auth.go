@@ -66,7 +66,7 @@ func (l *login) advance() (more bool, err error) {
 }
 
 // ended takes the end of the command; false and no error: the authentication is done.
-func (l *login) ended(e *End) (more bool, err error) {
+func (l *login) ended(e *ending) (more bool, err error) {
 	if err := e.Status.Err(); err != nil {
 		return false, errors.Join(l.auth.Err(), fmt.Errorf("%s: %w", l.cmd.Name(true), err))
 	}
@@ -80,7 +80,7 @@ func (l *login) ended(e *End) (more bool, err error) {
 func (c *Config) authenticate(ctx context.Context, w waker, l *link, result uint64) error {
 	a, err := c.login(nvme.ParseConnectResult(result))
 	for more := a != nil; more && err == nil; {
-		var end End
+		var end ending
 		if end, err = l.call(ctx, w, &a.cmd, a.data, nvme.AdminCapsuleData); err == nil {
 			more, err = a.ended(&end)
 		}

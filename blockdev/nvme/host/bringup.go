@@ -32,7 +32,7 @@ type Namespace struct {
 // maxNamespaces bounds what a controller may make this host ask for.
 const maxNamespaces = 4096
 
-// step is what is under way in a Bringup.
+// step is what is under way in a bringup.
 type step uint8
 
 const (
@@ -59,10 +59,10 @@ var stepTitles = [...]string{
 	"Identify Active Namespaces", "Identify Namespace", "Identify Descriptors", "Get Log Page ANA", "",
 }
 
-// Bringup makes a controller of a fresh admin connection: it says which command comes
+// bringup makes a controller of a fresh admin connection: it says which command comes
 // next, and is told how that ended, until it is done. It is pure: the caller has the
 // connection and the clock.
-type Bringup struct {
+type bringup struct {
 	cfg  *Config
 	step step
 	next int           // of Info.Namespaces: to be identified
@@ -76,15 +76,15 @@ type Bringup struct {
 // readyPoll is how often CSTS is looked at.
 const readyPoll = 20 * time.Millisecond
 
-// NewBringup begins; cfg has been completed.
-func NewBringup(cfg *Config) *Bringup { return &Bringup{cfg: cfg} }
+// newBringup begins; cfg has been completed.
+func newBringup(cfg *Config) *bringup { return &bringup{cfg: cfg} }
 
 // Done says whether the controller is up, and Info complete.
-func (b *Bringup) Done() bool { return b.step == stepDone }
+func (b *bringup) Done() bool { return b.step == stepDone }
 
 // Next makes cmd the next command and gives its data, to be sent or to be filled, and
 // how long to wait before it is submitted.
-func (b *Bringup) Next(cmd *nvme.Command) (data []byte, wait time.Duration) {
+func (b *bringup) Next(cmd *nvme.Command) (data []byte, wait time.Duration) {
 	*cmd = nvme.Command{}
 	switch b.step {
 	case stepConnect:
@@ -122,7 +122,7 @@ func (b *Bringup) Next(cmd *nvme.Command) (data []byte, wait time.Duration) {
 }
 
 // identify says what is asked for next.
-func (b *Bringup) identify() nvme.Identify {
+func (b *bringup) identify() nvme.Identify {
 	switch b.step {
 	case stepIdentify:
 		return nvme.Identify{CNS: nvme.CNSController}
@@ -141,12 +141,12 @@ func (b *Bringup) identify() nvme.Identify {
 }
 
 // events are those of the controller's that this host wants to hear of.
-func (b *Bringup) events() nvme.EventMask {
+func (b *bringup) events() nvme.EventMask {
 	return b.Info.Identify.OAES&(nvme.EventsNamespace|nvme.EventsANA|nvme.EventsDiscovery) | nvme.EventsSMART
 }
 
 // Ended takes the end of the command that Next gave.
-func (b *Bringup) Ended(e *End) error {
+func (b *bringup) Ended(e *ending) error {
 	if err := e.Status.Err(); err != nil && !b.optional() {
 		return b.bad(err)
 	}
@@ -204,18 +204,18 @@ func (b *Bringup) Ended(e *End) error {
 }
 
 // identifies says whether the command is an Identify.
-func (b *Bringup) identifies() bool {
+func (b *bringup) identifies() bool {
 	return b.step >= stepIdentify && b.step != stepQueues && b.step != stepEvents && b.step != stepANA
 }
 
 // optional says whether the command may fail, or its failure is judged elsewhere.
-func (b *Bringup) optional() bool {
+func (b *bringup) optional() bool {
 	return b.step == stepAuth || b.step == stepNVM || b.step == stepNames || b.step == stepEvents
 }
 
-func (b *Bringup) bad(err error) error { return fmt.Errorf("nvme: %s: %w", stepTitles[b.step], err) }
+func (b *bringup) bad(err error) error { return fmt.Errorf("nvme: %s: %w", stepTitles[b.step], err) }
 
-func (b *Bringup) connected(r nvme.ConnectResult) error {
+func (b *bringup) connected(r nvme.ConnectResult) error {
 	a, err := b.cfg.login(r)
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (b *Bringup) connected(r nvme.ConnectResult) error {
 }
 
 // ready judges CSTS. CAP.TO bounds how long the controller may take.
-func (b *Bringup) ready(csts nvme.ControllerStatus) error {
+func (b *bringup) ready(csts nvme.ControllerStatus) error {
 	limit := time.Duration(max(1, b.Info.Capabilities.Timeout)) * 500 * time.Millisecond
 	switch {
 	case csts&nvme.StatusFatal != 0:
@@ -244,7 +244,7 @@ func (b *Bringup) ready(csts nvme.ControllerStatus) error {
 }
 
 // identified judges Identify Controller by what this host relies on.
-func (b *Bringup) identified() error {
+func (b *bringup) identified() error {
 	id := &b.Info.Identify
 	if err := id.Decode(b.data[:]); err != nil {
 		return err
@@ -272,7 +272,7 @@ func (b *Bringup) identified() error {
 	return nil
 }
 
-func (b *Bringup) queues(result uint32) error {
+func (b *bringup) queues(result uint32) error {
 	q, st := nvme.ParseQueueCount(result)
 	if !st.OK() {
 		return fmt.Errorf("%w: result %#x", nvme.ErrField, result)
@@ -282,7 +282,7 @@ func (b *Bringup) queues(result uint32) error {
 	return nil
 }
 
-func (b *Bringup) listNext() {
+func (b *bringup) listNext() {
 	switch {
 	case b.cfg.discovery():
 		b.step = stepDone
@@ -294,7 +294,7 @@ func (b *Bringup) listNext() {
 	}
 }
 
-func (b *Bringup) listed() error {
+func (b *bringup) listed() error {
 	var list nvme.NSIDList
 	if err := list.Decode(b.data[:]); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (b *Bringup) listed() error {
 	return nil
 }
 
-func (b *Bringup) namespaceNext() {
+func (b *bringup) namespaceNext() {
 	switch {
 	case b.next < len(b.Info.Namespaces):
 		b.step = stepNamespace
@@ -327,7 +327,7 @@ func (b *Bringup) namespaceNext() {
 	}
 }
 
-func (b *Bringup) namespace() error {
+func (b *bringup) namespace() error {
 	n := &b.Info.Namespaces[b.next]
 	if err := n.Identify.Decode(b.data[:]); err != nil {
 		return err

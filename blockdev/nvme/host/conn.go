@@ -6,20 +6,20 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 )
 
-// ConnConfig says how a connection shall be.
-type ConnConfig struct {
-	Commands     int  // commands at a time, 1 to MaxCommands
+// connConfig says how a connection shall be.
+type connConfig struct {
+	Commands     int  // commands at a time, 1 to maxCommands
 	Spare        int  // commands that may be waited for though nobody wants their end any more
 	HeaderDigest bool // ask for digests
 	DataDigest   bool
 	Buffer       int // bytes of the receive buffer; 4096 at least
 }
 
-// MaxCommands is the most commands of a connection.
-const MaxCommands = 16384
+// maxCommands is the most commands of a connection.
+const maxCommands = 16384
 
-// End is the end of a command.
-type End struct {
+// ending is the end of a command.
+type ending struct {
 	CID    uint16
 	User   uint32 // as given to Submit
 	Status nvme.Status
@@ -47,7 +47,7 @@ type slot struct {
 	orphan bool // nobody wants its end any more
 	broken bool // a data digest was wrong
 	ended  bool // its end is there, but the output still holds its buffers
-	end    End
+	end    ending
 	refs   int    // pieces of the output that are its buffers
 	moved  uint32 // bytes received, or put into the output
 	asked  uint32 // where the data that an R2T has asked for ends
@@ -56,11 +56,11 @@ type slot struct {
 	off    int    // at this byte
 }
 
-// Conn is the host's end of an NVMe/TCP connection, and so of a queue pair: bytes
+// conn is the host's end of an NVMe/TCP connection, and so of a queue pair: bytes
 // and commands go in, bytes and ends of commands come out. See the package's
 // comment for who does what. It is for one goroutine at a time.
-type Conn struct {
-	cfg    ConnConfig
+type conn struct {
+	cfg    connConfig
 	peer   nvme.Receiver
 	format nvme.Format // of what is sent
 	maxH2C uint32
@@ -75,20 +75,20 @@ type Conn struct {
 	cmds  fifo // CIDs of commands that wait
 	data  fifo // CIDs of commands that an R2T has asked for data
 	fused bool // the output ends with the first of two fused commands
-	ends  []End
+	ends  []ending
 
 	output
 	input
 }
 
-// NewConn makes the host's end of a connection that has just been made. Its first
+// newConn makes the host's end of a connection that has just been made. Its first
 // output is an ICReq.
-func NewConn(cfg ConnConfig) (*Conn, error) {
-	if cfg.Commands < 1 || cfg.Commands > MaxCommands || cfg.Spare < 0 || cfg.Spare > MaxCommands {
-		return nil, fmt.Errorf("nvme: a connection for %d commands and %d spare ones: must be 1 to %d", cfg.Commands, cfg.Spare, MaxCommands)
+func newConn(cfg connConfig) (*conn, error) {
+	if cfg.Commands < 1 || cfg.Commands > maxCommands || cfg.Spare < 0 || cfg.Spare > maxCommands {
+		return nil, fmt.Errorf("nvme: a connection for %d commands and %d spare ones: must be 1 to %d", cfg.Commands, cfg.Spare, maxCommands)
 	}
 	n := cfg.Commands + cfg.Spare
-	c := &Conn{cfg: cfg, limit: cfg.Commands, slots: make([]slot, n), free: make([]uint16, n), ends: make([]End, 0, n)}
+	c := &conn{cfg: cfg, limit: cfg.Commands, slots: make([]slot, n), free: make([]uint16, n), ends: make([]ending, 0, n)}
 	c.peer = nvme.Receiver{Role: nvme.Host, MaxData: maxPDUData}
 	for i := range c.free {
 		c.free[i] = uint16(n - 1 - i)
@@ -105,18 +105,18 @@ func NewConn(cfg ConnConfig) (*Conn, error) {
 const maxPDUData = 1 << 30
 
 // Err says why the connection is over, nil if it is not.
-func (c *Conn) Err() error { return c.fail }
+func (c *conn) Err() error { return c.fail }
 
 // SetLimit makes n commands at a time the most that the controller is sent; those
 // beyond it wait. It is at least 2, for two fused commands.
-func (c *Conn) SetLimit(n int) { c.limit = max(2, min(n, c.cfg.Commands)) }
+func (c *conn) SetLimit(n int) { c.limit = max(2, min(n, c.cfg.Commands)) }
 
 // Submit takes a command with its data, which belongs to c until the command's end
 // has been reaped, and gives its CID; false if there is no room. The command's CID and
 // SGL are set here. The data is either one buffer, or bufs; it is inline, in the
 // command's capsule, or not. The first of two fused commands must be followed at once
 // by the second.
-func (c *Conn) Submit(cmd *nvme.Command, one []byte, bufs [][]byte, inline bool, user uint32) (uint16, bool) {
+func (c *conn) Submit(cmd *nvme.Command, one []byte, bufs [][]byte, inline bool, user uint32) (uint16, bool) {
 	k := len(c.free)
 	if k <= c.spareLeft() || c.fail != nil {
 		return 0, false
@@ -140,16 +140,16 @@ func (c *Conn) Submit(cmd *nvme.Command, one []byte, bufs [][]byte, inline bool,
 }
 
 // spareLeft is how many free slots are kept for those that replace orphans.
-func (c *Conn) spareLeft() int { return c.cfg.Spare - c.spare }
+func (c *conn) spareLeft() int { return c.cfg.Spare - c.spare }
 
 // Begun says whether the controller may have heard of the command.
-func (c *Conn) Begun(cid uint16) bool { return c.slots[cid].phase == begun }
+func (c *conn) Begun(cid uint16) bool { return c.slots[cid].phase == begun }
 
-// Forget ends c's interest in a command that has not ended: there will be no End, and
+// Forget ends c's interest in a command that has not ended: there will be no ending, and
 // its buffers are free when Forget returns. What has begun goes on at the controller;
 // data that it may still ask for is copied. It is false if the controller still has
 // too many such commands.
-func (c *Conn) Forget(cid uint16) bool {
+func (c *conn) Forget(cid uint16) bool {
 	s := &c.slots[cid]
 	if s.phase == waiting {
 		if s.cmd.Flags&nvme.FuseMask == nvme.FuseSecond && c.cmds.first() == cid {
@@ -174,22 +174,22 @@ func (c *Conn) Forget(cid uint16) bool {
 
 // Ends gives the ends since the last call. They are valid until the next call of a
 // method of c.
-func (c *Conn) Ends() []End {
+func (c *conn) Ends() []ending {
 	e := c.ends
 	c.ends = c.ends[:0]
 	return e
 }
 
 // HasEnds says whether Ends would give any.
-func (c *Conn) HasEnds() bool { return len(c.ends) > 0 }
+func (c *conn) HasEnds() bool { return len(c.ends) > 0 }
 
 // finish ends a command, unless the output still holds its buffers.
-func (c *Conn) finish(cid uint16, status nvme.Status, result uint64) {
+func (c *conn) finish(cid uint16, status nvme.Status, result uint64) {
 	s := &c.slots[cid]
 	if s.broken {
 		status = nvme.StatusTransientTransport
 	}
-	s.end = End{CID: cid, User: s.user, Status: status, Result: result, Got: int(s.moved)}
+	s.end = ending{CID: cid, User: s.user, Status: status, Result: result, Got: int(s.moved)}
 	s.ended = true
 	c.flying--
 	if s.asked > s.moved {
@@ -200,7 +200,7 @@ func (c *Conn) finish(cid uint16, status nvme.Status, result uint64) {
 	}
 }
 
-func (c *Conn) deliver(cid uint16) {
+func (c *conn) deliver(cid uint16) {
 	s := &c.slots[cid]
 	orphan := s.orphan
 	if orphan {
@@ -218,7 +218,7 @@ func (c *Conn) deliver(cid uint16) {
 	}
 }
 
-func (c *Conn) release(cid uint16) {
+func (c *conn) release(cid uint16) {
 	s := &c.slots[cid]
 	s.one[0], s.bufs = nil, nil
 	s.length, s.moved, s.asked, s.buf, s.off, s.refs = 0, 0, 0, 0, 0, 0
@@ -227,9 +227,9 @@ func (c *Conn) release(cid uint16) {
 }
 
 // Fail ends the connection: nothing comes out any more but a TermReq, if err is a
-// *nvme.FatalError and no PDU is cut short by it. Commands get no End any more, and
+// *nvme.FatalError and no PDU is cut short by it. Commands get no ending any more, and
 // their buffers are free.
-func (c *Conn) Fail(err error) {
+func (c *conn) Fail(err error) {
 	if c.fail != nil {
 		return
 	}

@@ -9,25 +9,25 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme"
 )
 
-// session is a Conn whose controller is the test.
+// session is a conn whose controller is the test.
 type session struct {
 	t *testing.T
-	*Conn
+	*conn
 	format nvme.Format
 }
 
 func newSession(t *testing.T, digests bool) *session {
 	t.Helper()
-	return sessionOf(t, ConnConfig{Commands: 4, Spare: 2, HeaderDigest: digests, DataDigest: digests})
+	return sessionOf(t, connConfig{Commands: 4, Spare: 2, HeaderDigest: digests, DataDigest: digests})
 }
 
-func sessionOf(t *testing.T, cfg ConnConfig) *session {
+func sessionOf(t *testing.T, cfg connConfig) *session {
 	t.Helper()
-	c, err := NewConn(cfg)
+	c, err := newConn(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &session{t: t, Conn: c, format: nvme.Format{HeaderDigest: cfg.HeaderDigest, DataDigest: cfg.DataDigest}}
+	s := &session{t: t, conn: c, format: nvme.Format{HeaderDigest: cfg.HeaderDigest, DataDigest: cfg.DataDigest}}
 	var h nvme.Header
 	if out := s.out(); len(out) != nvme.ICSize || (&nvme.Receiver{Role: nvme.Controller}).ParseHeader(out, &h) != nil || h.Type != nvme.TypeICReq {
 		t.Fatalf("the first output is %x", out)
@@ -165,7 +165,7 @@ func TestForget(t *testing.T) {
 func TestForgetFused(t *testing.T) {
 	data := make([]byte, 8192)
 	for before := range 400 { // so many that the output is full between the two
-		s := sessionOf(t, ConnConfig{Commands: 1024, Spare: 512})
+		s := sessionOf(t, connConfig{Commands: 1024, Spare: 512})
 		waits := s.write(data)
 		for range before {
 			s.inCapsule(nvme.OpWrite, 0)

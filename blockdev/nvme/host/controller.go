@@ -111,21 +111,21 @@ func (c *Controller) notify(e Event) {
 
 // bringUp makes an admin connection and a controller of it.
 func (c *Controller) bringUp(ctx context.Context) (*link, *Info, error) {
-	l, err := dial(ctx, c.cfg.Addr, ConnConfig{
+	l, err := dial(ctx, c.cfg.Addr, connConfig{
 		Commands: adminCommands, Spare: adminCommands, Buffer: 16 << 10,
 		HeaderDigest: c.cfg.HeaderDigest, DataDigest: c.cfg.DataDigest,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("nvme: %w", err)
 	}
-	b := NewBringup(&c.cfg)
+	b := newBringup(&c.cfg)
 	for !b.Done() {
 		var cmd nvme.Command
 		data, wait := b.Next(&cmd)
 		if wait > 0 {
 			c.w.await(-1, false, wait)
 		}
-		var end End
+		var end ending
 		if end, err = l.call(ctx, c.w, &cmd, data, nvme.AdminCapsuleData); err == nil {
 			err = b.Ended(&end)
 		} else {

@@ -205,7 +205,7 @@ func (d *Device) Command(ctx context.Context, cmd *nvme.Command, data []byte) (u
 }
 
 // filled says that a command which has succeeded did not fill all of data.
-func filled(cmd *nvme.Command, end *End, data []byte) error {
+func filled(cmd *nvme.Command, end *ending, data []byte) error {
 	if cmd.Direction() == nvme.ToHost && end.Got < len(data) {
 		return fmt.Errorf("%w: %d of %d bytes came", nvme.ErrTruncated, end.Got, len(data))
 	}
@@ -213,26 +213,26 @@ func filled(cmd *nvme.Command, end *End, data []byte) error {
 }
 
 // command is Command, but for data that was not filled.
-func (d *Device) command(ctx context.Context, cmd *nvme.Command, data []byte) (End, error) {
+func (d *Device) command(ctx context.Context, cmd *nvme.Command, data []byte) (ending, error) {
 	cfg, err := blockdev.RingConfig{Depth: 1}.Complete()
 	if err != nil {
-		return End{}, err
+		return ending{}, err
 	}
 	q, err := newQueue(d, cfg)
 	if err != nil {
-		return End{}, err
+		return ending{}, err
 	}
 	if err = d.c.admit(ctx, q); err != nil {
 		q.free()
-		return End{}, err
+		return ending{}, err
 	}
 	defer q.Close()
 	if q.hear(); q.l == nil {
-		return End{}, errLost
+		return ending{}, errLost
 	}
 	end, err := q.l.call(ctx, q.w, cmd, data, q.l.limits.capsule)
 	if err != nil {
-		return End{}, fmt.Errorf("%s: %w", cmd.Name(false), err)
+		return ending{}, fmt.Errorf("%s: %w", cmd.Name(false), err)
 	}
 	return end, end.Status.Err()
 }

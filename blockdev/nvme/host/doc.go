@@ -6,11 +6,11 @@
 //	   |              +-----v------+             +-----v------+
 //	   |              | queue      |  news       | keeper     | one goroutine:
 //	   |              | (Backend)  <-------------+            | keep alive, events,
-//	   |              |            +-------------> Bringup    | connecting again
+//	   |              |            +-------------> bringup    | connecting again
 //	   |              +-----+------+  broken     +-----+------+
 //	   |                    | commands, ends           |
 //	   |   pure       +-----v------+             +-----v------+
-//	   |              | Conn       |             | Conn       | bytes in, bytes out
+//	   |              | conn       |             | conn       | bytes in, bytes out
 //	   |              +-----+------+             +-----+------+
 //	   |                    | Output, Room             |
 //	   |              +-----v------+             +-----v------+
@@ -20,12 +20,12 @@
 //
 // # Pure parts
 //
-// Conn is a connection and its queue pair: ICReq, command capsules with and without
+// conn is a connection and its queue pair: ICReq, command capsules with and without
 // data, R2T and H2CData, C2HData with and without SUCCESS, digests, TermReq. Its caller
 // takes Output to the peer and says so with Sent, puts what comes into Room and says so
 // with Received, gives commands with Submit and takes their Ends. Every length, offset
 // and CID of the peer is checked; what breaks the rules ends the connection with the
-// *nvme.FatalError that Err gives, and a TermReq in the output. Bringup is the way from
+// *nvme.FatalError that Err gives, and a TermReq in the output. bringup is the way from
 // a fresh admin connection to a controller that is known. Neither has a goroutine, a
 // clock or a socket.
 //

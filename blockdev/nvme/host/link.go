@@ -15,10 +15,10 @@ import (
 	"github.com/lockify-dlm/lockify/blockdev/nvme/tcp"
 )
 
-// link moves the bytes of a Conn over a TCP connection. Its descriptor is none of Go's
+// link moves the bytes of a conn over a TCP connection. Its descriptor is none of Go's
 // event loop: its owner waits for it by itself.
 type link struct {
-	*Conn
+	*conn
 	fd     int
 	vec    vector
 	dst    [][]byte
@@ -27,7 +27,7 @@ type link struct {
 }
 
 // dial makes a TCP connection, and a link of it.
-func dial(ctx context.Context, addr string, cfg ConnConfig) (*link, error) {
+func dial(ctx context.Context, addr string, cfg connConfig) (*link, error) {
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -46,12 +46,12 @@ func dial(ctx context.Context, addr string, cfg ConnConfig) (*link, error) {
 	if err = errors.Join(ctlErr, err); err != nil {
 		return nil, fmt.Errorf("nvme: %s: %w", addr, err)
 	}
-	conn, err := NewConn(cfg)
+	conn, err := newConn(cfg)
 	if err != nil {
 		_ = unix.Close(fd)
 		return nil, err
 	}
-	return &link{Conn: conn, fd: fd, dst: make([][]byte, 0, maxDirect+1)}, nil
+	return &link{conn: conn, fd: fd, dst: make([][]byte, 0, maxDirect+1)}, nil
 }
 
 func (l *link) close() {
@@ -110,10 +110,10 @@ func (l *link) receive() bool {
 
 // call does one command and waits for its end; of a link that nobody else uses. capsule
 // is how many bytes of data may be in the command's capsule.
-func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte, capsule int) (End, error) {
+func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte, capsule int) (ending, error) {
 	inline := cmd.Direction() == nvme.ToController && len(data) <= capsule
 	if _, ok := l.Submit(cmd, data, nil, inline, 0); !ok {
-		return End{}, errors.Join(errNoRoom, l.Err())
+		return ending{}, errors.Join(errNoRoom, l.Err())
 	}
 	l.flush()
 	for !l.HasEnds() {
@@ -121,10 +121,10 @@ func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte
 			continue
 		}
 		if err := l.Err(); err != nil {
-			return End{}, err
+			return ending{}, err
 		}
 		if err := ctx.Err(); err != nil {
-			return End{}, err
+			return ending{}, err
 		}
 		w.await(l.fd, l.full, untilEnd(ctx))
 	}
@@ -149,7 +149,7 @@ func (c *Config) connectData(cntlid uint16) []byte {
 }
 
 // connectQueue makes an I/O queue of a controller.
-func connectQueue(ctx context.Context, cfg *Config, w waker, qid, cntlid uint16, entries int, conn ConnConfig) (*link, error) {
+func connectQueue(ctx context.Context, cfg *Config, w waker, qid, cntlid uint16, entries int, conn connConfig) (*link, error) {
 	l, err := dial(ctx, cfg.Addr, conn)
 	if err != nil {
 		return nil, err

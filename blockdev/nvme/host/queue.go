@@ -18,7 +18,7 @@ type queue struct {
 	qid   uint16
 	multi bool // one of several paths: what can not be done here is done elsewhere, and w is shared
 	kept  bool // the keeper connects it; under Controller.mu
-	conn  ConnConfig
+	conn  connConfig
 	l     *link  // nil: there is no connection now
 	gen   uint64 // of l: that of the controller's connection that it belongs to
 	over  blockdev.Status
@@ -57,7 +57,7 @@ func newQueue(d *Device, cfg blockdev.RingConfig) (*queue, error) {
 
 func makeQueue(d *Device, cfg blockdev.RingConfig, w waker) *queue {
 	q := &queue{d: d, cfg: cfg, w: w, reqs: make([]req, cfg.Depth), pend: newFIFO(cfg.Depth), done: make([]blockdev.Done, 0, cfg.Depth)}
-	q.conn = ConnConfig{
+	q.conn = connConfig{
 		Commands: 2 * cfg.Depth, Spare: cfg.Depth, Buffer: receiveBuffer,
 		HeaderDigest: d.c.cfg.HeaderDigest, DataDigest: d.c.cfg.DataDigest,
 	}

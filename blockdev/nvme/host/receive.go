@@ -36,14 +36,14 @@ type input struct {
 func (in *input) init(size int) { in.buf = make([]byte, size) }
 
 // current is the start of the PDU that is being received, as far as it is there.
-func (c *Conn) current() []byte {
+func (c *conn) current() []byte {
 	b := c.buf[c.lastBegin:max(c.to, c.lastBegin)]
 	return b[:min(len(b), nvme.MaxTermData)]
 }
 
 // Room appends to dst where the next bytes from the controller are to be put, in this
 // order; at least one byte. Received says how many have come.
-func (c *Conn) Room(dst [][]byte) [][]byte {
+func (c *conn) Room(dst [][]byte) [][]byte {
 	if c.from == c.to {
 		c.from, c.to, c.lastBegin = 0, 0, 0
 	} else if c.from > 0 && len(c.buf)-c.to < len(c.buf)/2 {
@@ -67,7 +67,7 @@ func (c *Conn) Room(dst [][]byte) [][]byte {
 }
 
 // places appends the buffers that the rest of the data goes to.
-func (c *Conn) places(dst [][]byte, s *slot) [][]byte {
+func (c *conn) places(dst [][]byte, s *slot) [][]byte {
 	off, left := s.off, int(c.left)
 	for i := s.buf; left > 0 && i < len(s.bufs) && i-s.buf < maxDirect; i++ {
 		b := s.bufs[i][off:]
@@ -83,7 +83,7 @@ func (c *Conn) places(dst [][]byte, s *slot) [][]byte {
 
 // Received takes on n bytes that have been put where the latest Room said. The error
 // is that of Err.
-func (c *Conn) Received(n int) error {
+func (c *conn) Received(n int) error {
 	if c.fail != nil {
 		return c.fail
 	}
@@ -104,7 +104,7 @@ func (c *Conn) Received(n int) error {
 }
 
 // advance notes n bytes of data that are in their place.
-func (c *Conn) advance(n int) {
+func (c *conn) advance(n int) {
 	s := &c.slots[c.cid]
 	c.left -= uint32(n)
 	for n > 0 {
@@ -123,7 +123,7 @@ func (c *Conn) advance(n int) {
 }
 
 // step understands the next part of what has been received; false if more is needed.
-func (c *Conn) step() (bool, error) {
+func (c *conn) step() (bool, error) {
 	b := c.buf[c.from:c.to]
 	if c.inData {
 		return c.stepData(b)
@@ -153,7 +153,7 @@ func (c *Conn) step() (bool, error) {
 }
 
 // stepData takes the data of a C2HData, and its digest.
-func (c *Conn) stepData(b []byte) (bool, error) {
+func (c *conn) stepData(b []byte) (bool, error) {
 	s := &c.slots[c.cid]
 	if c.left > 0 {
 		n := min(len(b), int(c.left))
@@ -186,7 +186,7 @@ func (c *Conn) stepData(b []byte) (bool, error) {
 }
 
 // place copies data from the receive buffer to where it belongs.
-func (c *Conn) place(s *slot, b []byte) {
+func (c *conn) place(s *slot, b []byte) {
 	n := len(b)
 	buf, off := s.buf, s.off
 	for len(b) > 0 {
@@ -198,7 +198,7 @@ func (c *Conn) place(s *slot, b []byte) {
 }
 
 // understand takes a PDU but for its data.
-func (c *Conn) understand(b []byte) error {
+func (c *conn) understand(b []byte) error {
 	switch c.hdr.Type {
 	case nvme.TypeICResp:
 		return c.onICResp(b)
@@ -216,7 +216,7 @@ func (c *Conn) understand(b []byte) error {
 	return fmt.Errorf("%w: %v (%#x)", ErrTerminated, term.Status, term.Info)
 }
 
-func (c *Conn) onICResp(b []byte) error {
+func (c *conn) onICResp(b []byte) error {
 	var r nvme.ICResp
 	if err := r.Decode(b); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (c *Conn) onICResp(b []byte) error {
 }
 
 // command gives the slot of a CID that the controller names.
-func (c *Conn) command(cid uint16) (*slot, error) {
+func (c *conn) command(cid uint16) (*slot, error) {
 	if int(cid) < len(c.slots) {
 		if s := &c.slots[cid]; s.phase == begun && !s.ended {
 			return s, nil
@@ -242,7 +242,7 @@ func (c *Conn) command(cid uint16) (*slot, error) {
 	return nil, nvme.Fatal(nvme.FatalHeaderField, nvme.HeaderSize, "%v about command %d, which is not under way", c.hdr.Type, cid)
 }
 
-func (c *Conn) onCompletion(b []byte) error {
+func (c *conn) onCompletion(b []byte) error {
 	var e nvme.Completion
 	if err := e.Decode(b[nvme.HeaderSize:]); err != nil {
 		return err
@@ -254,7 +254,7 @@ func (c *Conn) onCompletion(b []byte) error {
 	return nil
 }
 
-func (c *Conn) onData(b []byte) error {
+func (c *conn) onData(b []byte) error {
 	var d nvme.Data
 	if err := d.Decode(&c.hdr, b); err != nil {
 		return err
@@ -277,7 +277,7 @@ func (c *Conn) onData(b []byte) error {
 	return nil
 }
 
-func (c *Conn) onR2T(b []byte) error {
+func (c *conn) onR2T(b []byte) error {
 	var r nvme.R2T
 	if err := r.Decode(b); err != nil {
 		return err

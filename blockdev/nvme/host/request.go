@@ -127,7 +127,7 @@ func outcome(st blockdev.Status) blockdev.Status {
 }
 
 // part takes the end of a command; true if another one was submitted.
-func (q *queue) part(e *End) bool {
+func (q *queue) part(e *ending) bool {
 	tag := uint16(e.User)
 	r := &q.reqs[tag]
 	for i := range r.cids[:r.sent] {

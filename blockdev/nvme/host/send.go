@@ -22,7 +22,7 @@ type piece struct {
 
 // output is what shall be written: headers and digests, which are in a ring of bytes,
 // the arena, and the buffers of commands. Only so much is put there as there is room
-// for; the rest waits in Conn.cmds and Conn.data.
+// for; the rest waits in conn.cmds and conn.data.
 type output struct {
 	out   [][]byte
 	meta  []piece
@@ -39,13 +39,13 @@ func (o *output) init(commands int) {
 
 // Output gives what is to be written next, piece by piece; the slices are c's. Sent
 // says how much of it has been written.
-func (c *Conn) Output() [][]byte {
+func (c *conn) Output() [][]byte {
 	c.fill()
 	return c.out[c.at:]
 }
 
 // Sent takes n bytes off the output.
-func (c *Conn) Sent(n int) {
+func (c *conn) Sent(n int) {
 	for n > 0 {
 		b := c.out[c.at]
 		if n < len(b) {
@@ -76,7 +76,7 @@ func (o *output) reset() {
 }
 
 // drop empties the output; it says whether that was empty before.
-func (c *Conn) drop() bool {
+func (c *conn) drop() bool {
 	whole := c.at == len(c.out)
 	clear(c.out)
 	c.reset()
@@ -134,7 +134,7 @@ func (o *output) full() bool { return len(o.out)-o.at >= maxPieces/2 || o.room()
 
 // fill puts into the output what may be sent: data that was asked for, then commands.
 // Nothing comes between two fused commands.
-func (c *Conn) fill() {
+func (c *conn) fill() {
 	if !c.ready || c.fail != nil {
 		return
 	}
@@ -164,7 +164,7 @@ func (c *Conn) fill() {
 	}
 }
 
-func (c *Conn) sendCommand(cid uint16, s *slot) {
+func (c *conn) sendCommand(cid uint16, s *slot) {
 	inline := uint32(0)
 	if s.cmd.SGL.Type == nvme.SGLInCapsule {
 		inline = s.length
@@ -178,7 +178,7 @@ func (c *Conn) sendCommand(cid uint16, s *slot) {
 }
 
 // sendData sends one H2CData of what the controller has asked for.
-func (c *Conn) sendData(cid uint16) {
+func (c *conn) sendData(cid uint16) {
 	s := &c.slots[cid]
 	n := min(s.asked-s.moved, c.maxH2C)
 	flags := nvme.PDUFlags(0)
@@ -193,7 +193,7 @@ func (c *Conn) sendData(cid uint16) {
 
 // sendBytes puts the next n bytes of a command's data into the output, by reference,
 // and their digest.
-func (c *Conn) sendBytes(cid uint16, s *slot, n uint32) {
+func (c *conn) sendBytes(cid uint16, s *slot, n uint32) {
 	sum := uint32(0)
 	s.moved += n
 	for n > 0 {
@@ -222,7 +222,7 @@ func (c *Conn) sendBytes(cid uint16, s *slot, n uint32) {
 
 // detach replaces the buffers of a command by copies: those in the output, and what
 // the controller may still ask for.
-func (c *Conn) detach(cid uint16) {
+func (c *conn) detach(cid uint16) {
 	s := &c.slots[cid]
 	for i := c.at; i < len(c.out); i++ {
 		if c.meta[i].cid == int32(cid) {

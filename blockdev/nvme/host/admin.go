@@ -41,7 +41,7 @@ const (
 // data was filled. If ctx ends first, nobody knows whether it was done.
 func (c *Controller) Admin(ctx context.Context, cmd *nvme.Command, data []byte) (uint64, error) {
 	k := &call{cmd: *cmd, data: data, done: make(chan struct{})}
-	if err := c.post(k); err != nil {
+	if err := c.post(k, 0); err != nil {
 		return 0, err
 	}
 	select {
@@ -65,8 +65,8 @@ func (c *Controller) Admin(ctx context.Context, cmd *nvme.Command, data []byte) 
 	return k.end.Result, filled(cmd, &k.end, data)
 }
 
-// post gives the keeper a command.
-func (c *Controller) post(k *call) error {
+// post gives the keeper a command, for the controller's connection gen; 0: the present one.
+func (c *Controller) post(k *call, gen uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -74,6 +74,8 @@ func (c *Controller) post(k *call) error {
 		return c.end
 	case !c.up:
 		return errNoConnection
+	case gen != 0 && gen != c.gen:
+		return errLost
 	case len(c.calls) >= maxCalls:
 		return errNoRoom
 	}
@@ -84,12 +86,12 @@ func (c *Controller) post(k *call) error {
 
 var errNoConnection = errors.New("nvme: no connection to the controller now; it is being made again")
 
-// abort asks the controller to take back a command of an I/O queue. Whether it does
-// matters to nobody.
-func (c *Controller) abort(qid, cid uint16) {
+// abort asks the controller to take back a command of an I/O queue, of the connection gen: over a
+// later one it would take back another command. Whether it does matters to nobody.
+func (c *Controller) abort(gen uint64, qid, cid uint16) {
 	k := &call{}
 	k.cmd.SetAbort(qid, cid)
-	_ = c.post(k) // best effort, as the command itself is
+	_ = c.post(k, gen) // best effort, as the command itself is
 }
 
 // LogPage reads len(data) bytes of a log page from p.Offset on; p.Length is set here.

@@ -322,7 +322,7 @@ func TestAborts(t *testing.T) {
 	f.unheard.Store(true)
 	d := openFake(t, f, nil)
 	for range 10 {
-		d.c.abort(1, 0)
+		d.c.abort(1, 1, 0)
 	}
 	var cmd nvme.Command
 	cmd.SetIdentify(nvme.Identify{CNS: nvme.CNSController})

@@ -293,7 +293,7 @@ func (q *queue) Cancel(br *blockdev.Request) {
 			break
 		}
 		if begun {
-			q.d.c.abort(q.qid, cid)
+			q.d.c.abort(q.gen, q.qid, cid)
 		}
 	}
 	q.end(br.Tag, blockdev.StatusCanceled, 0)

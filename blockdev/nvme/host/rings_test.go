@@ -121,3 +121,31 @@ func TestPathGivesUpWhileConnecting(t *testing.T) {
 		t.Fatal("there is a connection that nobody has")
 	}
 }
+
+// A request of a connection that is over, of which its ring has not heard yet, is not aborted over
+// the new one: another command may have its number there.
+func TestCancelAfterLoss(t *testing.T) {
+	f := newFake(t)
+	events := make(chan Event, 100)
+	d := openFake(t, f, func(c *Config) { c.Notify = func(e Event) { events <- e } })
+	r := newRing(t, d, blockdev.RingConfig{})
+	f.mute.Store(true)
+	s := r.GetSQE()
+	s.PrepWrite(0, make([]byte, 512))
+	s.UserData = 7
+	if _, err := r.Submit(); err != nil {
+		t.Fatal(err)
+	}
+	f.mute.Store(false)
+	f.cut()
+	await(events, Restored)
+	r.Cancel(7)
+	want(t, reap(t, r), blockdev.StatusCanceled)
+	page := make([]byte, 512)
+	if err := d.c.LogPage(testContext(t), nvme.LogPage{ID: nvme.LogSMART}, page); err != nil { // behind an Abort, if there was one
+		t.Fatal(err)
+	}
+	if n := f.count(nvme.OpAbort); n != 0 {
+		t.Fatal("it was aborted over a connection that does not know it")
+	}
+}

@@ -230,7 +230,9 @@ func (d *Device) command(ctx context.Context, cmd *nvme.Command, data []byte) (e
 	if q.hear(); q.l == nil {
 		return ending{}, errLost
 	}
-	end, err := q.l.call(ctx, q.w, cmd, data, q.l.limits.capsule)
+	l := q.l
+	l.look = q.hear // the controller may be lost
+	end, err := l.call(ctx, q.w, cmd, data, l.limits.capsule)
 	if err != nil {
 		return ending{}, fmt.Errorf("%s: %w", cmd.Name(false), err)
 	}

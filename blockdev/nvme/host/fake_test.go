@@ -250,6 +250,9 @@ func (k *fakeConn) pdu() bool {
 // has come.
 const hastyOp nvme.Opcode = 0xc1
 
+// hangOp is a command with which the target falls silent.
+const hangOp nvme.Opcode = 0xc0
+
 func (k *fakeConn) haste(cmd *nvme.Command) bool {
 	r := nvme.R2T{CID: cmd.CID, TTag: 7, Length: cmd.SGL.Length}
 	if _, err := k.c.Write(k.format.AppendR2T(nil, &r)); err != nil {
@@ -330,6 +333,9 @@ func (k *fakeConn) give(cmd *nvme.Command, data []byte) bool {
 
 func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 	switch {
+	case cmd.Opcode == hangOp:
+		k.mute.Store(true)
+		return true
 	case k.answer.Load() != 0 && cmd.Opcode != nvme.OpFabrics && !k.admin:
 		return k.complete(cmd, nvme.Status(k.answer.Load()), 0)
 	case cmd.Opcode == nvme.OpFabrics:

@@ -352,6 +352,17 @@ func TestSilentController(t *testing.T) {
 	want(t, reap(t, r), blockdev.OK)
 }
 
+// A command of its own on an I/O queue ends when the controller is dead, however long its caller
+// would wait.
+func TestSilentCommand(t *testing.T) {
+	f := newFake(t)
+	d := openFake(t, f, func(c *Config) { c.KeepAlive = time.Second })
+	cmd := nvme.Command{Opcode: hangOp}
+	if _, err := d.Command(testContext(t), &cmd, nil); !errors.Is(err, errLost) {
+		t.Fatal(err)
+	}
+}
+
 // Rings of a device are as many as the controller lets this host have; the ID of one
 // that is closed is used again.
 func TestQueueIDs(t *testing.T) {

@@ -24,6 +24,7 @@ type link struct {
 	dst    [][]byte
 	full   bool   // the socket has taken less than there was
 	limits limits // of an I/O queue's controller
+	look   func() // called while call waits: it may fail the link; may be nil
 }
 
 // dial makes a TCP connection, and a link of it.
@@ -119,6 +120,9 @@ func (l *link) call(ctx context.Context, w waker, cmd *nvme.Command, data []byte
 	for !l.HasEnds() {
 		if l.receive() {
 			continue
+		}
+		if l.look != nil {
+			l.look()
 		}
 		if err := l.Err(); err != nil {
 			return ending{}, err

@@ -6,13 +6,14 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/internal/sharedisk"
 )
 
-// detour gives an address behind which addr is; before the first connection it calls first.
-func detour(t *testing.T, addr string, first func()) string {
+// detour gives an address behind which addr is, for those connections that pass lets through.
+func detour(t *testing.T, addr string, pass func() bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -21,12 +22,15 @@ func detour(t *testing.T, addr string, first func()) string {
 	var wg sync.WaitGroup
 	t.Cleanup(func() { l.Close(); wg.Wait() })
 	wg.Go(func() {
-		for once := new(sync.Once); ; {
+		for {
 			in, err := l.Accept()
 			if err != nil {
 				return
 			}
-			once.Do(first)
+			if !pass() {
+				in.Close()
+				continue
+			}
 			out, err := net.Dial("tcp", addr)
 			if err != nil {
 				in.Close()
@@ -49,10 +53,14 @@ func TestBarredMeanwhile(t *testing.T) {
 	_, last := serve(t, "127.0.0.1:0", t.TempDir())
 	a := newSet(t, addr)
 	mustRegister(t, a, one, nil)
-	last = detour(t, last, func() {
-		if err := a.Bar(t.Context(), two); err != nil {
-			t.Error(err)
-		}
+	var once sync.Once
+	last = detour(t, last, func() bool {
+		once.Do(func() {
+			if err := a.Bar(t.Context(), two); err != nil {
+				t.Error(err)
+			}
+		})
+		return true
 	})
 	b := sharedisk.New([]sharedisk.Disk{{Addr: addr, NQN: nqn}, {Addr: last, NQN: nqn}}, slog.New(slog.DiscardHandler))
 	t.Cleanup(b.Close)
@@ -60,6 +68,42 @@ func TestBarredMeanwhile(t *testing.T) {
 	mustRegister(t, b, two, func(err error) { gone <- err })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		t.Fatal("it has not heard of it")
+	}
+}
+
+// TestLookFails: a node that is barred while it cannot look at its registration hears of it later.
+func TestLookFails(t *testing.T) {
+	_, addr := serve(t, "127.0.0.1:0", t.TempDir())
+	a := newSet(t, addr)
+	mustRegister(t, a, one, nil)
+	var refuse atomic.Bool
+	refused := make(chan struct{}, 100)
+	b := newSet(t, detour(t, addr, func() bool {
+		if refuse.Load() {
+			refused <- struct{}{}
+		}
+		return !refuse.Load()
+	}))
+	gone := make(chan error, 1)
+	mustRegister(t, b, two, func(err error) { gone <- err })
+	refuse.Store(true) // what is there stays, such as the admin queue
+	if err := a.Bar(t.Context(), two); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for range 2 { // it looks when it has registered, and when it is told of the bar
+		select {
+		case <-refused:
+		case <-ctx.Done():
+			t.Fatal("it does not look again")
+		}
+	}
+	refuse.Store(false)
 	select {
 	case <-gone:
 	case <-ctx.Done():

@@ -153,36 +153,51 @@ func (s *Set) look() {
 	}
 }
 
-// watch looks whether the registrations are there, when it is told to.
+// watch looks whether the registrations are there, when it is told to, and again if it could not:
+// nobody may tell it a second time.
 func (s *Set) watch() {
+	var later <-chan time.Time
 	for {
 		select {
 		case <-s.quit:
 			return
 		case <-s.looks:
+		case <-later:
 		}
+		tell := later == nil // once, not for each time
+		later = nil
 		for _, r := range s.present() {
-			s.examine(r)
+			if !s.examine(r, tell) {
+				later = time.After(again)
+			}
 		}
 	}
 }
 
-func (s *Set) examine(r *registration) {
+// examine looks at one registration; false: it could not.
+func (s *Set) examine(r *registration, tell bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), attemptTime)
 	defer cancel()
-	if _, err := r.report(ctx); errors.Is(err, errGone) {
-		s.mu.Lock()
-		gone := s.gone
-		if !slices.Contains(s.regs, r) {
-			gone = nil // it was that of an earlier start
-		} else {
-			s.gone = nil
-		}
-		s.mu.Unlock()
-		if gone != nil {
-			gone(fmt.Errorf("%v: %w", r.disk, err))
-		}
-	} else if err != nil && slices.Contains(s.present(), r) {
-		s.log.Warn("the registration at a shared disk could not be looked at", "disk", r.disk, "err", err)
+	_, err := r.report(ctx)
+	if err == nil || !slices.Contains(s.present(), r) {
+		return true
 	}
+	if !errors.Is(err, errGone) {
+		if tell {
+			s.log.Warn("the registration at a shared disk could not be looked at; trying again", "disk", r.disk, "err", err)
+		}
+		return false
+	}
+	s.mu.Lock()
+	gone := s.gone
+	if !slices.Contains(s.regs, r) {
+		gone = nil // it was that of an earlier start
+	} else {
+		s.gone = nil
+	}
+	s.mu.Unlock()
+	if gone != nil {
+		gone(fmt.Errorf("%v: %w", r.disk, err))
+	}
+	return true
 }

@@ -74,8 +74,8 @@
 // ring has a queue pair on each of them, and uses the first that is there and, by
 // asymmetric namespace access, the best. What a broken path did not do, and what may be
 // done twice, goes over another one at once; so do requests that a controller turns
-// down because it does not reach the namespace. A write that ends with an internal path
-// error may have been done: it is not moved, and ends with blockdev.StatusLost, as it does
+// down because it does not reach the namespace. A write that ends with another error of the
+// path may have been done: it is not moved, and ends with blockdev.StatusLost, as it does
 // with a single path.
 //
 // A namespace that has shrunk, has other blocks, or another UUID when it comes back is

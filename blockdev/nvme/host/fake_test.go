@@ -34,6 +34,7 @@ type fakeTarget struct {
 	badDigest atomic.Int64 // so many C2HData get a wrong digest
 	unheard   atomic.Bool  // log pages and Aborts are not answered
 	answer    atomic.Int64 // to what comes on I/O queues, if it is not 0: nothing is done
+	answers   atomic.Int64 // so many of them; 0: all
 	careless  atomic.Bool  // writes and compares succeed without their data
 	damaged   atomic.Bool  // the second of two fused commands comes with a wrong digest
 	events    chan nvme.AsyncEvent
@@ -337,7 +338,11 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 		k.mute.Store(true)
 		return true
 	case k.answer.Load() != 0 && cmd.Opcode != nvme.OpFabrics && !k.admin:
-		return k.complete(cmd, nvme.Status(k.answer.Load()), 0)
+		st := nvme.Status(k.answer.Load())
+		if k.answers.Add(-1) == 0 {
+			k.answer.Store(0)
+		}
+		return k.complete(cmd, st, 0)
 	case cmd.Opcode == nvme.OpFabrics:
 		return k.fabrics(cmd)
 	case k.admin:

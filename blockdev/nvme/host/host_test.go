@@ -430,9 +430,9 @@ func TestSuccessWithoutData(t *testing.T) {
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepDeallocate(0, 8192) }), blockdev.OK)
 }
 
-// A controller that says what only a host can know of itself is not asked again and again.
-func TestHostsWord(t *testing.T) {
-	f := newFake(t)
+// onePath makes a ring of a single path.
+func onePath(t *testing.T, f *fakeTarget) *blockdev.Ring {
+	t.Helper()
 	p, err := OpenPaths(testContext(t), Config{Addr: f.start(), SubNQN: fakeNQN})
 	if err != nil {
 		t.Fatal(err)
@@ -443,6 +443,36 @@ func TestHostsWord(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close() })
+	return r
+}
+
+// A controller that says what only a host can know of itself is not asked again and again.
+func TestHostsWord(t *testing.T) {
+	f := newFake(t)
+	r := onePath(t, f)
 	f.answer.Store(int64(nvme.StatusHostPath))
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 512)) }), blockdev.StatusInternal)
+}
+
+// A write that ends with an error of the path may have been done, and is not done again. What ANA
+// has refused is.
+func TestPathErrors(t *testing.T) {
+	write := func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 512)) }
+	for _, st := range []nvme.Status{nvme.StatusPathInternal, nvme.StatusControllerPath, nvme.StatusHostPathAborted} {
+		f := newFake(t)
+		r := onePath(t, f)
+		f.answer.Store(int64(st))
+		f.answers.Store(1)
+		want(t, do(t, r, write), blockdev.StatusLost)
+		if n := f.writes.Load(); n != 0 {
+			t.Errorf("%v: done again", st)
+		}
+	}
+	for _, st := range []nvme.Status{nvme.StatusANALoss, nvme.StatusANAInaccessible, nvme.StatusANATransition} {
+		f := newFake(t)
+		r := onePath(t, f)
+		f.answer.Store(int64(st))
+		f.answers.Store(1)
+		want(t, do(t, r, write), blockdev.OK)
+	}
 }

@@ -200,10 +200,10 @@ func (m *multi) push() {
 	}
 }
 
-// moves says that a request which has ended so may be done over another path. Of an error inside
-// the controller nobody knows what came of the request before.
+// moves says that a request which has ended so may be done over another path. Of an error on the way
+// nobody knows what came of the request before.
 func moves(st blockdev.Status, op blockdev.Op) bool {
-	return st>>8 == elsewhere>>8 && (st != blockdev.Status(nvme.StatusPathInternal) || replayable(op))
+	return st>>8 == elsewhere>>8 && (!unclear(st) || replayable(op))
 }
 
 // Poll gives ends, and moves what a path could not do.

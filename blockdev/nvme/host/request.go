@@ -117,11 +117,20 @@ var carries = [...]bool{
 	blockdev.Verify: false, // the last one
 }
 
-// outcome is the status that a program gets. Of an error on the way behind the controller nobody
-// knows what came of the request, as when the connection breaks.
+// unclear says that a request ended with an error on its way: it may have been done. If a controller
+// does not reach the namespace, by asymmetric namespace access, it has not been done.
+func unclear(st blockdev.Status) bool {
+	switch nvme.Status(st) {
+	case nvme.StatusANALoss, nvme.StatusANAInaccessible, nvme.StatusANATransition, nvme.StatusHostPath:
+		return false
+	}
+	return nvme.Status(st).Type() == nvme.StatusPathInternal.Type()
+}
+
+// outcome is the status that a program gets.
 func outcome(st blockdev.Status) blockdev.Status {
-	if st == blockdev.Status(nvme.StatusPathInternal) {
-		return blockdev.StatusLost
+	if unclear(st) {
+		return blockdev.StatusLost // as when the connection breaks
 	}
 	return st
 }

@@ -70,6 +70,7 @@ const (
 	offRecFmt   = 40
 	offQID      = 42
 	offSQSize   = 44
+	offDataID   = 0
 	offDataCID  = 16
 	offDataSub  = 256
 	offDataHost = 512
@@ -119,6 +120,8 @@ func (s *Session) connect(p *nvme.Connect, d *nvme.ConnectData) (uint64, nvme.St
 	switch {
 	case sub == nil || !sub.at(s.port):
 		return badConnect(offDataSub, true, "there is no such subsystem")
+	case d.HostID == hostID{}:
+		return badConnect(offDataID, true, "the host ID is 0: hosts without one would share their registrations")
 	case nvme.CheckNQN(d.HostNQN) != nil:
 		return badConnect(offDataHost, true, "%w", nvme.CheckNQN(d.HostNQN))
 	case !sub.allows(d.HostNQN):
@@ -160,7 +163,7 @@ func (s *Session) connectIO(sub *Subsystem, p *nvme.Connect, d *nvme.ConnectData
 	case c.hostNQN != d.HostNQN:
 		return badConnect(offDataHost, true, "controller %d is another host's", d.CNTLID)
 	case c.hostID != d.HostID:
-		return badConnect(0, true, "controller %d has been made with another host ID", d.CNTLID)
+		return badConnect(offDataID, true, "controller %d has been made with another host ID", d.CNTLID)
 	case sub.discovery:
 		return badConnect(offQID, false, "a discovery controller has no I/O queues")
 	case !c.ready():

@@ -65,7 +65,7 @@ func FuzzGreeting(f *testing.F) {
 	ic := (&nvme.ICReq{}).Append(nil)
 	var c nvme.Command
 	c.SetConnect(&nvme.Connect{SQSize: 31})
-	d := nvme.ConnectData{CNTLID: nvme.CNTLIDDynamic, SubNQN: subNQN, HostNQN: hostNQN}
+	d := nvme.ConnectData{CNTLID: nvme.CNTLIDDynamic, SubNQN: subNQN, HostNQN: hostNQN, HostID: [16]byte{1}}
 	f.Add(uint8(255), append(nvme.Format{}.AppendCommand(ic, &c, nvme.ConnectDataSize), d.Append(nil)...))
 	f.Add(uint8(1), ic)
 	f.Fuzz(func(t *testing.T, piece uint8, input []byte) {

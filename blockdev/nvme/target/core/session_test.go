@@ -77,3 +77,19 @@ func TestDiscoveryIdle(t *testing.T) {
 		t.Errorf("another one gets: %v", st)
 	}
 }
+
+// TestNoHostID: a host without an ID is not let in, as the base specification says: all of them would
+// be one to reservations.
+func TestNoHostID(t *testing.T) {
+	tg, p, _ := newTarget(t)
+	for _, sub := range []string{subNQN, nvme.DiscoveryNQN} {
+		h := newHost(t, tg, p)
+		h.greet(nvme.ICReq{})
+		var c nvme.Command
+		c.SetConnect(&nvme.Connect{SQSize: 31})
+		d := nvme.ConnectData{CNTLID: nvme.CNTLIDDynamic, SubNQN: sub, HostNQN: hostNQN}
+		if r, _ := h.do(&c, d.Append(nil)); r.Status.Code() != nvme.StatusConnectParameters {
+			t.Errorf("%s: %v", sub, r.Status)
+		}
+	}
+}

@@ -129,6 +129,7 @@ type multi struct {
 	reqs  []multiReq // by tag
 	held  fifo       // tags that no path takes now
 	buf   []blockdev.Done
+	timer *time.Timer // calls Notify while something is held; nil: never armed so
 
 	mu     sync.Mutex
 	w      waker
@@ -309,7 +310,11 @@ func (m *multi) Cancel(q *blockdev.Request) {
 // Arm has Notify called when there is something to do.
 func (m *multi) Arm() {
 	if m.held.n > 0 {
-		time.AfterFunc(avoidTime, m.cfg.Notify)
+		if m.timer == nil {
+			m.timer = time.AfterFunc(avoidTime, m.cfg.Notify)
+		} else {
+			m.timer.Reset(avoidTime)
+		}
 	}
 	for _, q := range m.paths {
 		q.Arm()
@@ -318,6 +323,9 @@ func (m *multi) Arm() {
 
 // Close ends the ring.
 func (m *multi) Close() error {
+	if m.timer != nil {
+		m.timer.Stop()
+	}
 	for _, q := range m.paths {
 		_ = q.Close() // it never fails
 	}

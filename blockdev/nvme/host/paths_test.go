@@ -116,6 +116,41 @@ func TestANA(t *testing.T) {
 	}
 }
 
+// A ring whose requests no path takes now is told to look again, once for each time that this was
+// asked for last, and not after its end.
+func TestArmWithoutPath(t *testing.T) {
+	s, ports, addrs := twoPaths(t, 1<<20)
+	s.SetANA(ports[0], 1, nvme.ANAInaccessible)
+	p := openPaths(t, addrs[0])
+	told := make(chan struct{}, 1000)
+	ring, err := p.NewRing(context.Background(), blockdev.RingConfig{Depth: 4, Notify: func() { told <- struct{}{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ring.Close() })
+	ring.GetSQE().PrepRead(0, make([]byte, 4096))
+	ring.Submit()
+	for range 100 {
+		ring.Arm()
+	}
+	<-told
+	ring.Arm()
+	<-told
+	if n := len(told); n > 10 {
+		t.Errorf("told %d times more", n)
+	}
+	ring.Arm()
+	ring.Close()
+	for len(told) > 0 {
+		<-told
+	}
+	select {
+	case <-told:
+		t.Error("told after its end")
+	case <-time.After(300 * time.Millisecond):
+	}
+}
+
 // When a path breaks, reads go over the other one at once.
 func TestPathBreaks(t *testing.T) {
 	_, _, addrs := twoPaths(t, 1<<20)

@@ -209,3 +209,31 @@ func (w *cutWork) end(b *cutBlock, st blockdev.Status) {
 		}
 	}
 }
+
+// TestRingsWhileCut makes rings and closes them, with fewer queue IDs to choose from than is good,
+// while connections are cut and so the controller is made again: each is there in the end.
+func TestRingsWhileCut(t *testing.T) {
+	const rings, size = 4, 24 << 10
+	c := newCutter(t, serve(t, 1<<20, 0))
+	d := open(t, host.Config{Addr: c.ln.Addr().String(), Queues: rings})
+	c.after.Store(70_000) // more than a controller says of itself
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range rings {
+		wg.Go(func() {
+			for c.cuts.Load() < 40 {
+				ring, err := d.NewRing(ctx, blockdev.RingConfig{Depth: 4})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 3 {
+					mustEnd(t, ring, blockdev.OK, func(s *blockdev.SQE) { s.PrepRead(0, make([]byte, size)) })
+				}
+				ring.Close()
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -216,12 +216,14 @@ func TestLostInTheTarget(t *testing.T) {
 // mustEnd does a request, which shall end with that status.
 func mustEnd(t *testing.T, ring *blockdev.Ring, want blockdev.Status, prep func(*blockdev.SQE)) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
 	prep(ring.GetSQE())
 	if _, err := ring.Submit(); err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
-	if err := ring.Wait(t.Context(), 1); err != nil {
-		t.Fatal(err)
+	if err := ring.Wait(ctx, 1); err != nil {
+		t.Error(err)
 	}
 	if c, _ := ring.Peek(); c.Status != want {
 		t.Errorf("%v, want %v", c.Status, want)

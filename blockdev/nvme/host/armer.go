@@ -16,10 +16,13 @@ type armer struct {
 }
 
 // start has notify called once when fd can be read, or written if out says so, or at
-// wake. What was asked for before still goes.
+// wake. What was asked for before still goes; if that was less, notify is called now.
 func (a *armer) start(notify func(), fd int, out bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.busy && (a.fd != fd || out && !a.out) {
+		a.w.wake()
+	}
 	if a.busy || a.over {
 		return
 	}

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/lockify-dlm/lockify/blockdev"
@@ -46,5 +47,24 @@ func TestOtherNamespace(t *testing.T) {
 			f.become(func() { f.id, f.ns = was, wasNS })
 			mustRead(t, r)
 		})
+	}
+}
+
+// What is done piece by piece is done block by block if the controller takes less than a block: a
+// command on no block is one on 65536.
+func TestLimitBelowBlock(t *testing.T) {
+	f := newFake(t)
+	f.ns.Formats[0].Shift = 16
+	f.ns.NSZE = uint64(len(f.disk)) >> 16
+	f.nvm = &nvme.IdentifyNVMController{WZSL: 1, VSL: 1}
+	f.shift = 16
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{})
+	data := random(3 << 16)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, data) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWriteZeroes(0, 2<<16) }), blockdev.OK)
+	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepVerify(0, 2<<16) }), blockdev.OK)
+	clear(data[:2<<16])
+	if !bytes.Equal(f.has(0, len(data)), data) {
+		t.Fatal("other blocks than those named have become zeroes")
 	}
 }

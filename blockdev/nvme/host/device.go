@@ -73,11 +73,12 @@ func (c *Info) pages(exponent uint8, otherwise int64) int64 {
 	return otherwise
 }
 
-// limits gives those of the controller for a namespace with such blocks.
+// limits gives those of the controller for a namespace with such blocks. A piece has a block at least,
+// though the controller may refuse that: none at all would be as many as a command can name.
 func (c *Info) limits(blockSize int) limits {
 	bs := int64(blockSize)
 	l := limits{
-		zeroes: c.pages(c.NVM.WZSL, nvme.MaxBlocks*bs), verify: c.pages(c.NVM.VSL, nvme.MaxBlocks*bs),
+		zeroes: max(bs, c.pages(c.NVM.WZSL, nvme.MaxBlocks*bs)), verify: max(bs, c.pages(c.NVM.VSL, nvme.MaxBlocks*bs)),
 		trim: (1<<32 - 1) * bs, capsule: c.Identify.CapsuleData(),
 	}
 	if c.NVM.DMRSL != 0 {

@@ -47,7 +47,9 @@ type fakeTarget struct {
 	queues map[uint16]*fakeConn // by queue ID, of the latest controller
 	id     nvme.IdentifyController
 	ns     nvme.IdentifyNamespace
-	report []byte // of reservations
+	shift  uint                        // blocks of 1<<shift bytes
+	nvm    *nvme.IdentifyNVMController // nil: it is not given
+	report []byte                      // of reservations
 	anaLog []byte
 	log    []nvme.Opcode // admin commands
 }
@@ -59,7 +61,7 @@ func newFake(t *testing.T) *fakeTarget {
 	}
 	f := &fakeTarget{
 		t: t, listener: l, piece: 1 << 30, maxR2T: 1 << 30, maxH2C: 8192,
-		disk: make([]byte, 4<<20), conns: map[net.Conn]bool{}, queues: map[uint16]*fakeConn{}, events: make(chan nvme.AsyncEvent, 4),
+		disk: make([]byte, 4<<20), shift: 9, conns: map[net.Conn]bool{}, queues: map[uint16]*fakeConn{}, events: make(chan nvme.AsyncEvent, 4),
 	}
 	f.id = nvme.IdentifyController{
 		CNTLID: 5, Version: nvme.Version14, Type: nvme.TypeIO, KAS: 10, NN: 1, SGLS: 1, SubNQN: fakeNQN, Model: "fake",
@@ -349,7 +351,7 @@ func (k *fakeConn) do(cmd *nvme.Command, data []byte) bool {
 		return k.adminCommand(cmd)
 	}
 	io := cmd.IO()
-	at, n := io.LBA*512, uint64(io.Blocks)*512
+	at, n := io.LBA<<k.shift, uint64(io.Blocks)<<k.shift
 	if cmd.Flags&nvme.FuseMask == nvme.FuseFirst {
 		k.fused, k.fusedData = *cmd, data
 		return true
@@ -489,6 +491,10 @@ func (k *fakeConn) identify(cmd *nvme.Command) bool {
 	switch p := cmd.Identify(); p.CNS {
 	case nvme.CNSController:
 		return k.give(cmd, k.id.Append(nil))
+	case nvme.CNSSetController:
+		if k.nvm != nil {
+			return k.give(cmd, k.nvm.Append(nil))
+		}
 	case nvme.CNSActiveList:
 		return k.give(cmd, nvme.AppendNSIDs(nil, []uint32{1}))
 	case nvme.CNSNamespace:

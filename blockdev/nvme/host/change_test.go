@@ -50,6 +50,26 @@ func TestOtherNamespace(t *testing.T) {
 	}
 }
 
+// A device without rings goes by nothing that it was told but which namespace it is: it comes back for
+// commands, such as those of reservations, but not for rings.
+func TestChangedWithoutRings(t *testing.T) {
+	f := newFake(t)
+	events := make(chan Event, 100)
+	d := openFake(t, f, func(c *Config) { c.Notify = func(e Event) { events <- e } })
+	f.become(func() { f.id.MDTS = 3 })
+	await(events, Restored)
+	cmd := nvme.Command{Opcode: nvme.OpFlush, NSID: 1}
+	if _, err := d.Command(testContext(t), &cmd, nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.NewRing(testContext(t), blockdev.RingConfig{}); err == nil {
+		t.Error("a ring that takes more at a time than its device")
+	}
+	f.become(func() { f.id.MDTS = 8 })
+	await(events, Restored)
+	mustRead(t, newRing(t, d, blockdev.RingConfig{}))
+}
+
 // What is done piece by piece is done block by block if the controller takes less than a block: a
 // command on no block is one on 65536.
 func TestLimitBelowBlock(t *testing.T) {

@@ -118,41 +118,64 @@ func (d *Device) describe(c *Info) error {
 }
 
 // sameDevices looks whether the namespaces that devices were made of are still what
-// they were. They may have grown.
+// they were, and whether rings can go on with them. They may have grown.
 func (c *Controller) sameDevices(info *Info) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for id, old := range c.inUse {
-		i := slices.IndexFunc(info.Namespaces, func(n Namespace) bool { return n.ID == id })
-		if i < 0 {
-			return fmt.Errorf("nvme: %s: namespace %d is not there any more", c.cfg.Addr, id)
+	for _, d := range c.inUse {
+		if _, err := d.now(info); err != nil {
+			return err
 		}
-		now := Device{c: c, ns: info.Namespaces[i]}
-		if err := now.describe(info); err != nil {
-			return fmt.Errorf("nvme: %s: namespace %d has become another one: %w", c.cfg.Addr, id, err)
+	}
+	for _, q := range c.rings {
+		if !q.kept {
+			continue // whoever makes it will look
 		}
-		if err := old.becomes(&now); err != nil {
-			return fmt.Errorf("nvme: %s: namespace %d has become another one: %w", c.cfg.Addr, id, err)
+		if err := q.mayGoOn(info); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// becomes says why rings of d can't go on with what now stands in its place. Programs rely on what
-// Info has told them.
-func (d *Device) becomes(now *Device) error {
-	was, is := &d.info, &now.info
-	switch {
+// now gives the device that stands in the place of d, if that is the same namespace.
+func (d *Device) now(info *Info) (*Device, error) {
+	i := slices.IndexFunc(info.Namespaces, func(n Namespace) bool { return n.ID == d.ns.ID })
+	if i < 0 {
+		return nil, fmt.Errorf("nvme: %s: namespace %d is not there any more", d.c.cfg.Addr, d.ns.ID)
+	}
+	now := &Device{c: d.c, ns: info.Namespaces[i]}
+	err := now.describe(info)
+	switch was, is := &d.info, &now.info; {
+	case err != nil:
 	case is.BlockSize != was.BlockSize || is.Size < was.Size:
-		return fmt.Errorf("%d bytes in blocks of %d, not %d in %d", is.Size, is.BlockSize, was.Size, was.BlockSize)
+		err = fmt.Errorf("%d bytes in blocks of %d, not %d in %d", is.Size, is.BlockSize, was.Size, was.BlockSize)
 	case now.ns.Names != d.ns.Names:
-		return errors.New("its UUID, NGUID or EUI64 has changed")
+		err = errors.New("its UUID, NGUID or EUI64 has changed")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("nvme: %s: namespace %d has become another one: %w", d.c.cfg.Addr, d.ns.ID, err)
+	}
+	return now, nil
+}
+
+// mayGoOn says why a ring can't be one of the namespace as it is now: programs rely on what Info has
+// told them. A command of its own has been told nothing.
+func (q *queue) mayGoOn(info *Info) error {
+	now, err := q.d.now(info)
+	if err != nil || q.alone {
+		return err
+	}
+	switch was, is := &q.d.info, &now.info; {
 	case is.MaxTransfer < was.MaxTransfer:
-		return fmt.Errorf("it takes %d bytes at a time, not %d", is.MaxTransfer, was.MaxTransfer)
+		err = fmt.Errorf("takes %d bytes at a time, not %d", is.MaxTransfer, was.MaxTransfer)
 	case was.Features&^is.Features != 0:
-		return errors.New("it does not have all operations any more")
+		err = errors.New("does not have all operations any more")
 	case is.VolatileCache && !was.VolatileCache:
-		return errors.New("it has a volatile cache now")
+		err = errors.New("has a volatile cache now")
+	}
+	if err != nil {
+		return fmt.Errorf("nvme: %s: namespace %d, whose device was made before, %w", q.d.c.cfg.Addr, q.d.ns.ID, err)
 	}
 	return nil
 }
@@ -223,6 +246,7 @@ func (d *Device) command(ctx context.Context, cmd *nvme.Command, data []byte) (e
 	if err != nil {
 		return ending{}, err
 	}
+	q.alone = true
 	if err = d.c.admit(ctx, q); err != nil {
 		q.free()
 		return ending{}, err

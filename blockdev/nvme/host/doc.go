@@ -79,6 +79,6 @@
 // with a single path.
 //
 // A namespace that has shrunk, has other blocks, or another UUID when it comes back is
-// not taken for the same one; nor is one that takes less at a time, has lost an operation,
-// or has got a volatile cache: programs go by what blockdev.Info has told them.
+// not taken for the same one. Nor can rings go on with one that takes less at a time, has lost
+// an operation, or has got a volatile cache: programs go by what blockdev.Info has told them.
 package host

@@ -17,6 +17,7 @@ type queue struct {
 	cfg   blockdev.RingConfig
 	qid   uint16
 	multi bool // one of several paths: what can not be done here is done elsewhere, and w is shared
+	alone bool // for one command, of no ring
 	kept  bool // the keeper connects it; under Controller.mu
 	conn  connConfig
 	l     *link  // nil: there is no connection now

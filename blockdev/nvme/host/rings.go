@@ -90,6 +90,9 @@ func (c *Controller) connectRing(ctx context.Context, q *queue, info Info, gen u
 // connectOnce connects a ring to the controller's connection gen, and leaves it to the keeper if
 // that is still the present one.
 func (c *Controller) connectOnce(ctx context.Context, q *queue, info *Info, gen uint64) error {
+	if err := q.mayGoOn(info); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, attemptTime)
 	defer cancel()
 	if err := q.reconnect(ctx, info, gen); err != nil {

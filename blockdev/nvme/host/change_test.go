@@ -28,6 +28,7 @@ func TestOtherNamespace(t *testing.T) {
 		"no Compare":        func(c *nvme.IdentifyController, _ *nvme.IdentifyNamespace) { c.ONCS &^= nvme.CommandCompare },
 		"a cache":           func(c *nvme.IdentifyController, _ *nvme.IdentifyNamespace) { c.VWC = nvme.WriteCache },
 		"metadata":          func(_ *nvme.IdentifyController, n *nvme.IdentifyNamespace) { n.Formats[0].Metadata = 8 },
+		"another one":       func(_ *nvme.IdentifyController, n *nvme.IdentifyNamespace) { n.NGUID[0] = 1 },
 		"fewer blocks":      func(_ *nvme.IdentifyController, n *nvme.IdentifyNamespace) { n.NSZE-- },
 	} {
 		t.Run(name, func(t *testing.T) {

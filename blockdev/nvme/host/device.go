@@ -150,7 +150,7 @@ func (d *Device) now(info *Info) (*Device, error) {
 	case err != nil:
 	case is.BlockSize != was.BlockSize || is.Size < was.Size:
 		err = fmt.Errorf("%d bytes in blocks of %d, not %d in %d", is.Size, is.BlockSize, was.Size, was.BlockSize)
-	case now.ns.Names != d.ns.Names:
+	case now.ns.Names != d.ns.Names, now.ns.Identify.NGUID != d.ns.Identify.NGUID, now.ns.Identify.EUI64 != d.ns.Identify.EUI64:
 		err = errors.New("its UUID, NGUID or EUI64 has changed")
 	}
 	if err != nil {

@@ -29,6 +29,10 @@ const (
 	StatusCompareFailure Status = 0x285 // the device holds something else
 	StatusAccessDenied   Status = 0x286
 
+	StatusANALoss         Status = 0x301 // the device is not reached this way, and will not be
+	StatusANAInaccessible Status = 0x302 // the device is not reached this way now
+	StatusANATransition   Status = 0x303 // the device is not reached this way now, but soon
+
 	StatusCanceled   Status = 0x800 // Cancel was called
 	StatusDeadline   Status = 0x801 // SQE.Deadline is over
 	StatusLinkBroken Status = 0x802 // a request before it in its chain has failed; it was not started
@@ -54,14 +58,19 @@ var statusNames = map[Status]string{
 	StatusReadError:      "unrecovered read error",
 	StatusCompareFailure: "compare failure",
 	StatusAccessDenied:   "access denied",
-	StatusCanceled:       "canceled",
-	StatusDeadline:       "deadline exceeded",
-	StatusLinkBroken:     "a linked request before it failed",
-	StatusMisaligned:     "not aligned to blocks",
-	StatusTooLong:        "longer than the device's largest transfer",
-	StatusClosed:         "closed",
-	StatusLost:           "connection lost, outcome unknown",
-	StatusGuarded:        "the lock that guards it is not held, or not in a mode for it",
+
+	StatusANALoss:         "the device is not reached this way any more",
+	StatusANAInaccessible: "the device is not reached this way now",
+	StatusANATransition:   "how the device is reached is changing",
+
+	StatusCanceled:   "canceled",
+	StatusDeadline:   "deadline exceeded",
+	StatusLinkBroken: "a linked request before it failed",
+	StatusMisaligned: "not aligned to blocks",
+	StatusTooLong:    "longer than the device's largest transfer",
+	StatusClosed:     "closed",
+	StatusLost:       "connection lost, outcome unknown",
+	StatusGuarded:    "the lock that guards it is not held, or not in a mode for it",
 }
 
 func (s Status) String() string {

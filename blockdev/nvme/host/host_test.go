@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -452,6 +453,21 @@ func TestHostsWord(t *testing.T) {
 	r := onePath(t, f)
 	f.answer.Store(int64(nvme.StatusHostPath))
 	want(t, do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 512)) }), blockdev.StatusInternal)
+}
+
+// What a single path does not reach is told in words.
+func TestSinglePathErrors(t *testing.T) {
+	f := newFake(t)
+	r := newRing(t, openFake(t, f, nil), blockdev.RingConfig{Depth: 4})
+	for _, st := range []nvme.Status{
+		nvme.StatusPathInternal, nvme.StatusANALoss, nvme.StatusANAInaccessible, nvme.StatusANATransition, nvme.StatusControllerPath,
+	} {
+		f.answer.Store(int64(st))
+		c := do(t, r, func(s *blockdev.SQE) { s.PrepWrite(0, make([]byte, 512)) })
+		if text := c.Status.Error(); strings.Contains(text, "status") {
+			t.Errorf("%v is %q", st, text)
+		}
+	}
 }
 
 // A write that ends with an error of the path may have been done, and is not done again. What ANA

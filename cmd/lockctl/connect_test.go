@@ -58,6 +58,17 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
+// TestLateWithoutAnswer: --timeout says whether it was others' locks that were waited for, or a daemon.
+func TestLateWithoutAnswer(t *testing.T) {
+	addr := "unix://" + listenAt(t, "unix", filepath.Join(t.TempDir(), "s"), nil).Addr().String()
+	o := &options{addr: addr, clientTime: time.Minute}
+	r := &lockRun{options: o, space: "s", name: "n", mode: lockify.EX, timeout: time.Millisecond, spaceFlags: spaceFlags{rule: "none"}}
+	_, _, err := r.take(t.Context())
+	if want := `"n" was not granted within 1ms: no answer of ` + addr + " (--addr)"; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // TestNobodyThere: what is told of an address without a daemon, or with one that wants TLS.
 func TestNobodyThere(t *testing.T) {
 	closes := listenAt(t, "tcp", "127.0.0.1:0", func(c net.Conn) {

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -33,8 +34,9 @@ type lockRun struct {
 	spaceFlags
 	onLost string
 
-	signals chan os.Signal
-	events  chan map[string]any // to be written, see event
+	signals  chan os.Signal
+	events   chan map[string]any // to be written, see event
+	answered atomic.Bool         // the daemon has, so that what is waited for is others
 }
 
 // maxEvents is more than a run has.
@@ -60,9 +62,10 @@ decimal number that grows with each exclusive grant; storage that checks it
 refuses who has lost the lock), and LOCKIFY_VALUE, the value stored with the
 lock by its last writer, if there is one, without zero bytes at its end.
 
-A node that does not answer within 10 s is an error, as is one that ends while
-lockctl waits for the lock; but if --addr names several, lockctl waits anew at
-the next one, unless there is --no-wait.
+A node that does not answer within 10 s is an error, as is one without quorum, or
+one that ends while lockctl waits for the lock. But if --addr names several, lockctl
+goes on to the next one from a node without quorum, until it has asked all, and
+unless there is --no-wait, from one that has ended.
 
 The lock is lost when the connection to the node breaks, when the node ends, or
 when a name taken with --new was not new. COMMAND must not go on then: it is
@@ -181,7 +184,7 @@ func (r *lockRun) take(ctx context.Context) (*lockify.Client, *lockify.Lock, err
 	defer cancel(nil)
 	if r.timeout > 0 {
 		t := time.AfterFunc(r.timeout, func() {
-			cancel(&exitStatus{exitTimeout, fmt.Errorf("%q was not granted within %v", r.name, r.timeout)})
+			cancel(&exitStatus{exitTimeout, r.late()})
 		})
 		defer t.Stop()
 	}
@@ -210,17 +213,34 @@ func (r *lockRun) take(ctx context.Context) (*lockify.Client, *lockify.Lock, err
 	return c, l, err
 }
 
-// dialAndLock waits for the lock at one daemon, and at another one if that ends meanwhile.
+// late says that the lock was not granted in time, and whether for want of a daemon: who reads
+// it looks at others' locks else, or at the wrong address for ever.
+func (r *lockRun) late() error {
+	if r.answered.Load() {
+		return fmt.Errorf("%q was not granted within %v", r.name, r.timeout)
+	}
+	return fmt.Errorf("%q was not granted within %v: no answer of %s (--addr)", r.name, r.timeout, r.addr)
+}
+
+// dialAndLock waits for the lock at one daemon, and at another one if that ends meanwhile, or
+// is cut off from its cluster.
 func (r *lockRun) dialAndLock(ctx context.Context) (*lockify.Client, *lockify.Lock, error) {
 	addrs := strings.Split(r.addr, ",")
+	alone := 0 // daemons without quorum, in a row
 	for {
 		c, l, err := r.lockAt(ctx, strings.Join(addrs, ","))
-		if !errors.Is(err, lockify.ErrSessionLost) || r.noWait || len(addrs) == 1 {
+		var wait time.Duration
+		switch {
+		case errors.Is(err, lockify.ErrSessionLost) && !r.noWait && len(addrs) > 1:
+			alone, wait = 0, againTime
+		case errors.Is(err, lockify.ErrNoQuorum) && alone+1 < len(addrs):
+			alone++
+		default:
 			return c, l, err
 		}
 		addrs = append(addrs[1:], addrs[0])
 		select {
-		case <-time.After(againTime):
+		case <-time.After(wait):
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		}
@@ -232,10 +252,12 @@ const againTime = 100 * time.Millisecond
 
 // lockAt waits for the lock at the first daemon that answers.
 func (r *lockRun) lockAt(ctx context.Context, addr string) (*lockify.Client, *lockify.Lock, error) {
+	r.answered.Store(false)
 	c, s, err := r.connect(ctx, addr, r.space, &r.spaceFlags)
 	if err != nil {
 		return nil, nil, err
 	}
+	r.answered.Store(true)
 	opts := []lockify.Option{lockify.ReadValue()}
 	if r.noWait {
 		opts = append(opts, lockify.NoQueue())

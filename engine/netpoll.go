@@ -107,10 +107,11 @@ func (netpollTransport) Listen(network, addr string, h Handler) (Listener, error
 	if err != nil {
 		return nil, err
 	}
-	return accepting(ln, func(nc net.Conn, conns *connSet) {
+	return accepting(ln, h, func(nc net.Conn, conns *connSet) error {
 		// If the process has no descriptor left, this closes nc and the other
 		// end sees that; the next connection may have more luck.
-		_, _ = adopt(nc, h, conns)
+		_, err := adopt(nc, h, conns)
+		return err
 	}), nil
 }
 

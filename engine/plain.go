@@ -38,12 +38,12 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return accepting(ln, func(nc net.Conn, conns *connSet) {
+	return accepting(ln, h, func(nc net.Conn, conns *connSet) error {
 		c := p.tls.newConn(nc, h)
 		c.mayPass(network == "unix")
 		if !conns.add(c) {
 			nc.Close()
-			return
+			return ErrClosed
 		}
 		go func() {
 			if c := p.tls.accept(c, conns); c != nil {
@@ -53,6 +53,7 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 				conns.remove(c)
 			}
 		}()
+		return nil
 	}), nil
 }
 

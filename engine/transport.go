@@ -184,12 +184,13 @@ func (s *connSet) closeAll() {
 
 // netListener accepts on a socket and hands each connection to adopt.
 type netListener struct {
-	ln    net.Listener
-	conns *connSet
-	stop  chan struct{}
-	done  chan struct{}
-	once  sync.Once
-	err   error
+	ln     net.Listener
+	conns  *connSet
+	misses misses
+	stop   chan struct{}
+	done   chan struct{}
+	once   sync.Once
+	err    error
 }
 
 func listen(network, addr string) (net.Listener, error) {
@@ -206,9 +207,10 @@ func listen(network, addr string) (net.Listener, error) {
 	return ln, nil
 }
 
-// accepting takes over ln.
-func accepting(ln net.Listener, adopt func(nc net.Conn, conns *connSet)) *netListener {
+// accepting takes over ln, and gives each connection to adopt; of what fails h is told.
+func accepting(ln net.Listener, h Handler, adopt func(nc net.Conn, conns *connSet) error) *netListener {
 	l := &netListener{ln: ln, conns: newConnSet(), stop: make(chan struct{}), done: make(chan struct{})}
+	l.misses.h, _ = h.(MissHandler)
 	go l.accept(adopt)
 	return l
 }
@@ -240,7 +242,7 @@ func removeStale(path string) error {
 // ender is a listener with something to do when nobody will call Accept any more.
 type ender interface{ end() }
 
-func (l *netListener) accept(adopt func(net.Conn, *connSet)) {
+func (l *netListener) accept(adopt func(net.Conn, *connSet) error) {
 	defer close(l.done)
 	if e, ok := l.ln.(ender); ok {
 		defer e.end()
@@ -250,7 +252,7 @@ func (l *netListener) accept(adopt func(net.Conn, *connSet)) {
 		nc, err := l.ln.Accept()
 		if err == nil {
 			wait = 0
-			adopt(nc, l.conns)
+			l.misses.note(adopt(nc, l.conns), time.Now())
 			continue
 		}
 		select {
@@ -260,6 +262,7 @@ func (l *netListener) accept(adopt func(net.Conn, *connSet)) {
 		}
 		// Out of descriptors, or a connection that died in the backlog: what
 		// is accepted lives on, and accepting goes on when there is room.
+		l.misses.note(err, time.Now())
 		wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 		t := time.NewTimer(wait)
 		select {

@@ -19,7 +19,7 @@ import (
 
 func (n *Node) listenClients(addr string) (engine.Listener, error) {
 	network, rest := address.Split(addr)
-	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, n.cfg.Transport.Name() != "mem" && !address.Local(addr)})
+	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, addr, n.cfg.Transport.Name() != "mem" && !address.Local(addr)})
 	if err != nil {
 		return nil, fmt.Errorf("node: listen for clients on %s: %w", addr, err)
 	}
@@ -38,7 +38,13 @@ const maxHello = 64 << 10
 // clientSide is the node as its clients' connections on one address see it.
 type clientSide struct {
 	*Node
+	addr    string
 	network bool // other machines reach the address
+}
+
+// OnMissed implements engine.MissHandler.
+func (c *clientSide) OnMissed(times int, err error) {
+	c.cfg.Logger.Error("connections of clients could not be taken in", "addr", c.addr, "times", times, "err", err)
 }
 
 // OnOpen makes a session that waits for its HELLO.

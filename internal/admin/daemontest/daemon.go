@@ -49,6 +49,9 @@ func Run(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
+// Pid gives its number.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // Signal sends a signal.
 func (p *Process) Signal(t testing.TB, s os.Signal) {
 	t.Helper()

@@ -186,7 +186,7 @@ func (s *session) reportReset(l *link, now uint64) {
 	l.reset = now
 	l.mu.Unlock()
 	if news {
-		s.ls.log.Error("peer has lost what it shared with us", "peer", l.id, "old_instance", known, "new_instance", now)
+		s.ls.log.Info("peer has lost what it shared with us", "peer", l.id, "instance", fmt.Sprintf("%#x", known), "now", fmt.Sprintf("%#x", now))
 		s.ls.h.OnPeerReset(l.id, known, now)
 	}
 }

@@ -223,13 +223,18 @@ func (l *link) failWith(failed error) (sessions []*session) {
 	return sessions
 }
 
-// downFailed reports once that the link has failed; recv is held.
+// downFailed reports once that the link has failed, or was removed, as with each node that
+// leaves; recv is held.
 func (l *link) downFailed(failed error) {
 	if l.failTold {
 		return
 	}
 	l.failTold, l.upOn = true, nil
-	l.ls.log.Error("link failed", "peer", l.id, "err", failed)
+	if errors.Is(failed, ErrRemoved) {
+		l.ls.log.Info("link removed", "peer", l.id)
+	} else {
+		l.ls.log.Error("link failed", "peer", l.id, "err", failed)
+	}
 	l.ls.h.OnPeerDown(l.id, failed)
 	l.ls.changed.open()
 }

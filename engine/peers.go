@@ -117,10 +117,8 @@ func (l *link) remove() {
 		s.fail(ErrRemoved)
 	}
 	l.recv.Lock()
-	if up := l.upOn; up != nil {
-		l.failTold, l.upOn = true, nil
-		l.ls.log.Info("link removed", "peer", l.id)
-		l.ls.h.OnPeerDown(l.id, ErrRemoved)
+	if l.upOn != nil {
+		l.downFailed(ErrRemoved)
 	}
 	l.failTold = true
 	l.recv.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -61,7 +62,11 @@ func (l *linkSide) OnPeerUp(id uint16, instance, features uint64) {
 // OnPeerDown: the link does not work; it tries again by itself.
 func (l *linkSide) OnPeerDown(id uint16, err error) {
 	l.peers.of(id).connected(0)
-	l.cfg.Logger.Warn("peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
+	level := slog.LevelWarn
+	if errors.Is(err, engine.ErrRemoved) {
+		level = slog.LevelInfo // it has left, or was put out: that is said as such
+	}
+	l.cfg.Logger.Log(context.Background(), level, "peer disconnected", "event", eventLinkDown, "peer", id, "err", err)
 	if errors.Is(err, engine.ErrOverrun) {
 		l.overrun(l.peers.of(id), err)
 	}

@@ -215,6 +215,13 @@ func (s *Session) over() bool {
 // holds says that the locks of this place are not lost, as far as can be known now.
 func (a *seat) holds() bool { return !a.s.over() }
 
+func (a *seat) why() error {
+	if err := a.s.Err(); errors.Is(err, ErrSessionLost) {
+		return err
+	}
+	return ErrLost
+}
+
 // left gives for how long the locks of this place are certain from now.
 func (a *seat) left() int64 {
 	if a.s.over() {

@@ -2,6 +2,7 @@ package lockify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -277,6 +278,9 @@ func (l *Lock) begin(o *Option, what opKind, mode Mode, done func(error), wake *
 	l.mu.Lock()
 	err := l.claim(holds, o, what, mode, done, wake)
 	l.mu.Unlock()
+	if errors.Is(err, ErrLost) {
+		return what.of(l.name, l.at.why()) // not under mu, which sessions take under theirs
+	}
 	return err
 }
 

@@ -33,6 +33,7 @@ type backend interface {
 type place interface {
 	holds() bool // what is held there is not lost, as far as can be known now
 	left() int64 // for how long that is certain, in ns; 0: no more
+	why() error  // what was held there and is lost: ErrLost, and the reason if that is known
 	convert(l *Lock, mode Mode, o Option, later bool) begun
 	unlock(l *Lock, o Option, later bool) begun
 	cancel(id, req uint64)                                                                               // the operation numbered req of lock id; 0: not known yet

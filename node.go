@@ -407,6 +407,13 @@ func (e *embedded) holds() bool { return e.node.n.Holds() }
 
 func (e *embedded) left() int64 { return e.node.n.LeaseLeft() }
 
+func (e *embedded) why() error {
+	if err := e.node.Err(); err != nil {
+		return fmt.Errorf("%w: %v", ErrLost, err)
+	}
+	return ErrLost
+}
+
 func (e *embedded) newOwner() OwnerID { return e.node.owners.next() }
 
 func (e *embedded) lock(l *Lock, mode Mode, o Option, later bool) begun {

@@ -26,7 +26,7 @@ type StaleError struct {
 }
 
 func (e *StaleError) Error() string {
-	return fmt.Sprintf("fence: stale token %#x for %q: %#x has been here", e.Token, e.Name, e.Newest)
+	return fmt.Sprintf("fence: stale token %d for %q: %d has been here", e.Token, e.Name, e.Newest)
 }
 
 // Unwrap gives ErrStale.

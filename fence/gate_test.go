@@ -49,7 +49,7 @@ func TestErrors(t *testing.T) {
 	if !errors.Is(err, ErrStale) || !errors.As(err, &stale) || *stale != (StaleError{"a", 4, 5}) {
 		t.Errorf("%v", err)
 	}
-	if want := `fence: stale token 0x4 for "a": 0x5 has been here`; err.Error() != want {
+	if want := `fence: stale token 4 for "a": 5 has been here`; err.Error() != want {
 		t.Errorf("%q, want %q", err, want)
 	}
 	long := strings.Repeat("x", wire.MaxName+1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lockify-dlm/lockify/internal/bounds"
 	"github.com/lockify-dlm/lockify/internal/secure"
 )
 
@@ -82,8 +84,8 @@ func (r *tlsRun) init() error {
 	if err != nil {
 		return err
 	}
-	if len(r.cluster) < 1 || len(r.cluster) > 256 {
-		return &exitStatus{exitUsage, fmt.Errorf("--cluster of %d bytes, want 1 to 256", len(r.cluster))}
+	if len(r.cluster) < 1 || len(r.cluster) > bounds.MaxClusterName {
+		return &exitStatus{exitUsage, fmt.Errorf("--cluster of %d bytes, want 1 to %d", len(r.cluster), bounds.MaxClusterName)}
 	}
 	if err := os.MkdirAll(r.dir, 0o755); err != nil {
 		return err
@@ -115,20 +117,33 @@ func (r *tlsRun) issue(i secure.Identity, file string) error {
 	if err != nil {
 		return err
 	}
-	var ca secure.Pair
-	var err1, err2 error
-	ca.Cert, err1 = os.ReadFile(filepath.Join(r.dir, caCert))
-	ca.Key, err2 = os.ReadFile(filepath.Join(r.dir, caKey))
-	if err := errors.Join(err1, err2); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s has no CA: make one with lockctl tls init, or name its directory with --dir", r.dir)
-	} else if err != nil {
+	ca, err := r.readCA()
+	if err != nil {
 		return err
 	}
 	p, err := secure.Issue(ca, i, time.Now(), valid)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s, %s: %w", filepath.Join(r.dir, caCert), filepath.Join(r.dir, caKey), err)
 	}
 	return r.write(p, file+".crt", file+".key")
+}
+
+// readCA reads both files. Where only one is there, such as when the key was put where it is safe,
+// another CA is not what is wanted.
+func (r *tlsRun) readCA() (ca secure.Pair, err error) {
+	cert, key := filepath.Join(r.dir, caCert), filepath.Join(r.dir, caKey)
+	var errCert, errKey error
+	ca.Cert, errCert = os.ReadFile(cert)
+	ca.Key, errKey = os.ReadFile(key)
+	switch noCert, noKey := errors.Is(errCert, fs.ErrNotExist), errors.Is(errKey, fs.ErrNotExist); {
+	case noCert && noKey:
+		return ca, fmt.Errorf("%s has no CA: make one with lockctl tls init, or name its directory with --dir", r.dir)
+	case noCert:
+		return ca, fmt.Errorf("%s is there, but %s is missing: put it back", key, cert)
+	case noKey:
+		return ca, fmt.Errorf("%s is there, but %s is missing: put it back for as long as certificates are made", cert, key)
+	}
+	return ca, cmp.Or(errCert, errKey)
 }
 
 // write makes both files. A key without its certificate is of no use, so that is first.
@@ -142,6 +157,7 @@ func (r *tlsRun) write(p secure.Pair, cert, key string) error {
 		return err
 	}
 	if err := create(filepath.Join(r.dir, key), p.Key, 0o600); err != nil {
+		os.Remove(filepath.Join(r.dir, cert))
 		return err
 	}
 	_, err := fmt.Fprintf(r.stdout, "%s\n%s\n", filepath.Join(r.dir, cert), filepath.Join(r.dir, key))
@@ -154,5 +170,8 @@ func create(name string, text []byte, mode fs.FileMode) error {
 		return err
 	}
 	_, err = f.Write(text)
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(name) // else the next try finds half of it, and leaves it as it is
+	}
+	return err
 }

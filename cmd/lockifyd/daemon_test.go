@@ -80,7 +80,7 @@ func TestDataRefused(t *testing.T) {
 	for _, tc := range []struct{ name, content, want string }{
 		{"another node", `{"node":2,"instance":"0x10002","starts":1}`, "instance is of node 2, this is node 1"},
 		{"no JSON", `0x10001`, "this data directory is damaged"},
-		{"cut off", `{"node":1,"inst`, "this data directory is damaged"},
+		{"cut off", `{"node":1,"inst`, "move its files away and start again, with --join"},
 		{"id does not fit", `{"node":1,"instance":"0x10002","starts":1}`, "this data directory is damaged"},
 		{"used up", `{"node":1,"instance":"0xffffffffffff0001","starts":1}`, "the last that there can be"},
 	} {

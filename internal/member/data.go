@@ -103,7 +103,7 @@ func (d *Data) NextInstance(id uint16) (uint64, error) {
 	// So last+1 is later than the last start even if the clock has gone back.
 	count := max(node.NewInstance(id)>>16, last>>16+1)
 	if count >= 1<<48 {
-		return 0, fmt.Errorf("%w: %s: instance %#x is the last that there can be", ErrDamaged, d.path, last)
+		return 0, damaged(d.path, fmt.Errorf("instance %#x is the last that there can be", last))
 	}
 	next := count<<16 | uint64(id)
 	text, err := json.Marshal(record{Node: id, Instance: fmt.Sprintf("%#x", next), Starts: starts + 1})
@@ -129,15 +129,19 @@ func (d *Data) lastInstance(id uint16) (last, starts uint64, err error) {
 	}
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
-		return 0, 0, fmt.Errorf("%w: %s: %w", ErrDamaged, name, err)
+		return 0, 0, damaged(name, err)
 	}
 	if _, err := fmt.Sscanf(r.Instance, "0x%x", &last); err != nil || wire.NodeOf(last) != r.Node {
-		return 0, 0, fmt.Errorf("%w: %s: instance %q of node %d", ErrDamaged, name, r.Instance, r.Node)
+		return 0, 0, damaged(name, fmt.Errorf("instance %q of node %d", r.Instance, r.Node))
 	}
 	if r.Node != id {
 		return 0, 0, fmt.Errorf("%w: %s is of node %d, this is node %d", ErrOther, name, r.Node, id)
 	}
 	return last, r.Starts, nil
+}
+
+func damaged(name string, why error) error {
+	return fmt.Errorf("%w: %s: %w: move its files away and start again, with --join and the address of a live member if there are others", ErrDamaged, name, why)
 }
 
 // replace writes a file as a whole or not at all, also if the power fails.

@@ -39,6 +39,20 @@ func TestWatch(t *testing.T) {
 	}
 }
 
+// However the daemon ends, watch says so.
+func TestWatchEnds(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		d := daemontest.Cluster(t, 1)[0]
+		w := follow(t, d)
+		open(t, d, "files")
+		w.Out.Await(t, 0, "lockspace-open")
+		d.Signal(t, sig)
+		if status := w.Wait(t); status != exitError || w.Err.String() != "lockctl: the daemon has ended\n" {
+			t.Errorf("%v: status %d, %q", sig, status, w.Err)
+		}
+	}
+}
+
 // A lock that was waited for, and has gone by the time that the node looks again, has the
 // name and the mode of the wait at its end.
 func TestWatchWaitEnd(t *testing.T) {

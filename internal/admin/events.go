@@ -207,15 +207,20 @@ func (c *Client) Events(ctx context.Context, filter EventFilter, recent int, fol
 			continue
 		}
 		l := &EventLine{}
-		if err := json.Unmarshal(lines.Bytes(), l); err != nil {
+		if err := json.Unmarshal(lines.Bytes(), l); err != nil && lines.Err() != nil {
+			break // in the middle of a line
+		} else if err != nil {
 			return fmt.Errorf("admin: event: %w", err)
 		}
 		if err := f(l); err != nil {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil || !follow {
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong), err == nil && !follow:
 		return err
+	case err != nil: // killed, or cut off: one that ends in order ends its answer, too
+		return cmp.Or(ctx.Err(), fmt.Errorf("%w: %w", ErrCutOff, err))
 	}
 	return cmp.Or(ctx.Err(), ErrCutOff)
 }

@@ -144,7 +144,7 @@ func (c *Cache) gone() {
 // use is Lock, RLock and Create.
 func (c *Cache) use(ctx context.Context, name string, mode lockify.Mode, created bool) (Use, error) {
 	if err := ctx.Err(); err != nil {
-		return Use{}, err
+		return Use{}, fmt.Errorf("recipes: cache: %q: %w", name, err)
 	}
 	p := &c.parts[maphash.String(c.seed, name)&uint64(len(c.parts)-1)]
 	p.mu.Lock()

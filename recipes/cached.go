@@ -70,7 +70,7 @@ func (e *cached) wait(ctx context.Context, w *waiter) (Use, error) {
 			select {
 			case <-w.wake:
 			case <-ctx.Done():
-				err = ctx.Err()
+				err = fmt.Errorf("recipes: cache: %q: %w", e.name, ctx.Err())
 			}
 			e.part.mu.Lock()
 		}

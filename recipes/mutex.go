@@ -36,7 +36,7 @@ func (m *Mutex) Lock(ctx context.Context) error {
 	case m.turn <- struct{}{}:
 	case <-ctx.Done():
 		lock.UnlockAsync(func(error) {})
-		return ctx.Err()
+		return fmt.Errorf("recipes: mutex %q: %w", m.name, ctx.Err())
 	}
 	m.held.Store(lock)
 	return nil

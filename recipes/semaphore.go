@@ -67,7 +67,11 @@ func (s *Semaphore) Acquire(ctx context.Context) (*lockify.Lock, error) {
 		lock := s.space.LockAsync(s.permit(i), lockify.EX, func(l *lockify.Lock, err error) { q.outcomes <- outcome{l, err} })
 		q.locks = append(q.locks, lock)
 	}
-	return q.first(ctx)
+	lock, err := q.first(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil, fmt.Errorf("recipes: semaphore %q: %w", s.name, err)
+	}
+	return lock, err
 }
 
 // queued is a request for each permit.
@@ -94,7 +98,7 @@ func (q *queued) first(ctx context.Context) (won *lockify.Lock, err error) {
 			}
 			continue
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			err = ctx.Err()
 		}
 		break
 	}

@@ -109,7 +109,7 @@ func (c *Client) try(ctx context.Context, addr int) error {
 	}
 	seats, err := c.reopen(ctx, s)
 	if err == nil && c.Session() != nil && s.refused() {
-		err = noQuorum("no quorum: the lease of the node has ended")
+		err = noQuorum("no quorum: the node has no lease, so that it is not a member of its cluster now")
 	}
 	if err == nil {
 		err = c.install(s, seats)

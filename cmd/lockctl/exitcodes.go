@@ -17,7 +17,7 @@ var statuses = []struct {
 	{exitUsage, "wrong usage: of commands, flags or arguments"},
 	{exitWouldBlock, "lock --no-wait: the lock is held by others"},
 	{exitTimeout, "lock --timeout: not granted in time"},
-	{exitLost, "lock: the lock was lost while the command ran"},
+	{exitLost, "lock: the lock was lost while the command ran, or its name was not --new"},
 	{exitIncomplete, "why, dump, top: what is shown is true, but not all: some node did not answer; members: the node that was asked is no member"},
 	{exitCannotRun, "lock: the command is there, but cannot be started"},
 	{exitNotFound, "lock: there is no such command"},

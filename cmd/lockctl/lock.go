@@ -52,7 +52,7 @@ COMMAND's exit status becomes lockctl's, 128 + signal if a signal ended it. Else
     2  wrong use
     3  --no-wait, and the lock is held by others
     4  not granted within --timeout
-    5  the lock was lost while COMMAND ran
+    5  the lock was lost while COMMAND ran, or before, if NAME was not --new
   126  COMMAND cannot be started
   127  COMMAND is not found
   128 + signal, if one came while lockctl waited for the lock
@@ -103,7 +103,7 @@ func lockCommand(o *options) *cobra.Command {
 	flags.StringVar(&r.modeName, "mode", "EX", "lock `MODE`: NL, CR, CW, PR, PW or EX")
 	flags.BoolVar(&r.noWait, "no-wait", false, "fail with status 3 if the lock is held by others")
 	flags.DurationVar(&r.timeout, "timeout", 0, "fail with status 4 if the lock is not granted within this `TIME` (default: wait for ever)")
-	flags.BoolVar(&r.isNew, "new", false, "NAME has just been created, nobody else can know it: take it without asking")
+	flags.BoolVar(&r.isNew, "new", false, "NAME has just been created, nobody else can know it: take it without asking; COMMAND starts when the cluster knows it")
 	flags.StringVar(&r.value, "value", "", "store this `TEXT` with the lock when it is given up; needs --mode PW or EX")
 	r.spaceFlags.add(cmd)
 	flags.StringVar(&r.onLost, "on-lost", "kill", "`WHAT` to do with COMMAND when the lock is lost: kill or ignore")
@@ -172,10 +172,28 @@ func (r *lockRun) run(ctx context.Context) error {
 	}
 	defer c.Close()
 	r.event("granted", map[string]any{"mode": l.Mode().String(), "token": l.Token()})
-	if len(r.command) > 0 {
+	if err = r.confirmed(l); err == nil && len(r.command) > 0 {
 		err = r.hold(l)
 	}
 	return r.giveUp(ctx, l, err)
+}
+
+// confirmed waits until the cluster knows a name taken with --new. Until then its token is not to be
+// shown to anybody, and who has ended would never hear that the name was another's.
+func (r *lockRun) confirmed(l *lockify.Lock) error {
+	if !r.isNew {
+		return nil
+	}
+	select {
+	case <-l.Confirmed():
+	case s := <-r.signals:
+		return &exitStatus{exitSignal + number(s), fmt.Errorf("%v while the cluster was told of %q", s, r.name)}
+	}
+	if l.Valid() {
+		return nil
+	}
+	r.event("lost", nil)
+	return &exitStatus{exitLost, fmt.Errorf("%q was not new, or the lock on it was lost, before the command was started", r.name)}
 }
 
 // take gets the lock. A signal or the end of the timeout withdraws the request.

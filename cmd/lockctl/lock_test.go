@@ -226,3 +226,29 @@ func TestNoDaemon(t *testing.T) {
 		}
 	}
 }
+
+// TestLockNotNew: under a name that is not new no command runs, and lockctl says so, also if it would have
+// been done before the cluster could say.
+func TestLockNotNew(t *testing.T) {
+	nodes := daemontest.Cluster(t, 2)
+	lost := 0
+	for i := range 10 {
+		for what, command := range map[string][]string{"a": {"--", "echo", "started"}, "b": nil} {
+			name := fmt.Sprint(what, i)
+			held := lock(t, open(t, nodes[0], "s"), name, lockify.EX)
+			out, errs, status := nodes[1].Ctl(t, append([]string{"lock", "s", name, "--new", "--timeout", "100ms"}, command...)...)
+			switch {
+			case status == exitLost && out == "" && strings.Contains(errs, "was not new"):
+				lost++
+			case status != exitTimeout || out != "": // a node that has the name's directory knows better, and waits
+				t.Errorf("%v: status %d, %q, %q", command, status, out, errs)
+			}
+			if err := held.Unlock(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if lost == 0 {
+		t.Error("no claim was wrong")
+	}
+}

@@ -20,7 +20,7 @@ const (
 	exitUsage      = 2   // wrong usage
 	exitWouldBlock = 3   // --no-wait, and the lock is held by others
 	exitTimeout    = 4   // not granted within --timeout
-	exitLost       = 5   // the lock was lost while the command ran
+	exitLost       = 5   // the lock was lost while the command ran, or its name was not --new
 	exitIncomplete = 6   // what is shown is not all: some node could not be asked, or is no member
 	exitCannotRun  = 126 // the command is there, but can't be started
 	exitNotFound   = 127 // there is no such command

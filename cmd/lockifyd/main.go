@@ -67,7 +67,7 @@ there, and each peer is a table:
 
 When the addresses are open, one line that begins with "ready" goes to the
 standard output; the log goes to the standard error. SIGTERM and SIGINT end the
-node in order within 5 s; a second signal ends it at once. SIGHUP reads the
+node in order within 5 s; a second signal, 200 ms later or more, ends it at once. SIGHUP reads the
 configuration again: of what has changed, log_level and the access rules are taken, and
 the log says what waits for a restart. The rules are also taken when the file changes. systemd is told (Type=notify), and its watchdog fed.
 

@@ -91,7 +91,7 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 		err = nil
 	}
 	go func() {
-		s := <-signals
+		s := secondSignal(signals, time.After(sameSignal))
 		flush()
 		fmt.Fprintf(stderr, "lockifyd: second signal (%v), ending at once\n", s)
 		number, _ := s.(syscall.Signal) // signals of os/signal are
@@ -101,6 +101,22 @@ func serve(ctx context.Context, cfg *config, again func() (*config, error), stdo
 	d.tell(sd.SdNotifyStopping, fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", 2*shutdownTime.Microseconds()), "STATUS=ending")
 	d.stop()
 	return err
+}
+
+// sameSignal is how long after the first signal another one is still that one: who signals a process
+// and then its group, as timeout(1) does, or a terminal and a wrapper that passes ^C on, wants no more
+// than an end in order.
+const sameSignal = 200 * time.Millisecond
+
+// secondSignal waits for a signal behind those that come before other.
+func secondSignal(signals <-chan os.Signal, other <-chan time.Time) os.Signal {
+	for {
+		select {
+		case <-signals:
+		case <-other:
+			return <-signals
+		}
+	}
 }
 
 // keptEvents are about a megabyte.

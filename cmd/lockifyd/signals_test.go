@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/lockify-dlm/lockify/internal/admin/daemontest"
 )
@@ -34,6 +35,20 @@ func TestSignalWhileRegistering(t *testing.T) {
 		if status := p.Wait(t); status != 0 || strings.Contains(p.Err.String(), "second signal") {
 			t.Errorf("status %d after one SIGTERM: %s", status, p.Err)
 		}
+	}
+}
+
+// TestSameSignal: what comes with the first signal is no second one.
+func TestSameSignal(t *testing.T) {
+	signals, other, second := make(chan os.Signal), make(chan time.Time), make(chan os.Signal)
+	go func() { second <- secondSignal(signals, other) }()
+	for range 3 {
+		signals <- syscall.SIGTERM
+	}
+	other <- time.Now()
+	signals <- syscall.SIGINT
+	if got := <-second; got != syscall.SIGINT {
+		t.Errorf("%v ends it at once", got)
 	}
 }
 

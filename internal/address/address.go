@@ -36,6 +36,9 @@ func CheckListen(addr string) error {
 		return checkPath(rest)
 	}
 	if _, _, err := net.SplitHostPort(rest); err != nil {
+		if strings.Count(rest, ":") > 1 && !strings.ContainsAny(rest, "[/") {
+			return errors.New("an address of IPv6 has brackets around it, as in [::1]:7540")
+		}
 		return errors.New("this is neither host:port nor unix:///path")
 	}
 	_, _, err := SplitHostPort(rest)

@@ -7,6 +7,15 @@ import (
 	"github.com/lockify-dlm/lockify/cluster"
 )
 
+// TestCheckIPv6: what is an address of IPv6 but for its brackets is told so.
+func TestCheckIPv6(t *testing.T) {
+	for addr, want := range map[string]bool{"::1:7540": true, "tcp://2001:db8::1:7540": true, "::1": true, "127.0.0.1": false, "[::1]": false, "udp://127.0.0.1:7540": false} {
+		if err := CheckListen(addr); err == nil || strings.Contains(err.Error(), "brackets") != want {
+			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}
+
 // TestCheck: what each kind of address may be.
 func TestCheck(t *testing.T) {
 	path := func(n int) string { return "unix:///" + strings.Repeat("x", n-1) }

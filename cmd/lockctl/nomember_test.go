@@ -62,6 +62,7 @@ func TestNoMember(t *testing.T) {
 		{"top --once", 0, "\nno member: " + why + "\n", ""},
 		{"why s n", exitError, "", "node 2 is no member of the cluster, and cannot say: " + why},
 		{"dump s", exitError, "", "node 2 is no member of the cluster, and cannot say: " + why},
+		{"node promote 2", exitError, "", "answers with an error: not done: node 2 has not joined the cluster yet"},
 	} {
 		out, errs, status := d.Ctl(t, strings.Fields(c.args)...)
 		if status != c.status || !strings.Contains(out, c.out) || !strings.Contains(errs, c.errs) {

@@ -174,8 +174,8 @@ func decodeChange(body io.Reader) (c Change, err error) {
 	return c, nil
 }
 
-// errChange: a change that cannot be.
-var errChange = errors.New("admin")
+// errChange: a change that cannot be. The client says of whom it has heard that.
+var errChange = errors.New("not done")
 
 func (s *Server) carryOut(ctx context.Context, n *node.Node, c Change) error {
 	p := n.Membership()

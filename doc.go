@@ -109,10 +109,11 @@
 //
 // All locks of a Client belong to its Session, a connection to one node. When that
 // ends (the node ends or dies, the connection breaks), the locks are Lost at once, all
-// of them, and stay so: their operations fail with ErrLost. Requests that were under
-// way fail with ErrSessionLost; whether they had been granted just before does not
-// matter, as the session's end has released that. The node releases what the session
-// had when it notices the end; persistent locks become orphans.
+// of them, and stay so: their operations fail with ErrLost, as ErrSessionLost with the
+// reason where that is known. Requests that were under way fail with ErrSessionLost;
+// whether they had been granted just before does not matter, as the session's end has
+// released that. The node releases what the session had when it notices the end;
+// persistent locks become orphans.
 //
 // The Client then redials by itself, for as long as it takes: all addresses that
 // Dial was given, the first one first, round after round, with pauses from 10 ms to

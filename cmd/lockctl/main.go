@@ -7,9 +7,11 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/lockify-dlm/lockify"
 )
@@ -130,7 +132,7 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	flags.StringVar(&o.tls.Key, "tls-key", env("LOCKIFY_TLS_KEY", ""), "`FILE` with its key; $LOCKIFY_TLS_KEY")
 	flags.StringVar(&o.tls.CA, "tls-ca", env("LOCKIFY_TLS_CA", ""), "`FILE` with the certificate of the cluster's CA; $LOCKIFY_TLS_CA")
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exitStatus{exitUsage, fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return &exitStatus{exitUsage, fmt.Errorf("%w; see %s --help", flagError(err), cmd.CommandPath())}
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
@@ -201,3 +203,18 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 
 // maxName is the longest name, in bytes; see lockify.ErrName.
 const maxName = 64
+
+// flagError says of a number that is none what it is wanted to be, and not which function of Go has
+// refused it.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	var number *strconv.NumError
+	if !errors.As(err, &bad) || !errors.As(err, &number) {
+		return err
+	}
+	want := "a number"
+	if number.Func == "ParseBool" {
+		want = "true or false"
+	}
+	return fmt.Errorf("--%s %q: %w, want %s", bad.GetFlag().Name, bad.GetValue(), number.Err, want)
+}

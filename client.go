@@ -223,7 +223,13 @@ func (c *Client) Session() *Session {
 // Errors: ErrClosed, ErrSessionLost with OneSession.
 func (c *Client) AwaitSession(ctx context.Context) (*Session, error) { return c.await(ctx, nil) }
 
-// Close ends the session, and the client with it; the node releases its locks.
+// closeTime is for how long Close lets the node read what was sent to it. What is lost with one
+// that does not, as it was stopped, are requests that nobody has waited for: the locks go with
+// the connection.
+const closeTime = time.Second
+
+// Close ends the session, and the client with it; the node releases its locks. Requests that were
+// begun and not waited for still reach a node that reads them within a second.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -233,7 +239,9 @@ func (c *Client) Close() error {
 	c.stop()
 	if s != nil {
 		s.conn.CloseSent()
+		late := time.AfterFunc(closeTime, s.conn.Close)
 		<-s.gone
+		late.Stop()
 	}
 	c.redials.Wait()
 	return nil

@@ -147,3 +147,34 @@ func nodeStopped(t *testing.T, length time.Duration) (kept bool) {
 	expect(t, "Unlock", l.Unlock(ctx), nil)
 	return true
 }
+
+// A stopped node does not read, and there is no more room for what it is sent: Close does not
+// wait until it goes on.
+func TestCloseNodeStopped(t *testing.T) {
+	for name, opts := range map[string][]DialOption{"socket": {NoRing()}, "ring": nil, "netpoll": {WithTransport("netpoll")}} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testContext(t)
+			addr := "unix://" + filepath.Join(t.TempDir(), "n.sock")
+			p := startLeased(t, time.Hour, addr)
+			c, err := Dial(ctx, addr, opts...)
+			expect(t, "Dial", err, nil)
+			s, err := c.Open(ctx, "test")
+			expect(t, "Open", err, nil)
+			signal(t, p, syscall.SIGSTOP)
+			session, ended := c.Session(), make(chan error, maxRunning)
+			for session.conn.Stats().Queued < 1<<18 {
+				s.LockAsync("name", EX, func(_ *Lock, err error) { ended <- err })
+			}
+			began := time.Now()
+			expect(t, "Close", c.Close(), nil)
+			if took := time.Since(began); took > 8*closeTime {
+				t.Errorf("Close took %v", took)
+			}
+			for err := range ended {
+				if errors.Is(err, ErrClosed) { // those that were answered before have another outcome
+					break
+				}
+			}
+		})
+	}
+}

@@ -121,11 +121,22 @@ func (r *tlsRun) issue(i secure.Identity, file string) error {
 	if err != nil {
 		return err
 	}
-	p, err := secure.Issue(ca, i, time.Now(), valid)
+	now := time.Now()
+	p, err := secure.Issue(ca, i, now, valid)
 	if err != nil {
 		return fmt.Errorf("%s, %s: %w", filepath.Join(r.dir, caCert), filepath.Join(r.dir, caKey), err)
 	}
-	return r.write(p, file+".crt", file+".key")
+	end, err := p.End()
+	if err != nil {
+		return err
+	}
+	if err := r.write(p, file+".crt", file+".key"); err != nil {
+		return err
+	}
+	if end.Before(now.Add(valid - time.Second)) { // certificates count seconds
+		fmt.Fprintf(r.stderr, "lockctl: it ends with the CA at %s, before the %d days of --days are over\n", end.UTC().Format(time.RFC3339), r.days)
+	}
+	return nil
 }
 
 // readCA reads both files. Where only one is there, such as when the key was put where it is safe,

@@ -22,16 +22,21 @@ func TestTLSDays(t *testing.T) {
 		args []string
 		file string
 		days time.Duration
+		cut  bool // no longer than the CA's
 	}{
-		{[]string{"init"}, "ca.crt", 3650},
-		{[]string{"node", "1"}, "node-1.crt", 365},
-		{[]string{"client", "a"}, "a.crt", 365},
-		{[]string{"client", "b", "--days", "30"}, "b.crt", 30},
-		{[]string{"client", "c", "--days", "5000"}, "c.crt", 3650}, // no longer than the CA's
+		{[]string{"init"}, "ca.crt", 3650, false},
+		{[]string{"node", "1"}, "node-1.crt", 365, false},
+		{[]string{"client", "a"}, "a.crt", 365, false},
+		{[]string{"client", "b", "--days", "30"}, "b.crt", 30, false},
+		{[]string{"client", "c", "--days", "5000"}, "c.crt", 3650, true},
 	} {
 		args := append([]string{"tls"}, c.args...)
-		if status := run(append(args, "--dir", dir), io.Discard, os.Stderr); status != 0 {
-			t.Fatalf("%q: status %d", args, status)
+		var said strings.Builder
+		if status := run(append(args, "--dir", dir), io.Discard, &said); status != 0 {
+			t.Fatalf("%q: status %d, %s", args, status, said.String())
+		}
+		if cut := strings.Contains(said.String(), "ends with the CA at 2"); cut != c.cut || !cut && said.Len() > 0 {
+			t.Errorf("%q says %q", args, said.String())
 		}
 		text, err := os.ReadFile(filepath.Join(dir, c.file))
 		if err != nil {

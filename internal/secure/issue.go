@@ -34,7 +34,7 @@ func NewCA(cluster string, now time.Time, valid time.Duration) (Pair, error) {
 }
 
 // Issue makes the certificate of a node or a client of the cluster that the CA is of,
-// whatever i says of that. It ends no later than the CA's.
+// whatever i says of that. It ends no later than the CA's (Pair.End); one that has ended makes none.
 func Issue(ca Pair, i Identity, now time.Time, valid time.Duration) (Pair, error) {
 	parent, key, err := ca.parse()
 	if err != nil {
@@ -45,6 +45,9 @@ func Issue(ca Pair, i Identity, now time.Time, valid time.Duration) (Pair, error
 	}
 	if err := i.check(); err != nil {
 		return Pair{}, err
+	}
+	if !now.Before(parent.NotAfter) {
+		return Pair{}, fmt.Errorf("the CA: it has ended at %s: make another one", parent.NotAfter.UTC().Format(time.RFC3339))
 	}
 	end := now.Add(valid)
 	if end.After(parent.NotAfter) {
@@ -86,6 +89,15 @@ func sign(t, parent *x509.Certificate, by *ecdsa.PrivateKey) (Pair, error) {
 		Cert: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		Key:  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: k}),
 	}, nil
+}
+
+// End says when the certificate ends.
+func (p Pair) End() (time.Time, error) {
+	cert, _, err := p.parse()
+	if err != nil {
+		return time.Time{}, err
+	}
+	return cert.NotAfter, nil
 }
 
 func (p Pair) parse() (*x509.Certificate, *ecdsa.PrivateKey, error) {

@@ -86,6 +86,9 @@ func TestIdentity(t *testing.T) {
 	if _, err := Issue(issue(t, ca, Identity{Node: 1}), Identity{Node: 2}, time.Now(), year); !errors.Is(err, ErrIdentity) {
 		t.Errorf("a node is a CA: %v", err)
 	}
+	if _, err := Issue(ca, Identity{Node: 2}, time.Now().Add(2*year), year); err == nil || !strings.Contains(err.Error(), "has ended") {
+		t.Errorf("a CA that has ended: %v", err)
+	}
 }
 
 // handshake says how a client and a server see each other.

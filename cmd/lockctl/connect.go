@@ -9,6 +9,9 @@ import (
 	"net"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"github.com/lockify-dlm/lockify"
 	"github.com/lockify-dlm/lockify/internal/admin"
@@ -42,8 +45,45 @@ func (o *options) connect(ctx context.Context, addr, space string, props *spaceF
 	return c, s, err
 }
 
-// ask runs f with a client of the admin address.
+// asks adds the flag of commands that ask the admin address.
+func (o *options) asks(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().DurationVar(&o.adminTime, "timeout", adminTime, "fail if the lockifyd at --admin does not answer within this `TIME`")
+	return cmd
+}
+
+// sayWaits is how long nothing is said of waiting for the admin address: the node may itself wait
+// for others, for 5 s, and then says which.
+const sayWaits = 6 * time.Second
+
+// ask is askQuietly for those who wait for nothing else, and want to know what for.
 func (o *options) ask(ctx context.Context, f func(ctx context.Context, c *admin.Client) error) error {
+	said := make(chan struct{})
+	say := time.AfterFunc(o.sayWaits, func() {
+		defer close(said)
+		fmt.Fprintf(o.stderr, "lockctl: waiting for the lockifyd at %s (--admin), for %v at most (--timeout)\n", o.admin, o.adminTime)
+	})
+	err := o.askQuietly(ctx, f)
+	if !say.Stop() {
+		<-said
+	}
+	return err
+}
+
+// reach gives a client of an admin address that has answered just now, for what no time bounds.
+func (o *options) reach(ctx context.Context) (client *admin.Client, err error) {
+	err = o.ask(ctx, func(ctx context.Context, c *admin.Client) error {
+		client = c
+		_, err := c.Status(ctx)
+		return err
+	})
+	return client, err
+}
+
+// askQuietly runs f with a client of the admin address.
+func (o *options) askQuietly(ctx context.Context, f func(ctx context.Context, c *admin.Client) error) error {
+	if o.adminTime <= 0 {
+		return &exitStatus{exitUsage, fmt.Errorf("--timeout %v, want more than 0", o.adminTime)}
+	}
 	c, err := admin.NewClient(o.admin)
 	if err != nil {
 		return &exitStatus{exitUsage, err}

@@ -37,23 +37,33 @@ func listenAt(t *testing.T, network, addr string, f func(net.Conn)) net.Listener
 	return l
 }
 
-// TestNoAnswer: a daemon that hangs does not keep lockctl, which names it.
+// TestNoAnswer: a daemon that hangs does not keep lockctl, which names it, and soon says what it
+// waits for.
 func TestNoAnswer(t *testing.T) {
 	addr := "unix://" + listenAt(t, "unix", filepath.Join(t.TempDir(), "s"), nil).Addr().String()
-	o := &options{addr: addr, admin: listenAt(t, "tcp", "127.0.0.1:0", nil).Addr().String(), clientTime: time.Millisecond, adminTime: time.Millisecond}
+	var said strings.Builder
+	o := &options{
+		addr: addr, admin: listenAt(t, "tcp", "127.0.0.1:0", nil).Addr().String(), stderr: &said,
+		clientTime: time.Millisecond, adminTime: 100 * time.Millisecond, sayWaits: time.Millisecond,
+	}
+	noAdmin, waits := "no answer of the lockifyd at "+o.admin+" (--admin) within 100ms", "lockctl: waiting for the lockifyd at "+o.admin+" (--admin), for 100ms at most (--timeout)\n"
 	lock := &lockRun{options: o, space: "s", name: "n", mode: lockify.EX, spaceFlags: spaceFlags{rule: "none"}}
 	for what, c := range map[string]struct {
-		f    func() error
-		want string
+		f          func() error
+		want, says string
 	}{
-		"lock":  {func() error { _, _, err := lock.take(t.Context()); return err }, "no answer of " + addr + " within 1ms"},
-		"purge": {func() error { return o.purge(t.Context(), "s", 1, 0, &lock.spaceFlags) }, "no answer of the lockifyd at " + o.admin + " (--admin) within 1ms"},
+		"lock":   {func() error { _, _, err := lock.take(t.Context()); return err }, "no answer of " + addr + " within 1ms", ""},
+		"purge":  {func() error { return o.purge(t.Context(), "s", 1, 0, &lock.spaceFlags) }, noAdmin, waits},
+		"dump":   {func() error { return o.dump(t.Context(), "s", false, false) }, noAdmin, waits},
+		"watch":  {func() error { return o.watch(t.Context(), &watching{}) }, noAdmin, waits},
+		"bundle": {func() error { return o.bundle(t.Context(), filepath.Join(t.TempDir(), "b"), &bundling{}) }, noAdmin, waits},
 		"members": {func() error {
 			return o.ask(t.Context(), func(ctx context.Context, c *admin.Client) error { _, err := c.Members(ctx); return err })
-		}, "no answer of the lockifyd at " + o.admin + " (--admin) within 1ms"},
+		}, noAdmin, waits},
 	} {
-		if err := c.f(); err == nil || err.Error() != c.want {
-			t.Errorf("%s: %v, want %s", what, err, c.want)
+		said.Reset()
+		if err := c.f(); err == nil || err.Error() != c.want || said.String() != c.says {
+			t.Errorf("%s: %v, want %s; says %q, want %q", what, err, c.want, said.String(), c.says)
 		}
 	}
 }

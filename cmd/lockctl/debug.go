@@ -28,7 +28,7 @@ func debugCommand(o *options) *cobra.Command {
 			return &exitStatus{exitUsage, fmt.Errorf("what? there is bundle; see %s --help", cmd.CommandPath())}
 		},
 	}
-	cmd.AddCommand(bundleCommand(o))
+	cmd.AddCommand(o.asks(bundleCommand(o)))
 	return cmd
 }
 
@@ -105,12 +105,9 @@ const (
 )
 
 func (o *options) bundle(ctx context.Context, file string, b *bundling) error {
-	c, err := admin.NewClient(o.admin)
+	c, err := o.reach(ctx) // else there is nothing to bundle
 	if err != nil {
-		return &exitStatus{exitUsage, err}
-	}
-	if _, err := c.Status(ctx); err != nil { // else there is nothing to bundle
-		return o.explainAdmin(err)
+		return err
 	}
 	out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -121,7 +118,7 @@ func (o *options) bundle(ctx context.Context, file string, b *bundling) error {
 	}
 	m := manifest{Made: time.Now().UTC().Truncate(time.Second), Lockctl: version, Admin: o.admin, Files: []bundleFile{}}
 	packed := gzip.NewWriter(out)
-	err = fill(ctx, tar.NewWriter(packed), append(nodeParts(c, b.seconds), logParts(b)...), &m)
+	err = fill(ctx, tar.NewWriter(packed), append(nodeParts(c, o.adminTime, b.seconds), logParts(b)...), &m)
 	if err = errors.Join(err, packed.Close(), out.Close()); err != nil {
 		return errors.Join(err, os.Remove(file))
 	}
@@ -173,11 +170,11 @@ func pack(w *tar.Writer, name string, text []byte, at time.Time) error {
 	return err
 }
 
-// nodeParts are what the node itself says.
-func nodeParts(c *admin.Client, seconds int) []part {
+// nodeParts are what the node itself says, each within patience.
+func nodeParts(c *admin.Client, patience time.Duration, seconds int) []part {
 	ask := func(name, what, path string, text bool) part {
 		return part{name, what, text, func(ctx context.Context) ([]byte, error) {
-			ctx, cancel := context.WithTimeout(ctx, adminTime+time.Duration(seconds)*time.Second)
+			ctx, cancel := context.WithTimeout(ctx, patience+time.Duration(seconds)*time.Second)
 			defer cancel()
 			body, err := c.Raw(ctx, path)
 			if err != nil {

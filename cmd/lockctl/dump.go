@@ -42,11 +42,11 @@ one shows the locks of one node, this one those of all (or, with --local, as tha
 	return cmd
 }
 
-// dump may take long: no time bounds it as a whole.
+// dump may take long: no time bounds it as a whole, but that the node answers.
 func (o *options) dump(ctx context.Context, space string, local, dlm bool) error {
-	c, err := admin.NewClient(o.admin)
+	c, err := o.reach(ctx)
 	if err != nil {
-		return &exitStatus{exitUsage, err}
+		return err
 	}
 	out := bufio.NewWriter(o.stdout)
 	enc := json.NewEncoder(out)

@@ -78,6 +78,7 @@ type options struct {
 	stderr io.Writer
 
 	adminTime  time.Duration // bounds a question to the admin address
+	sayWaits   time.Duration // after which it is said that lockctl waits there
 	clientTime time.Duration // bounds what a daemon answers its clients at once
 }
 
@@ -101,7 +102,7 @@ disk speaks with NVMe/TCP targets. tls makes certificates.
 Exit status: 0 done, 1 failed, 2 wrong usage; lockctl help exit-codes has them all.`
 
 func root(stdout, stderr io.Writer) *cobra.Command {
-	o := &options{stdout: stdout, stderr: stderr, adminTime: adminTime, clientTime: clientTime}
+	o := &options{stdout: stdout, stderr: stderr, adminTime: adminTime, sayWaits: sayWaits, clientTime: clientTime}
 	cmd := &cobra.Command{
 		Use: "lockctl", Short: "Look at a lockify node; hold a lock while a command runs", Long: long, Version: version,
 		Example: `  lockctl status
@@ -136,8 +137,10 @@ func root(stdout, stderr io.Writer) *cobra.Command {
 	})
 	cmd.SetOut(stdout)
 	cmd.SetErr(stderr)
-	cmd.AddCommand(statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), topCommand(o), watchCommand(o), debugCommand(o), exitCodes(), lockCommand(o), purgeCommand(o),
-		rangesCommand(o), delegateCommand(o), membersCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
+	for _, c := range []*cobra.Command{statusCommand(o), lockspacesCommand(o), locksCommand(o), whyCommand(o), dumpCommand(o), topCommand(o), watchCommand(o), rangesCommand(o), membersCommand(o), purgeCommand(o)} {
+		cmd.AddCommand(o.asks(c))
+	}
+	cmd.AddCommand(debugCommand(o), exitCodes(), lockCommand(o), delegateCommand(o), nodeCommand(o), diskCommand(o), tlsCommand(o))
 	cmd.InitDefaultHelpCmd()
 	cmd.InitDefaultCompletionCmd("completion")
 	for _, c := range cmd.Commands() {

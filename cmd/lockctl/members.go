@@ -101,13 +101,13 @@ func nodeCommand(o *options) *cobra.Command {
 		},
 	}
 	cmd.AddCommand(
-		changeCommand(o, "leave", "Let the node that is asked leave the cluster for good", `leave ends the node that is asked (--admin): the locks of its clients are released, its
-vote is given up, and its lockifyd ends. The others go on at once.`),
-		changeCommand(o, "remove", "Take a node out of the cluster", `remove takes a node out of the cluster that does not leave by itself, with its vote. What
+		o.asks(changeCommand(o, "leave", "Let the node that is asked leave the cluster for good", `leave ends the node that is asked (--admin): the locks of its clients are released, its
+vote is given up, and its lockifyd ends. The others go on at once.`)),
+		o.asks(changeCommand(o, "remove", "Take a node out of the cluster", `remove takes a node out of the cluster that does not leave by itself, with its vote. What
 it holds is free when its lease has ended. If it still runs it notices, loses its locks,
-and joins anew: end it first if it should stay out.`),
-		changeCommand(o, "promote", "Give a node a vote", `promote gives a member a vote in what is agreed. It needs a data directory. Nodes get one
-by themselves as long as there are fewer than the cluster was made for.`),
+and joins anew: end it first if it should stay out.`)),
+		o.asks(changeCommand(o, "promote", "Give a node a vote", `promote gives a member a vote in what is agreed. It needs a data directory. Nodes get one
+by themselves as long as there are fewer than the cluster was made for.`)),
 	)
 	return cmd
 }

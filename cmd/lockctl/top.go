@@ -85,7 +85,7 @@ func (o *options) topLive(ctx context.Context, every time.Duration) error {
 	defer tick.Stop()
 	for {
 		var frame bytes.Buffer
-		err := o.ask(ctx, func(ctx context.Context, c *admin.Client) error {
+		err := o.askQuietly(ctx, func(ctx context.Context, c *admin.Client) error {
 			t, err := c.Top(ctx)
 			if err != nil {
 				return err

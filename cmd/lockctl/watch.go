@@ -70,11 +70,11 @@ wait-long, wait-end, and log for all else that is logged.`,
 // errEnough ends a watch.
 var errEnough = errors.New("enough")
 
-// watch may take for ever: no time bounds it.
+// watch may take for ever: no time bounds it, but that the node answers.
 func (o *options) watch(ctx context.Context, w *watching) error {
-	c, err := admin.NewClient(o.admin)
+	c, err := o.reach(ctx)
 	if err != nil {
-		return &exitStatus{exitUsage, err}
+		return err
 	}
 	seen := 0
 	err = c.Events(ctx, w.filter, w.recent, !w.once, func(l *admin.EventLine) error {

@@ -36,7 +36,7 @@ func (d *daemon) checkData() error {
 	case in && len(cfg.peers) > 0:
 		return fmt.Errorf("data: %s is of a node whose cluster agrees on its members, but peers fix them: drop peers, or set another directory", cfg.data)
 	case !in && len(cfg.peers) == 0 && !d.dynamic():
-		for _, key := range []string{"listen", "advertise", "lease", "voters", "fence_command"} {
+		for _, key := range []string{"listen", "advertise", "lease", "voters", "fence_command", "fence_disk"} {
 			if cfg.where[key] != "" {
 				return fmt.Errorf("%s is set, but %s has no cluster: set join to join one (is the directory empty, or not mounted?), or new_cluster to make one", key, cfg.data)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -252,6 +253,14 @@ func TestDataOfAnotherMembership(t *testing.T) {
 	p := daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--data", empty, "--lease", "3s")...))
 	if status := p.Wait(t); status != exitFailed || !strings.Contains(p.Err.String(), "lease is set, but "+empty+" has no cluster") {
 		t.Errorf("a lease for nobody: status %d, %s", status, p.Err)
+	}
+	disks := filepath.Join(t.TempDir(), "disks.toml")
+	if err := os.WriteFile(disks, []byte("[[fence_disk]]\naddr = \"127.0.0.1:4420\"\nnqn = \"nqn.2026-01.com.example:disk\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p = daemontest.Run(t, exec.Command(daemontest.Bin("lockifyd"), single(t, "--data", empty, "--config", disks)...))
+	if status := p.Wait(t); status != exitFailed || !strings.Contains(p.Err.String(), "fence_disk is set, but "+empty+" has no cluster") {
+		t.Errorf("disks for nobody: status %d, %s", status, p.Err)
 	}
 	for _, c := range []struct{ data, more, want string }{
 		{empty, "", "listen is set, but " + empty + " has no cluster: set join"},

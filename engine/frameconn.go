@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 
@@ -100,6 +101,14 @@ func (s frameSide) OnData(c Conn, r Reader) error {
 func (s frameSide) takesFiles() bool {
 	t, ok := s.h.(RingTaker)
 	return ok && t.TakesRing()
+}
+
+// SocketMode implements SocketModer.
+func (s frameSide) SocketMode() fs.FileMode {
+	if m, ok := s.h.(SocketModer); ok {
+		return m.SocketMode()
+	}
+	return 0
 }
 
 func (s frameSide) OnClose(c Conn, err error) {

@@ -103,7 +103,7 @@ func (netpollTransport) Listen(network, addr string, h Handler) (Listener, error
 	if err := startPollers(); err != nil {
 		return nil, err
 	}
-	ln, err := listen(network, addr)
+	ln, err := listen(network, addr, h)
 	if err != nil {
 		return nil, err
 	}

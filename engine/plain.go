@@ -31,7 +31,7 @@ func (p plain) Listen(network, addr string, h Handler) (Listener, error) {
 	if p.tls != nil && network == "unix" && !raceEnabled {
 		return NewNetpoll().Listen(network, addr, h)
 	}
-	ln, err := listen(network, addr)
+	ln, err := listen(network, addr, h)
 	if err == nil && p.tls != nil && network == "tcp" {
 		ln, err = newSpeakers(ln, p.tls.refused)
 	}

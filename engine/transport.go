@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
-	"os"
 	"sync"
-	"syscall"
 	"time"
 )
 
@@ -193,50 +190,12 @@ type netListener struct {
 	err    error
 }
 
-func listen(network, addr string) (net.Listener, error) {
-	ln, err := net.Listen(network, addr)
-	if err != nil && network == "unix" && errors.Is(err, syscall.EADDRINUSE) {
-		if err := removeStale(addr); err != nil {
-			return nil, err
-		}
-		ln, err = net.Listen(network, addr)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("engine: %w", err) // it says what and where
-	}
-	return ln, nil
-}
-
 // accepting takes over ln, and gives each connection to adopt; of what fails h is told.
 func accepting(ln net.Listener, h Handler, adopt func(nc net.Conn, conns *connSet) error) *netListener {
 	l := &netListener{ln: ln, conns: newConnSet(), stop: make(chan struct{}), done: make(chan struct{})}
 	l.misses.h, _ = h.(MissHandler)
 	go l.accept(adopt)
 	return l
-}
-
-// removeStale removes the socket file of a process that is gone. Whether it is
-// gone is asked of the socket, not of a pid file: nobody answers on it.
-func removeStale(path string) error {
-	fi, err := os.Lstat(path)
-	if err != nil {
-		return fmt.Errorf("engine: socket %s: %w", path, err)
-	}
-	if fi.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("%w: %s is there and is not a socket", ErrAddrInUse, path)
-	}
-	c, err := net.DialTimeout("unix", path, time.Second)
-	if err == nil {
-		c.Close()
-		return fmt.Errorf("%w: another process answers on %s", ErrAddrInUse, path)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("%w: %s: %w", ErrAddrInUse, path, err)
-	}
-	if err := os.Remove(path); err != nil {
-		return fmt.Errorf("engine: stale socket: %w", err)
-	}
-	return nil
 }
 
 // ender is a listener with something to do when nobody will call Accept any more.

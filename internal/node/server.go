@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
-	"os"
 	"syscall"
 
 	"github.com/lockify-dlm/lockify/engine"
@@ -22,12 +22,6 @@ func (n *Node) listenClients(addr string) (engine.Listener, error) {
 	l, err := engine.ListenFrames(n.cfg.Transport, network, rest, &clientSide{n, addr, n.cfg.Transport.Name() != "mem" && !address.Local(addr)})
 	if err != nil {
 		return nil, fmt.Errorf("node: listen for clients on %s: %w", addr, err)
-	}
-	if network == "unix" && n.cfg.SocketMode != 0 {
-		if err := os.Chmod(rest, n.cfg.SocketMode); err != nil {
-			l.Close()
-			return nil, fmt.Errorf("node: mode of the socket for clients: %w", err)
-		}
 	}
 	return l, nil
 }
@@ -46,6 +40,11 @@ type clientSide struct {
 func (c *clientSide) OnMissed(times int, err error) {
 	c.cfg.Logger.Error("connections of clients could not be taken in", "addr", c.addr, "times", times, "err", err)
 }
+
+// SocketMode implements engine.SocketModer.
+func (c *clientSide) SocketMode() fs.FileMode { return c.cfg.SocketMode }
+
+var _ engine.SocketModer = (*clientSide)(nil)
 
 // OnOpen makes a session that waits for its HELLO.
 func (c *clientSide) OnOpen(fc *engine.FrameConn) {

@@ -7,7 +7,7 @@ import (
 	"github.com/lockify-dlm/lockify/internal/bounds"
 )
 
-// This file makes settings that are numbers, times, or true or false.
+// This file makes settings that are numbers, times, true or false, or any text.
 
 // number is a setting that is a whole number.
 func number(key string, r bounds.Range[int], unit, help string, of func(*config) *int) setting {
@@ -53,5 +53,14 @@ func yesNo(key, help string, of func(*config) *bool) setting {
 			return wantIf(v == "true" || v == "false")
 		},
 		get: func(c *config) string { return strconv.FormatBool(*of(c)) },
+	}
+}
+
+// text is a setting that may be anything but empty.
+func text(key, arg, def, want, help string, of func(*config) *string) setting {
+	return setting{
+		key: key, arg: arg, def: def, want: want, help: help,
+		set: func(c *config, v string) error { *of(c) = v; return wantIf(v != "") },
+		get: func(c *config) string { return *of(c) },
 	}
 }

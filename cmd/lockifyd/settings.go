@@ -112,48 +112,21 @@ var settings = []setting{
 			return wantIf(err == nil && bounds.CanVote(c.voters))
 		},
 		get: func(c *config) string { return strconv.Itoa(c.voters) },
-	}, {
-		key: "fence_command", arg: "COMMAND",
-		want: "a command for the shell",
-		help: "ends a silent node, so that its lease need not be waited for: run by the shell with LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0: it surely does nothing more",
-		set:  func(c *config, v string) error { c.fenceCommand = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.fenceCommand },
-	}, {
+	},
+	text("fence_command", "COMMAND", "", "a command for the shell", "ends a silent node, so that its lease need not be waited for: run by the shell with LOCKIFY_NODE and LOCKIFY_INSTANCE set; status 0: it surely does nothing more", func(c *config) *string { return &c.fenceCommand }),
+	{
 		key: "etcd", kind: kindList, arg: "URL,...", want: "http://host:port or https://host:port of etcd servers, each once",
 		help: "keep the membership in the etcd cluster that these servers are of, instead of join",
 		list: func(c *config, v []string) error { return parseAddrs(v, &c.etcd.Endpoints, checkEtcdURL) },
 		get:  func(c *config) string { return strings.Join(c.etcd.Endpoints, ",") },
-	}, {
-		key: "etcd_prefix", arg: "KEY", def: etcd.DefaultPrefix, want: "the beginning of keys, the same on all nodes",
-		help: "where the keys of lockify clusters are in etcd",
-		set:  func(c *config, v string) error { c.etcd.Prefix = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcd.Prefix },
-	}, {
-		key: "etcd_ca", arg: "FILE", want: "a file in PEM",
-		help: "who signs the certificates of etcd; without it, those that the system knows",
-		set:  func(c *config, v string) error { c.etcd.CA = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcd.CA },
-	}, {
-		key: "etcd_cert", arg: "FILE", want: "a file in PEM",
-		help: "certificate that this node shows etcd",
-		set:  func(c *config, v string) error { c.etcd.Cert = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcd.Cert },
-	}, {
-		key: "etcd_key", arg: "FILE", want: "a file in PEM",
-		help: "key of that certificate",
-		set:  func(c *config, v string) error { c.etcd.Key = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcd.Key },
-	}, {
-		key: "etcd_user", arg: "NAME", want: "a user of etcd",
-		help: "user as which this node comes to etcd",
-		set:  func(c *config, v string) error { c.etcd.User = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcd.User },
-	}, {
-		key: "etcd_password_file", arg: "FILE", want: "a file with one line",
-		help: "file with the password of that user",
-		set:  func(c *config, v string) error { c.etcdPassword = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.etcdPassword },
-	}, {
+	},
+	text("etcd_prefix", "KEY", etcd.DefaultPrefix, "the beginning of keys, the same on all nodes", "where the keys of lockify clusters are in etcd", func(c *config) *string { return &c.etcd.Prefix }),
+	text("etcd_ca", "FILE", "", "a file in PEM", "who signs the certificates of etcd; without it, those that the system knows", func(c *config) *string { return &c.etcd.CA }),
+	text("etcd_cert", "FILE", "", "a file in PEM", "certificate that this node shows etcd", func(c *config) *string { return &c.etcd.Cert }),
+	text("etcd_key", "FILE", "", "a file in PEM", "key of that certificate", func(c *config) *string { return &c.etcd.Key }),
+	text("etcd_user", "NAME", "", "a user of etcd", "user as which this node comes to etcd", func(c *config) *string { return &c.etcd.User }),
+	text("etcd_password_file", "FILE", "", "a file with one line", "file with the password of that user", func(c *config) *string { return &c.etcdPassword }),
+	{
 		key: "clients", kind: kindList, arg: "ADDR,...", def: "unix:///run/lockify/lockify.sock",
 		want: "addresses unix:///path or tcp://host:port, each once",
 		help: "where clients connect: unix:///path, tcp://host:port",
@@ -181,38 +154,13 @@ var settings = []setting{
 	number("max_client_waiting", bounds.ClientWaiting, "requests", "requests of a session that have not been answered", func(c *config) *int { return &c.limits.Waiting }),
 	number("max_client_queued", bounds.ClientQueued, "bytes", "what a client may leave unread; beyond it the session ends", func(c *config) *int { return &c.limits.Queued }),
 	number("max_client_rate", bounds.ClientRate, "requests a second", "what a client may ask for in all its sessions together, with as much at once; ten times as many messages in one end it; 0: any", func(c *config) *int { return &c.limits.Rate }),
-	{
-		key: "admin", arg: "ADDR", def: "127.0.0.1:7541",
-		want: "host:port on the loopback interface, or off",
-		help: "where lockctl and profilers connect: host:port, or off",
-		set:  func(c *config, v string) error { c.admin = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.admin },
-	},
+	text("admin", "ADDR", "127.0.0.1:7541", "host:port on the loopback interface, or off", "where lockctl and profilers connect: host:port, or off", func(c *config) *string { return &c.admin }),
 	yesNo("allow_admin_from_network", "let the admin address be one that others on the network reach; it has no passwords", func(c *config) *bool { return &c.adminFromNetwork }),
-	{
-		key: "tls_cert", arg: "FILE", want: "a file in PEM",
-		help: "certificate of this node (lockctl tls node): TCP between nodes, and of clients, is by TLS, and the other end must show one of the same cluster, too",
-		set:  func(c *config, v string) error { c.tls.Cert = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.tls.Cert },
-	}, {
-		key: "tls_key", arg: "FILE", want: "a file in PEM that not all users can read",
-		help: "key of that certificate; it, the certificate and the CA's are read again when they change",
-		set:  func(c *config, v string) error { c.tls.Key = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.tls.Key },
-	}, {
-		key: "tls_ca", arg: "FILE", want: "a file in PEM",
-		help: "who signs the certificates of the cluster (lockctl tls init)",
-		set:  func(c *config, v string) error { c.tls.CA = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.tls.CA },
-	},
+	text("tls_cert", "FILE", "", "a file in PEM", "certificate of this node (lockctl tls node): TCP between nodes, and of clients, is by TLS, and the other end must show one of the same cluster, too", func(c *config) *string { return &c.tls.Cert }),
+	text("tls_key", "FILE", "", "a file in PEM that not all users can read", "key of that certificate; it, the certificate and the CA's are read again when they change", func(c *config) *string { return &c.tls.Key }),
+	text("tls_ca", "FILE", "", "a file in PEM", "who signs the certificates of the cluster (lockctl tls init)", func(c *config) *string { return &c.tls.CA }),
 	yesNo("allow_plaintext_network", "without TLS, let listen and clients be addresses that others on the network reach: whoever reaches them is a node or a client", func(c *config) *bool { return &c.plaintext }),
-	{
-		key: "data", arg: "DIR",
-		want: "a directory, made if it is missing",
-		help: "directory of this node: what it knows of the cluster, and that no start is mistaken for an earlier one; without it, the clock sees to that",
-		set:  func(c *config, v string) error { c.data = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.data },
-	},
+	text("data", "DIR", "", "a directory, made if it is missing", "directory of this node: what it knows of the cluster, and that no start is mistaken for an earlier one; without it, the clock sees to that", func(c *config) *string { return &c.data }),
 	span("idle_after", bounds.IdleAfter, "how long a name that nobody uses stays cached", func(c *config) *time.Duration { return &c.idleAfter }),
 	span("close_after", bounds.CloseAfter, "how long a lockspace stays open on the node when no program has it open any more, unless there is no room for another one; with peers it stays for ever", func(c *config) *time.Duration { return &c.closeAfter }),
 	span("long_wait", bounds.LongWait, "a client's request that waits for longer is logged, and an event of lockctl watch", func(c *config) *time.Duration { return &c.longWait }),
@@ -260,12 +208,8 @@ var settings = []setting{
 		help: "take a profile until the end: " + strings.Join(perf.ProfileKinds(), ", "),
 		set:  func(c *config, v string) error { return oneOf(v, &c.profile, perf.ProfileKinds()...) },
 		get:  func(c *config) string { return c.profile },
-	}, {
-		key: "profile_dir", arg: "DIR", def: ".", want: "a directory, made if it is missing",
-		help: "where the profile goes",
-		set:  func(c *config, v string) error { c.profileDir = v; return wantIf(v != "") },
-		get:  func(c *config) string { return c.profileDir },
 	},
+	text("profile_dir", "DIR", ".", "a directory, made if it is missing", "where the profile goes", func(c *config) *string { return &c.profileDir }),
 }
 
 // config is the configuration in force. where says for each setting that was

@@ -115,7 +115,7 @@ func TestWatchdogOfStuckShard(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := make(owner, 1)
-	space.Lock(held, []byte("name"), lockspace.EX, 0, 0, 0, 0)
+	space.LockHere(&lockspace.Request{Mode: lockspace.EX, User: held}, "name", 0, new(uint64))
 	<-held
 
 	inside, asked, fed := make(chan struct{}), make(chan struct{}), make(chan struct{}, 1)

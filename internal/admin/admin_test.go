@@ -62,6 +62,12 @@ func start(t *testing.T) (*node.Node, *Server, *Client) {
 	return n, s, c
 }
 
+// ask asks for a lock, and gives its id.
+func ask(sp *node.Space, o node.Owner, name string, mode lockspace.Mode, flags uint32) (id uint64) {
+	sp.LockHere(&lockspace.Request{Mode: mode, Flags: flags, User: o}, name, 0, &id)
+	return id
+}
+
 func TestDocuments(t *testing.T) {
 	n, _, c := start(t)
 	strange := "a b\x00\xff/?&#"
@@ -71,10 +77,10 @@ func TestDocuments(t *testing.T) {
 	}
 	o := owner{make(chan uint64, 8)}
 	for _, name := range []string{"two", "one", "\x00"} {
-		sp.Lock(o, []byte(name), lockspace.EX, 0, 0, 0, 0)
+		ask(sp, o, name, lockspace.EX, 0)
 		<-o.granted
 	}
-	sp.Lock(o, []byte("one"), lockspace.PR, 0, 0, 0, 0) // waits
+	ask(sp, o, "one", lockspace.PR, 0) // waits
 
 	ctx := t.Context()
 	st, err := c.Status(ctx)

@@ -30,11 +30,11 @@ func TestMetrics(t *testing.T) {
 	}
 	o := owner{make(chan uint64, 8)}
 	for _, name := range []string{"a", "b", "c"} {
-		sp.Lock(o, []byte(name), lockspace.EX, 0, 0, 0, 0)
+		ask(sp, o, name, lockspace.EX, 0)
 		<-o.granted
 	}
-	sp.Lock(o, []byte("a"), lockspace.PR, 0, 0, 0, 0)
-	sp.Lock(o, []byte("b"), lockspace.PR, lockspace.NoQueue, 0, 0, 0) // refused
+	ask(sp, o, "a", lockspace.PR, 0)
+	ask(sp, o, "b", lockspace.PR, lockspace.NoQueue) // refused
 	problems, err := testutil.CollectAndLint(collector{s})
 	if err != nil || len(problems) != 0 {
 		t.Fatal(err, problems)

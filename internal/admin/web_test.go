@@ -83,7 +83,7 @@ func busy(t *testing.T) (*Server, *node.Space) {
 	}
 	o := owner{make(chan uint64, 8)}
 	lock := func(name string, mode lockspace.Mode, flags uint32, xid uint64, granted bool) {
-		sp.Lock(o, []byte(name), mode, flags, 0, xid, 0)
+		sp.LockHere(&lockspace.Request{Mode: mode, Flags: flags, User: o, Owner: xid}, name, 0, new(uint64))
 		if granted {
 			<-o.granted
 		}
@@ -104,9 +104,9 @@ func busy(t *testing.T) (*Server, *node.Space) {
 		defer close(done)
 		own := owner{make(chan uint64, 8)}
 		for ctx.Err() == nil {
-			first := sp.Lock(own, []byte("busy"), lockspace.EX, 0, 0, 0, 0)
+			first := ask(sp, own, "busy", lockspace.EX, 0)
 			<-own.granted
-			second := sp.Lock(own, []byte("busy"), lockspace.EX, 0, 0, 0, 0)
+			second := ask(sp, own, "busy", lockspace.EX, 0)
 			sp.Unlock(own, first, 0, nil, 1)
 			<-own.granted
 			sp.Unlock(own, second, 0, nil, 1)

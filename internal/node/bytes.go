@@ -13,7 +13,7 @@ import (
 
 // Bytes asks for something with a byte range through lock id, the handle; see
 // lockspace.ByteRequest for the rest. rec.Owner is below 1<<32, and one of the
-// numbers of Lock's xid. The outcome goes to owner.Bytes, perhaps before Bytes
+// numbers of lockspace.Request.Owner. The outcome goes to owner.Bytes, perhaps before Bytes
 // returns; whatever is wrong with the request is said there, too. t may be nil.
 func (s *Space) Bytes(owner Owner, id uint64, rec wire.RangeRec, flags uint32, tag uint64, t *Trace) {
 	var buf [wire.RangeRecSize]byte

@@ -5,7 +5,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/lockify-dlm/lockify/lockspace"
 )
+
+// Lock asks for a new lock of a program on the node, and gives its id at once. The outcome goes to
+// owner.Complete, perhaps before Lock returns.
+func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) (id uint64) {
+	s.LockHere(&lockspace.Request{Mode: mode, Flags: flags, Owner: xid, User: owner, Tag: tag}, string(name), wait, &id)
+	return id
+}
 
 // However claims are closed, the fence opens up to the first open one, no
 // further.

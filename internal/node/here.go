@@ -11,9 +11,10 @@ import (
 // This file is the way of a program that waits in its place, in the node's process: what is
 // over at once is done in the shard by its own goroutine, and no Op is made for it.
 
-// LockHere is Lock for who waits in his place. q is for lockspace.Shard.Lock, with User an
-// Owner; ID, Name and Hash are set here. The lock's id is in *id before anybody else
-// knows of the lock. done says that it is granted already, as *q.Here says, and that
+// LockHere asks for a new lock, for who waits in his place. q is for lockspace.Shard.Lock, with User an
+// Owner; ID, Name and Hash are set here. wait is how long the request may wait; 0: for ever. The lock's
+// id is in *id before anybody else knows of the lock. The outcome goes to Owner.Complete, perhaps before
+// LockHere returns, which does not block; whatever is wrong is said there, too. done says that it is granted already, as *q.Here says, and that
 // Owner.Complete is not called for that; no method of the owner is, before *q.Here is written.
 // asked is the node that the request waits for, if that is known; see Node.WatchPeer.
 func (s *Space) LockHere(q *lockspace.Request, name string, wait time.Duration, id *uint64) (done bool, asked uint16) {

@@ -110,22 +110,6 @@ type Op struct {
 	asked uint16 // opConvert, once it is done: the node that it waits for; 0: none, or there is no telling
 }
 
-// Lock asks for a new lock and gives its id at once; the outcome goes to
-// owner.Complete, perhaps before Lock returns. name is not kept. xid, below
-// 1<<32, tells for whom the lock is (lockspace.Request.Owner); 0: nobody. wait
-// is how long the request may wait; 0: for ever. Lock does not block. The same
-// holds for the other operations; whatever is wrong with them is said by
-// Complete too.
-func (s *Space) Lock(owner Owner, name []byte, mode lockspace.Mode, flags uint32, wait time.Duration, xid, tag uint64) uint64 {
-	hash := lockspace.Hash(name)
-	r := s.runnerOf(name, hash)
-	id := r.newID()
-	r.submit(&Op{
-		kind: opLock, mode: mode, flags: flags, id: id, tag: tag, xid: xid, wait: int64(wait), hash: hash, owner: owner, name: name,
-	}, nil)
-	return id
-}
-
 // newID gives an id for a lock that is not in the shard yet. The shard's own are below.
 func (r *runner) newID() uint64 { return (outsideIDs+r.ids.Add(1))<<8 | uint64(r.number) }
 

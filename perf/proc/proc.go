@@ -151,13 +151,16 @@ func (t *tail) String() string {
 }
 
 // FreeAddrs finds free ports on a loopback address that hardly anybody else
-// uses: on 127.0.0.1 another program's connection could take a port before
+// uses, where the system has such: on 127.0.0.1 another program's connection could take a port before
 // its daemon does.
 func FreeAddrs(n int) ([]string, error) {
 	host := fmt.Sprintf("127.%d.%d.%d", 1+rand.N(254), rand.N(256), 1+rand.N(254))
 	var addrs []string
 	for range n {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			l, err = net.Listen("tcp", "127.0.0.1:0")
+		}
 		if err != nil {
 			return nil, err
 		}

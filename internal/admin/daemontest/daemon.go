@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockify-dlm/lockify/internal/admin"
+	"github.com/lockify-dlm/lockify/perf/proc"
 )
 
 // Process is a program that runs.
@@ -158,23 +157,12 @@ func Cluster(t testing.TB, n int, args ...string) []*Daemon {
 	return all
 }
 
-// FreeAddrs gives TCP addresses of this machine that nobody listens on. They
-// lie on a loopback address drawn at random, where the system has such, so that
-// nobody takes them meanwhile.
+// FreeAddrs gives TCP addresses of this machine that nobody listens on.
 func FreeAddrs(t testing.TB, n int) []string {
 	t.Helper()
-	host := net.IPv4(127, byte(10+rand.N(200)), byte(rand.N(256)), byte(1+rand.N(254))).String()
-	var addrs []string
-	for range n {
-		l, err := net.Listen("tcp", host+":0")
-		if err != nil {
-			l, err = net.Listen("tcp", "127.0.0.1:0")
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
+	addrs, err := proc.FreeAddrs(n)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return addrs
 }

@@ -75,6 +75,7 @@ type cachePart struct {
 	list  []*cached // all of them, in no order
 	hand  int       // in list: where the one was found that had to go last
 	going int       // so many of the list were told to go, and have not yet
+	spare int       // so many of the list are idle
 	_     [64]byte  // another part's mutex is not in the same line
 }
 
@@ -151,6 +152,7 @@ func (c *Cache) use(ctx context.Context, name string, mode lockify.Mode, created
 	e := p.names[name]
 	if e != nil && len(e.queue) == 0 && e.fits(mode) && !e.due() {
 		u := e.enter(mode)
+		e.count()
 		p.mu.Unlock()
 		return u, nil
 	}
@@ -188,14 +190,15 @@ func (p *cachePart) remove(e *cached) {
 // shrink has names go until no more than most will be left. If all others are in use, none
 // goes. p.mu is held.
 func (p *cachePart) shrink(most int) {
-	for len(p.list)-p.going > most && p.evict() {
+	for len(p.list)-p.going > most && p.spare > 0 {
+		p.evict()
 	}
 }
 
 // evict has a name go that nobody uses and that was not used since the hand went by (the
-// clock algorithm), if there is one.
-func (p *cachePart) evict() bool {
-	for range 2 * len(p.list) {
+// clock algorithm). There must be one that nobody uses.
+func (p *cachePart) evict() {
+	for {
 		p.hand = (p.hand + 1) % len(p.list)
 		e := p.list[p.hand]
 		if e.idle() && !e.recent {
@@ -203,9 +206,8 @@ func (p *cachePart) evict() bool {
 			p.going++
 			e.want(e.lock, lockify.NL)
 			e.serve()
-			return true
+			return
 		}
 		e.recent = false
 	}
-	return false
 }

@@ -118,6 +118,7 @@ func TestCacheCoherent(t *testing.T) {
 			}
 			wg.Wait()
 			for _, p := range programs {
+				spares(t, p.Cache)
 				if err := p.Close(ctx); err != nil {
 					t.Error(err)
 				}
@@ -133,6 +134,25 @@ func TestCacheCoherent(t *testing.T) {
 				free(t, list[0], name)
 			}
 		})
+	}
+}
+
+// spares checks what a cache counts of those that nobody uses.
+func spares(t *testing.T, c *Cache) {
+	t.Helper()
+	for i := range c.parts {
+		p := &c.parts[i]
+		p.mu.Lock()
+		idle := 0
+		for _, e := range p.list {
+			if e.idle() {
+				idle++
+			}
+		}
+		if p.spare != idle {
+			t.Errorf("%d are counted that nobody uses, there are %d", p.spare, idle)
+		}
+		p.mu.Unlock()
 	}
 }
 
@@ -289,6 +309,13 @@ func TestCacheNames(t *testing.T) {
 		}
 		uses = append(uses, u)
 	}
+	part.mu.Lock()
+	for _, u := range uses[20:] {
+		if !u.name.recent {
+			t.Error("all are in use, and were looked through for one that is not")
+		}
+	}
+	part.mu.Unlock()
 	for _, u := range uses {
 		if !u.Valid() || u.Token() == 0 {
 			t.Error("not held")

@@ -33,6 +33,7 @@ type cached struct {
 	unsure  bool          // a conversion was withdrawn: the lock may be in another mode, and others may have had it
 	recent  bool          // used since the hand went by
 	goes    bool          // told to make room
+	spare   bool          // counted in part.spare
 	queue   []*waiter     // in the order in which they came
 	turns   int           // so many of the queue go before another program that wants the lock
 	blocked struct {      // who wants the lock
@@ -121,11 +122,24 @@ func (e *cached) serve() {
 			w.rouse()
 		}
 	}
+	e.count()
 }
 
 // idle says that nothing goes on with a name that is locked.
 func (e *cached) idle() bool {
 	return e.lock != nil && !e.busy && e.users == 0 && len(e.queue) == 0
+}
+
+// count keeps part.spare right; it is called behind each change of what idle looks at.
+func (e *cached) count() {
+	is := e.idle()
+	switch {
+	case is && !e.spare:
+		e.part.spare++
+	case !is && e.spare:
+		e.part.spare--
+	}
+	e.spare = is
 }
 
 // fits says that somebody may have the name in this mode with the lock that is there, and
@@ -313,6 +327,7 @@ func (u Use) Unlock() error {
 	default:
 		e.users--
 	}
+	e.count()
 	lost := !u.lock.Valid()
 	if lost || len(e.queue) > 0 || e.mode > e.wanted() {
 		e.serve()

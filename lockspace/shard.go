@@ -146,7 +146,7 @@ type Stats struct {
 	ClaimsRefused    uint64    // New asked for, but done as a lookup: a limit, the lease, or the directory node
 	ClaimTimes       Histogram // that claims were open, of closed ones
 	NotifyResent     uint64
-	LocksLost        uint64                // granted locks taken back after a conflict
+	LocksLost        uint64                // granted locks taken back: after a conflict, or by Fence
 	HeldNow          int                   // gauge: messages waiting for the fence
 	HeldTotal        uint64                // messages that have waited for the fence
 	HeldTimes        Histogram             // that they waited

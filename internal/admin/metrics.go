@@ -56,7 +56,7 @@ var shardMetrics = []shardMetric{
 	{claims, func(s *lockspace.Stats) float64 { return float64(s.ClaimsLost) }, []string{"lost"}},
 	{claims, func(s *lockspace.Stats) float64 { return float64(s.ClaimsRefused) }, []string{"refused"}},
 	{counter("lockify_notify_resent_total", "NOTIFY messages sent again, for lack of an answer.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.NotifyResent) }, nil},
-	{counter("lockify_locks_lost_total", "Granted locks taken back after a wrong claim.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.LocksLost) }, nil},
+	{counter("lockify_locks_lost_total", "Granted locks taken back: after a wrong claim, or as the node has lost its place in the cluster.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.LocksLost) }, nil},
 	{gauge("lockify_release_fence_messages", "Messages that wait until claims before them are confirmed.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.HeldNow) }, nil},
 	{counter("lockify_release_fence_messages_total", "Messages that have waited so.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.HeldTotal) }, nil},
 	{gauge("lockify_operations_pending", "Requests and conversions of this node's programs that are not answered: they wait for another node, or for other holders.", "lockspace"), func(s *lockspace.Stats) float64 { return float64(s.Pending) }, nil},
@@ -96,7 +96,7 @@ var (
 	spansSent     = counter("lockify_trace_spans_sent_total", "Spans that the collector of traces has taken; absent without tracing_endpoint.")
 	spansDropped  = counter("lockify_trace_spans_dropped_total", "Spans that the collector of traces will never get: it did not answer, or not fast enough; absent without tracing_endpoint.")
 	linkUp        = gauge("lockify_link_up", "1 if there is a connection to the other node.", "peer")
-	linkRTT       = gauge("lockify_link_rtt_seconds", "Round trip to the other node, smoothed.", "peer")
+	linkRTT       = gauge("lockify_link_rtt_seconds", "Round trip to the other node, smoothed; absent until it is known.", "peer")
 	linkQueued    = gauge("lockify_link_queued_bytes", "Bytes that the other node has not acknowledged.", "peer")
 	linkFrames    = counter("lockify_link_frames_total", "Frames, headers and repeated ones included.", "peer", "direction")
 	linkBytes     = counter("lockify_link_bytes_total", "Bytes as sent, maybe compressed.", "peer", "direction")
@@ -212,7 +212,9 @@ func collectLink(give func(metric, float64, ...string), peer string, p *engine.P
 		up = 1
 	}
 	give(linkUp, up, peer)
-	give(linkRTT, p.RTT.Seconds(), peer)
+	if p.RTT > 0 {
+		give(linkRTT, p.RTT.Seconds(), peer)
+	}
 	give(linkQueued, float64(p.Queued), peer)
 	give(linkFrames, float64(p.FramesIn), peer, "received")
 	give(linkFrames, float64(p.FramesOut), peer, "sent")

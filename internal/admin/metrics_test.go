@@ -54,7 +54,7 @@ func TestMetrics(t *testing.T) {
 		`lockify_operations_pending{lockspace=".*"} 1`, `lockify_operations_refused_total{lockspace=".*",status="would block"} 1`,
 		`lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="\+Inf"} 3`, `lockify_lock_seconds_count{lockspace=".*",way="at-once"} 3`,
 		`lockify_lock_seconds_sum{lockspace=".*",way="at-once"} [0-9].*`, `lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="1.28e-07"} .*`,
-		`lockify_conflicts_total{lockspace=".*"} 0`, `lockify_shard_operations_total{lockspace=".*",shard="1"} [0-9]+`,
+		`lockify_recovery_seconds_bucket{lockspace=".*",le="\+Inf"} 0`, `lockify_conflicts_total{lockspace=".*"} 0`, `lockify_shard_operations_total{lockspace=".*",shard="1"} [0-9]+`,
 		`lockify_member 1`, `lockify_sessions 0`, `go_goroutines [0-9]+`, `process_open_fds [0-9]+`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want + "$").Match(text) {
@@ -105,9 +105,9 @@ const metricsHead = `# Metrics
 ` + "`lockifyd --admin`" + ` answers ` + "`/metrics`" + ` in Prometheus' format: what is below, and the usual
 metrics of a Go program and its process. Seconds and bytes are without prefixes. A name
 of a lockspace that is not plain text is quoted as in Go. Counters begin at 0 with each
-start of the node. A histogram in which nothing has been counted is absent, as are statuses
-and messages that have not occurred. Buckets reach from 128 ns to 17 s, each twice as long
-as the one before.
+start of the node. A histogram in which nothing has been counted is absent, but for recoveries,
+as are statuses and messages that have not occurred. Buckets reach from 128 ns to 17 s, each
+twice as long as the one before.
 
 A dashboard and alert rules for these metrics: [monitoring.md](monitoring.md).
 

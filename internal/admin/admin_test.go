@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,12 +10,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
+	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/node"
 	"github.com/lockify-dlm/lockify/lockspace"
 )
@@ -311,5 +314,51 @@ func TestID(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(`"0x1g"`), &i); err == nil {
 		t.Error("0x1g is taken")
+	}
+}
+
+// TestVisitors: whoever makes connections without end keeps nobody out, and takes no more than so many
+// descriptors; who is being answered stays.
+func TestVisitors(t *testing.T) {
+	_, s, c := start(t)
+	s.events = events.NewRing(8)
+	answer, err := http.Get("http://" + s.Addr() + "/v1/events?follow=true")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	const most = 1024 // of a lobby
+	var all []net.Conn
+	for i := range most + 200 {
+		nc, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		if i%2 == 0 { // and those who begin to ask, and do not go on
+			_, _ = nc.Write([]byte("G"))
+		}
+		all = append(all, nc)
+	}
+	for _, nc := range all[:100] {
+		_ = nc.SetReadDeadline(time.Now().Add(headerTimeout / 2))
+		if _, err := nc.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal("an old connection is still there")
+		}
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+	slog.New(events.NewHandler(s.events, slog.DiscardHandler)).Info("here")
+	if line, err := bufio.NewReader(answer.Body).ReadString('\n'); !strings.Contains(line, "here") {
+		t.Errorf("the watcher reads %q, %v", line, err)
+	}
+	if _, err := http.Get("http://" + s.Addr() + "/v1/status"); err != nil { // and is idle then
+		t.Error(err)
+	}
+	s.visitors.mu.Lock()
+	defer s.visitors.mu.Unlock()
+	if n := len(s.visitors.at); n > most+100 { // some may be about to go
+		t.Errorf("%d connections", n)
 	}
 }

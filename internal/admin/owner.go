@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // HTTP on the loopback interface has no passwords, but the kernel knows whose process has
@@ -27,6 +28,7 @@ func (s *Server) administrator(what string, h http.HandlerFunc) http.HandlerFunc
 			fail(w, http.StatusForbidden, fmt.Sprintf("permission denied: %s is for root and uid %d on this machine, not for %s, %v", what, os.Geteuid(), r.RemoteAddr, err))
 			return
 		}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a profile takes as long as it was asked to
 		h(w, r)
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/lockify-dlm/lockify/engine"
 	"github.com/lockify-dlm/lockify/internal/events"
 	"github.com/lockify-dlm/lockify/internal/nearest"
 	"github.com/lockify-dlm/lockify/internal/node"
@@ -74,6 +75,7 @@ type Server struct {
 
 	settings func() Settings
 	running  chan struct{} // one element for each request being answered
+	visitors visitors
 
 	watchers chan struct{} // the same of those that watch events
 	closing  chan struct{} // closed when the server ends
@@ -95,8 +97,10 @@ func Start(cfg Config) (*Server, error) {
 		running: make(chan struct{}, maxRequests), done: make(chan struct{}),
 		events: cfg.Events, settings: cfg.Settings, watchers: make(chan struct{}, maxWatchers), closing: make(chan struct{}),
 	}
+	s.visitors.at = map[net.Conn]*engine.Ticket{}
 	s.http = http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
+		Handler: s.visitors.serve(s.handler()), ConnContext: s.visitors.connContext, ConnState: s.visitors.connState,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: headerTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	s.http.RegisterOnShutdown(func() { close(s.closing) })
@@ -178,13 +182,7 @@ func (s *Server) ownName(h http.Handler) http.Handler {
 }
 
 // get is limit for documents: they are only read, and quickly.
-func (s *Server) get(h http.HandlerFunc) http.HandlerFunc {
-	return s.limit(s.read(func(w http.ResponseWriter, r *http.Request) {
-		// A connection that can't have a deadline has none.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
-		h(w, r)
-	}))
-}
+func (s *Server) get(h http.HandlerFunc) http.HandlerFunc { return s.limit(s.read(h)) }
 
 // read lets nobody change anything.
 func (s *Server) read(h http.HandlerFunc) http.HandlerFunc {

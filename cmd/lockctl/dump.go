@@ -22,6 +22,8 @@ its master: the queues are complete. The node that is asked (--admin) asks the o
 It is for lockspaces of any size: nothing is collected, and the nodes go on meanwhile.
 So a resource whose master changes during the dump may come twice, or not.
 
+Values of locks are there if root or the user of the daemon asks.
+
 --local writes what the node that is asked sees, also of names that others are the master
 of, as lockctl locks does. --json writes one resource in each line, then one with "end".
 --dlm writes one lock in each line, as "dlm_tool lockdump" of the kernel's DLM does; that

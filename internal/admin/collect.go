@@ -189,13 +189,17 @@ func ranges(sp *node.Space) []Range {
 	return out
 }
 
-func resourceOf(now int64, i *lockspace.ResourceInfo) Resource {
-	return Resource{
+// resourceOf leaves the value out unless values says that whoever asks may see it.
+func resourceOf(now int64, i *lockspace.ResourceInfo, values bool) Resource {
+	r := Resource{
 		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,
 		Granted: locksOf(now, i.Granted), Convert: locksOf(now, i.Convert), Waiting: locksOf(now, i.Waiting),
-		Bytes:    bytesOf(i.Bytes),
-		ValueHex: hex.EncodeToString(i.Value), ValueSeq: i.ValueSeq,
+		Bytes: bytesOf(i.Bytes), ValueSeq: i.ValueSeq,
 	}
+	if values {
+		r.ValueHex = hex.EncodeToString(i.Value)
+	}
+	return r
 }
 
 func locksOf(now int64, q []lockspace.LockInfo) []Lock {

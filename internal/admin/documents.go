@@ -101,7 +101,7 @@ type Resource struct {
 	Convert   []Lock      `json:"convert"`
 	Waiting   []Lock      `json:"waiting"`
 	Bytes     []ByteRange `json:"bytes"`     // held, by owner, then those that wait, in order; on other nodes than the master: their own
-	ValueHex  string      `json:"value_hex"` // lock value block; empty: none, or not valid
+	ValueHex  string      `json:"value_hex"` // lock value block; empty: none, not valid, or not for whoever asks (only for root and the user as which lockifyd runs)
 	ValueSeq  uint64      `json:"value_seq"`
 }
 

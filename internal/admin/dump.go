@@ -44,7 +44,7 @@ func (s *Server) dump(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d := &dumper{
-		node: n, space: q.Get("lockspace"), local: local, enc: json.NewEncoder(w), to: http.NewResponseController(w),
+		node: n, space: q.Get("lockspace"), local: local, values: s.mayAdminister(r) == nil, enc: json.NewEncoder(w), to: http.NewResponseController(w),
 		trailer: DumpTrailer{End: true, Nodes: []uint16{}, Unreached: []Unreached{}},
 	}
 	ids := []uint16{n.ID()}
@@ -69,6 +69,7 @@ type dumper struct {
 	node    *node.Node
 	space   string
 	local   bool // what this node sees; else what each is master of
+	values  bool // whoever asks may see values
 	enc     *json.Encoder
 	to      *http.ResponseController
 	trailer DumpTrailer
@@ -92,7 +93,7 @@ func (d *dumper) dump(ctx context.Context, id uint16) error {
 			if role := r.Resources[i].Role; !d.local && role != "master" && role != "claimed" {
 				continue
 			}
-			if err := d.enc.Encode(resourceOf(r.Now, &r.Resources[i])); err != nil {
+			if err := d.enc.Encode(resourceOf(r.Now, &r.Resources[i], d.values)); err != nil {
 				return err
 			}
 			d.trailer.Resources++

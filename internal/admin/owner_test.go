@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -8,6 +9,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/lockify-dlm/lockify/internal/node"
+	"github.com/lockify-dlm/lockify/lockspace"
 )
 
 // TestOwner: whose a connection is, as long as it is open.
@@ -32,6 +36,39 @@ func TestOwner(t *testing.T) {
 		c.Close() // the listener has not accepted it, so that it is half closed for long
 		if uid, err := ownerOf(from, to); err == nil {
 			t.Errorf("%s: a connection that is closed seems to be of uid %d", at, uid)
+		}
+	}
+}
+
+// TestValues: values of locks, which the rules of access keep from those who may not open a lockspace, are not
+// shown to whom this machine does not know.
+func TestValues(t *testing.T) {
+	n, s, _ := start(t)
+	sp, err := n.Open(t.Context(), "s", node.Props{ValueLen: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := owner{make(chan uint64, 2)}
+	ask(sp, o, "name", lockspace.NL, 0)
+	writer := ask(sp, o, "name", lockspace.EX, 0)
+	<-o.granted
+	<-o.granted
+	sp.Unlock(o, writer, lockspace.ValBlk, []byte("hi"), 1)
+	for _, path := range []string{"/v1/locks?lockspace=s", "/v1/dump?lockspace=s", "/v1/dump?lockspace=s&local=true"} {
+		resp, err := http.Get("http://" + s.Addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(own), `"value_hex":"6869"`) {
+			t.Errorf("%s for this process: %s, %v", path, own, err)
+		}
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil)
+		r.RemoteAddr, r.Host = "10.0.0.1:1234", s.Addr()
+		s.handler().ServeHTTP(w, r)
+		if text := w.Body.String(); !strings.Contains(text, `"value_hex":"","value_seq":1`) {
+			t.Errorf("%s for somebody else: %s", path, text)
 		}
 	}
 }

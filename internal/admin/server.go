@@ -227,9 +227,9 @@ func (s *Server) locks(w http.ResponseWriter, r *http.Request) {
 		return // whoever asked has gone
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	enc := json.NewEncoder(w)
+	enc, values := json.NewEncoder(w), s.mayAdminister(r) == nil
 	for i := range all {
-		if enc.Encode(resourceOf(now, &all[i])) != nil {
+		if enc.Encode(resourceOf(now, &all[i], values)) != nil {
 			return
 		}
 	}

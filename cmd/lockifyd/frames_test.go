@@ -219,3 +219,19 @@ func checkEnd(t *testing.T, nc net.Conn, in *badInput) {
 		t.Errorf("answer %v, want %v", typ, in.answer)
 	}
 }
+
+// TestGoneBeforeTheAnswer: a client that does not wait for an answer is none that breaks the protocol.
+func TestGoneBeforeTheAnswer(t *testing.T) {
+	d := daemontest.Cluster(t, 1, "--transport", "plain")[0] // which does not look for an end before it answers
+	d.Signal(t, syscall.SIGSTOP)
+	nc, err := net.Dial("unix", d.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write(frame(wire.KindClient, nil, goodHello())); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	d.Signal(t, syscall.SIGCONT)
+	d.Err.Await(t, 0, "level=INFO", "client gone", "broken pipe")
+}

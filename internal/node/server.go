@@ -112,7 +112,8 @@ func (c *clientSide) OnClose(fc *engine.FrameConn, err error) {
 	reason := err
 	if s.greeted {
 		level := slog.LevelInfo
-		if !errors.Is(err, io.EOF) && !errors.Is(err, engine.ErrClosed) && !errors.Is(err, syscall.ECONNRESET) {
+		went := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) // before an answer
+		if !went && !errors.Is(err, engine.ErrClosed) {
 			level = slog.LevelWarn // not how clients go: it broke the protocol, or this end had enough of it
 		}
 		n.cfg.Logger.Log(context.Background(), level, "client gone", "event", eventSessionEnd, "session", s.id, "client", s.name, "as", s.client.String(), "reason", err)

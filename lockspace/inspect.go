@@ -18,8 +18,12 @@ type LockInfo struct {
 	Since   int64  `json:"since"`             // when this node saw the running operation begin; if none is running: the grant; ns of its clock
 }
 
+// MaxListed is how many locks of a queue are described: whoever looks neither holds the shard up for
+// as long as somebody else likes, nor gets more than he can take.
+const MaxListed = 16384
+
 // ResourceInfo describes a resource as one node sees it. The queues are
-// complete on the master; elsewhere they hold this node's locks only.
+// complete on the master, up to MaxListed; elsewhere they hold this node's locks only.
 type ResourceInfo struct {
 	Name      []byte     `json:"name"`
 	Role      string     `json:"role"`   // unused, lookup, remote, master, claimed, adopting
@@ -29,6 +33,7 @@ type ResourceInfo struct {
 	Granted   []LockInfo `json:"granted,omitempty"`
 	Convert   []LockInfo `json:"convert,omitempty"`
 	Waiting   []LockInfo `json:"waiting,omitempty"`
+	More      [3]int     `json:"more,omitzero"` // further ones of these queues
 	Bytes     []ByteInfo `json:"bytes,omitempty"`
 	Value     []byte     `json:"value,omitempty"`
 	ValueSeq  uint64     `json:"value_seq,omitempty"`
@@ -55,8 +60,10 @@ func (s *Shard) info(r *resource) ResourceInfo {
 	i := ResourceInfo{
 		Name: append([]byte(nil), r.name()...), Role: r.state.String(),
 		Directory: s.dirOf(r), Entry: r.dirLife.Node(),
-		Granted: s.list(&r.granted), Convert: s.list(&r.convert), Waiting: s.list(&r.waiting),
 	}
+	i.Granted, i.More[0] = s.list(&r.granted)
+	i.Convert, i.More[1] = s.list(&r.convert)
+	i.Waiting, i.More[2] = s.list(&r.waiting)
 	if r.state != unused && r.state != lookup {
 		i.Master = r.life.Node()
 	}
@@ -77,9 +84,12 @@ func (s *Shard) Own(f func(user any, id uint64)) {
 	})
 }
 
-func (s *Shard) list(q *queue) []LockInfo {
-	var out []LockInfo
+func (s *Shard) list(q *queue) (out []LockInfo, more int) {
 	for l := q.head; l != nil; l = l.next {
+		if len(out) == MaxListed {
+			more++
+			continue
+		}
 		i := LockInfo{ID: l.id, Node: wire.NodeOf(l.owner), Owner: l.xid(), Granted: l.granted.String(), Token: l.token, Since: l.since}
 		if l.orphan {
 			i.Orphan, i.Session = true, s.orphans[l.id]
@@ -89,7 +99,7 @@ func (s *Shard) list(q *queue) []LockInfo {
 		}
 		out = append(out, i)
 	}
-	return out
+	return out, more
 }
 
 // ResourceState is all that a shard keeps of a name, as it is, for tests and

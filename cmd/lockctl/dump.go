@@ -18,11 +18,11 @@ func dumpCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "dump LOCKSPACE", Short: "Write all resources of a lockspace with their queues",
 		Long: `dump writes all resources of a lockspace as they come, each as the node has it that is
-its master: the queues are complete. The node that is asked (--admin) asks the others.
-It is for lockspaces of any size: nothing is collected, and the nodes go on meanwhile.
-So a resource whose master changes during the dump may come twice, or not.
-
-Values of locks are there if root or the user of the daemon asks.
+its master: the queues are complete, up to 16384 locks each, and how many follow is said. The
+node that is asked (--admin) asks the others. It is for lockspaces of any size: nothing is
+collected, and the nodes go on meanwhile. So a resource whose master changes during the
+dump may come twice, or not. Values of locks are there if root or the user of the daemon
+asks.
 
 --local writes what the node that is asked sees, also of names that others are the master
 of, as lockctl locks does. --json writes one resource in each line, then one with "end".
@@ -93,6 +93,9 @@ func dumpText(w io.Writer, r *admin.Resource) error {
 			fmt.Fprintln(w)
 		}
 	}
+	if r.More > 0 {
+		_, err = fmt.Fprintf(w, "  and %s\n", count(r.More, "further lock"))
+	}
 	for i := range r.Bytes {
 		b := &r.Bytes[i]
 		state := "held"
@@ -120,6 +123,9 @@ func dumpAsDLM(w io.Writer, r *admin.Resource) (err error) {
 			l := &q.locks[i]
 			_, err = fmt.Fprintf(w, "id %016x gr %s rq %s node %d master %d %q\n", uint64(l.ID), iv(l.Granted), iv(l.Wanted), l.Node, r.Master, string(r.Name))
 		}
+	}
+	if r.More > 0 {
+		_, err = fmt.Fprintf(w, "# %s of %q\n", count(r.More, "further lock"), string(r.Name))
 	}
 	return err
 }

@@ -84,6 +84,11 @@ func printLocks(w io.Writer, doc *locksDocument) error {
 	if err := printBytes(w, doc); err != nil {
 		return err
 	}
+	for i := range doc.Resources {
+		if r := &doc.Resources[i]; r.More > 0 {
+			fmt.Fprintf(w, "%v has %s\n", r.Name, count(r.More, "further lock"))
+		}
+	}
 	if doc.Truncated {
 		_, err := fmt.Fprintf(w, "there are more than these %d; see --limit\n", len(doc.Resources))
 		return err

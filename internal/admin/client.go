@@ -15,10 +15,11 @@ import (
 	"strings"
 )
 
-// maxDocument bounds an answer in bytes, and maxLine a line of /v1/locks.
+// maxDocument bounds an answer in bytes, and maxLine a line of /v1/locks: three queues of
+// lockspace.MaxListed locks, and all byte ranges that a name may have.
 const (
 	maxDocument = 64 << 20
-	maxLine     = 16 << 20
+	maxLine     = 32 << 20
 )
 
 // Errors of Client.

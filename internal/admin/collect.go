@@ -194,7 +194,7 @@ func resourceOf(now int64, i *lockspace.ResourceInfo, values bool) Resource {
 	r := Resource{
 		Name: i.Name, Role: i.Role, Master: i.Master, Directory: i.Directory, Entry: i.Entry,
 		Granted: locksOf(now, i.Granted), Convert: locksOf(now, i.Convert), Waiting: locksOf(now, i.Waiting),
-		Bytes: bytesOf(i.Bytes), ValueSeq: i.ValueSeq,
+		More: i.More[0] + i.More[1] + i.More[2], Bytes: bytesOf(i.Bytes), ValueSeq: i.ValueSeq,
 	}
 	if values {
 		r.ValueHex = hex.EncodeToString(i.Value)

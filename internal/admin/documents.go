@@ -100,8 +100,9 @@ type Resource struct {
 	Granted   []Lock      `json:"granted"`
 	Convert   []Lock      `json:"convert"`
 	Waiting   []Lock      `json:"waiting"`
-	Bytes     []ByteRange `json:"bytes"`     // held, by owner, then those that wait, in order; on other nodes than the master: their own
-	ValueHex  string      `json:"value_hex"` // lock value block; empty: none, not valid, or not for whoever asks (only for root and the user as which lockifyd runs)
+	More      int         `json:"more,omitempty"` // locks that are left out: of each queue the first 16384 are there
+	Bytes     []ByteRange `json:"bytes"`          // held, by owner, then those that wait, in order; on other nodes than the master: their own
+	ValueHex  string      `json:"value_hex"`      // lock value block; empty: none, not valid, or not for whoever asks (only for root and the user as which lockifyd runs)
 	ValueSeq  uint64      `json:"value_seq"`
 }
 

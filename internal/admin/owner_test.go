@@ -73,6 +73,45 @@ func TestValues(t *testing.T) {
 	}
 }
 
+// TestDumpOfCrowd: a client that has very many requests wait for one name hides nothing from who looks.
+func TestDumpOfCrowd(t *testing.T) {
+	n, _, c := start(t)
+	sp, err := n.Open(t.Context(), "s", node.Props{ValueLen: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 250_000 // max_client_waiting is more than that
+	o := owner{make(chan uint64, most+2)}
+	ask(sp, o, "other", lockspace.EX, 0)
+	ask(sp, o, "crowd", lockspace.EX, 0)
+	<-o.granted
+	<-o.granted
+	for range most {
+		ask(sp, o, "crowd", lockspace.PR, 0)
+	}
+	look := func(f func(func(*Resource) error) error) {
+		t.Helper()
+		found := map[string]int{}
+		if err := f(func(r *Resource) error {
+			found[r.Name.String()] = len(r.Granted) + len(r.Waiting) + r.More
+			return nil
+		}); err != nil || found["crowd"] != most+1 || found["other"] != 1 {
+			t.Errorf("%v, %v", found, err)
+		}
+	}
+	look(func(f func(*Resource) error) error {
+		_, err := c.Dump(t.Context(), "s", false, f)
+		return err
+	})
+	look(func(f func(*Resource) error) error {
+		_, err := c.Locks(t.Context(), "s", 0, f)
+		return err
+	})
+	if y, err := c.Why(t.Context(), "s", "crowd"); err != nil || y.Names[0].Totals.Waiting != most {
+		t.Errorf("why: %+v, %v", y, err)
+	}
+}
+
 // TestAdministrator: profiles and changes are not for whom this machine does not know.
 func TestAdministrator(t *testing.T) {
 	_, s, _ := start(t)

@@ -117,7 +117,7 @@ func (s *Space) lookName(q *Query) *Report {
 	})
 	for i := range out.Resources {
 		for k, list := range []*[]lockspace.LockInfo{&out.Resources[i].Granted, &out.Resources[i].Convert, &out.Resources[i].Waiting} {
-			out.Queued[k] = len(*list)
+			out.Queued[k] = len(*list) + out.Resources[i].More[k]
 			*list = (*list)[:min(len(*list), cmp.Or(q.Most, MaxPage))]
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -278,7 +279,7 @@ func (l *link) take() (Conn, [][]byte) {
 		l.count.resent += l.q.resume(l.resumeAt)
 	}
 	l.out = l.out[:0]
-	if l.sess != nil {
+	if l.writable() {
 		var now int64
 		if l.delay > 0 {
 			now = nanos()
@@ -304,6 +305,14 @@ func (l *link) take() (Conn, [][]byte) {
 	return l.sess.c, l.out
 }
 
+// writable says that what is written may arrive; mu is held.
+func (l *link) writable() bool { return l.sess != nil && !l.sess.mute }
+
+// hungUp says of an error in writing that the other end has gone, so that reading ends as well.
+func hungUp(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
 func (l *link) takeControl(now int64) {
 	keep := l.ctl[:0]
 	for _, f := range l.ctl {
@@ -320,7 +329,7 @@ func (l *link) takeControl(now int64) {
 
 // sleepUntilDue asks the delayer to come back for the first frame; mu is held.
 func (l *link) sleepUntilDue() {
-	if l.delay == 0 || l.sess == nil {
+	if l.delay == 0 || !l.writable() {
 		return
 	}
 	due, ok := l.q.nextDue()
@@ -351,9 +360,13 @@ func (l *link) wrote(c Conn, calls int, err error) {
 		l.trim()
 	}
 	if err != nil && l.sess != nil && l.sess.c == c {
-		broken = l.sess
-		l.sess = nil // so that the next take finds nothing
 		l.dropControl()
+		if hungUp(err) {
+			l.sess.mute = true // who reads comes to the end, too, behind what the peer has said before
+		} else {
+			broken = l.sess
+			l.sess = nil // so that the next take finds nothing
+		}
 	}
 	l.mu.Unlock()
 	if broken != nil && !errors.Is(err, ErrClosed) { // else it ends already, and says why

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -180,7 +179,7 @@ func (m *Mailer) retire(key string, box *mailbox) bool {
 func (m *Mailer) send(c *net.Conn, network, addr string, frame []byte, box *mailbox) error {
 	old := *c != nil
 	err := m.write(c, network, addr, frame, box)
-	if old && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+	if old && hungUp(err) {
 		err = m.write(c, network, addr, frame, box)
 	}
 	return err

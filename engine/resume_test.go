@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -66,6 +68,50 @@ func trafficUnderCuts(t *testing.T, one, two *node, seed uint64) {
 	defer one.mu.Unlock()
 	if one.got[2] != frames {
 		t.Errorf("%d frames, want %d", one.got[2], frames)
+	}
+}
+
+// TestLastWords: what a peer has said before it went is heard also by who finds out in writing
+// that it has gone.
+func TestLastWords(t *testing.T) {
+	two := newNode(t, 2)
+	first, gone := make(chan struct{}), make(chan struct{})
+	two.onFrame = func(_ uint16, h *wire.Header, _ []byte) {
+		if h.Seq == 1 {
+			close(first)
+			<-gone
+		}
+	}
+	two.start(benches()[0], []Peer{{ID: 1}}, nil)
+	c, err := net.Dial("tcp", two.addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	say := func(h wire.Header, m *wire.Msg) {
+		h.Version, h.Instance, h.Kind = wire.HelloVersion, 0x10001, wire.KindLink
+		if _, err := c.Write(sealOne(h, m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(wire.Header{}, (*fakePeer)(nil).hello())
+	if _, err := io.ReadFull(c, make([]byte, wire.HeaderSize)); err != nil { // of the welcome
+		t.Fatal(err)
+	}
+	say(wire.Header{}, &wire.Msg{Type: wire.LinkAck})
+	for seq := range uint64(3) {
+		say(wire.Header{Seq: seq + 1}, &wire.Msg{Type: wire.LinkSpace, Num: 1, Text: []byte("a space to lock in")})
+	}
+	say(wire.Header{}, &wire.Msg{Type: wire.LinkClose, Text: []byte("bye")})
+	<-first
+	c.(*net.TCPConn).SetLinger(0) // a reset
+	c.Close()
+	two.send(1, 0, 2, 100)
+	close(gone)
+	two.awaitFrames(1, 3)
+	two.awaitEvent("down 1")
+	if err := two.downs[0]; !errors.Is(err, ErrPeerClosed) {
+		t.Errorf("down because of %v", err)
 	}
 }
 

@@ -38,6 +38,8 @@ type session struct {
 	mu  sync.Mutex
 	why error // set once; the connection is closed or about to be
 
+	mute bool // the other end reads no more; under link.mu
+
 	// For keep-alive and round trip time; under link.mu.
 	pingNum uint32
 	pingAt  int64 // when the last ping was made; 0: answered

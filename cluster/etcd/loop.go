@@ -390,7 +390,9 @@ func (l *loop) expire() {
 	for _, instance := range gone {
 		l.absent[instance].asked = true
 		l.wg.Go(func() {
-			_, err := l.store.change(l.ctx, cluster.Command{Kind: cluster.Expire, Instance: instance}, l.store.withKey)
+			ctx, cancel := context.WithTimeout(l.ctx, patience) // what is in the way is told now and then
+			defer cancel()
+			_, err := l.store.change(ctx, cluster.Command{Kind: cluster.Expire, Instance: instance}, l.store.withKey)
 			if err == nil || l.ctx.Err() != nil {
 				return
 			}

@@ -165,7 +165,8 @@ func pause(ctx context.Context) {
 	}
 }
 
-// lasting says of an error of etcd that it stays if the same is asked again.
+// lasting says of an error of etcd that it stays if the same is asked again. That a database is
+// full (NOSPACE) does not: somebody makes room, and memberships only need to read meanwhile.
 func lasting(err error) bool {
 	var e rpctypes.EtcdError
 	if errors.Is(err, errForeign) {
@@ -175,8 +176,8 @@ func lasting(err error) bool {
 		return false
 	}
 	switch e.Code() {
-	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.NotFound, codes.Unimplemented, codes.ResourceExhausted:
-		return !errors.Is(e, rpctypes.ErrTooManyRequests) && !errors.Is(e, rpctypes.ErrInvalidAuthToken) && !errors.Is(e, rpctypes.ErrAuthOldRevision)
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.NotFound, codes.Unimplemented:
+		return !errors.Is(e, rpctypes.ErrInvalidAuthToken) && !errors.Is(e, rpctypes.ErrAuthOldRevision)
 	case codes.FailedPrecondition: // of those with users and roles
 		return true
 	}

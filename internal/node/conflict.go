@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"sync"
 
 	"github.com/lockify-dlm/lockify/wire"
@@ -39,7 +40,7 @@ func (s *Space) Listen(l ConflictListener) (stop func()) {
 // Conflict reports a wrong claim.
 func (r *runner) Conflict(name []byte, master wire.Life) {
 	r.wrong++
-	go r.node.cfg.Logger.Error("wrong claim: the name was in use while this node took it for new",
+	r.node.sayLater(slog.LevelError, "wrong claim: the name was in use while this node took it for new",
 		"event", eventClaimConflict, "lockspace", r.space.name, "name", quoted(name), "master", master.Node())
 	of := master.Node()
 	if of == r.node.cfg.ID {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,7 @@ func (r *runner) deadlock(id uint64, path wire.Path) {
 		e := path.At(i)
 		cycle = append(cycle, fmt.Sprintf("%s: %s waits for %s", quoted(e.Name), partyText(&e.Waiter), partyText(&e.Blocker)))
 	}
-	go r.node.cfg.Logger.Warn("deadlock: a request was ended", "event", eventDeadlock, "lockspace", r.space.name,
+	r.node.sayLater(slog.LevelWarn, "deadlock: a request was ended", "event", eventDeadlock, "lockspace", r.space.name,
 		"lock", fmt.Sprintf("%#x", id), "cycle", strings.Join(cycle, "; "))
 }
 

@@ -92,6 +92,8 @@ type Node struct {
 	telling    sync.Mutex   // held while Config.Recovers runs; guards told
 	told       bool
 
+	unsaid unsaid // log messages of shards
+
 	watching  sync.Mutex // held while watch runs; guards longWaits
 	longWaits map[longWait]time.Duration
 

@@ -25,10 +25,19 @@ func (o *options) atOnce(ctx context.Context, addr string, f func(context.Contex
 	ctx, cancel := context.WithTimeoutCause(ctx, o.clientTime, fmt.Errorf("no answer of %s within %v", addr, o.clientTime))
 	defer cancel()
 	err := f(ctx)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ended(ctx) {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// ended says that ctx has ended, also if only its time has: a socket goes by the same deadline,
+// and may be the first to notice.
+func ended(ctx context.Context) bool {
+	if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }
 
 // connect connects to a daemon, and opens a lockspace.
@@ -91,7 +100,7 @@ func (o *options) askQuietly(ctx context.Context, f func(ctx context.Context, c 
 	ctx, cancel := context.WithTimeoutCause(ctx, o.adminTime, fmt.Errorf("no answer of the lockifyd at %s (--admin) within %v", o.admin, o.adminTime))
 	defer cancel()
 	err = f(ctx, c)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ended(ctx) {
 		return context.Cause(ctx)
 	}
 	return o.explainAdmin(err)

@@ -79,6 +79,22 @@ func TestLateWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestLateAnswer: no answer in time is told as such, too, if a socket sees the end of the time first.
+func TestLateAnswer(t *testing.T) {
+	o := &options{clientTime: time.Millisecond}
+	for range 100 {
+		err := o.atOnce(t.Context(), "there", func(ctx context.Context) error {
+			at, _ := ctx.Deadline()
+			for time.Now().Before(at) {
+			}
+			return os.ErrDeadlineExceeded
+		})
+		if err == nil || err.Error() != "no answer of there within 1ms" {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestNobodyThere: what is told of an address without a daemon, or with one that wants TLS.
 func TestNobodyThere(t *testing.T) {
 	closes := listenAt(t, "tcp", "127.0.0.1:0", func(c net.Conn) {

@@ -20,6 +20,7 @@ import (
 
 const (
 	maxMailers  = 4096             // connections that bring mail here
+	maxMailed   = 4096             // addresses that mail goes to, which those may say who ask something
 	mailQueue   = 64               // frames that wait for a connection
 	mailTimeout = time.Second      // to connect, or write a frame
 	mailIdle    = 30 * time.Second // a connection without mail is closed
@@ -105,6 +106,10 @@ func (m *Mailer) Send(network, addr string, payload []byte) {
 	key := network + " " + addr
 	box := m.boxes[key]
 	if box == nil {
+		if len(m.boxes) >= maxMailed {
+			PutBuf(frame)
+			return
+		}
 		box = &mailbox{queue: make(chan []byte, mailQueue)}
 		m.boxes[key] = box
 		m.wg.Go(func() { m.deliver(key, network, addr, box) })

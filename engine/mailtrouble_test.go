@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +68,20 @@ func TestMailTroubleIsOver(t *testing.T) {
 	b.since = b.since.Add(-2 * mailStays)
 	if b.sent(nil); b.trouble != "" {
 		t.Errorf("kept: %s", b.trouble)
+	}
+}
+
+// TestMailToMany: strangers say where answers go, so that these addresses are bounded, too.
+func TestMailToMany(t *testing.T) {
+	m := NewMailer(NewPlain(), slog.New(slog.DiscardHandler))
+	defer m.Close()
+	dir := t.TempDir()
+	for i := range maxMailed + 100 {
+		m.Send("unix", filepath.Join(dir, strconv.Itoa(i)), []byte("x"))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.boxes) != maxMailed {
+		t.Errorf("mail goes to %d addresses, at most %d should get some", len(m.boxes), maxMailed)
 	}
 }

@@ -1,11 +1,13 @@
 package etcd
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 
 	"github.com/lockify-dlm/lockify/internal/etcdtest"
 )
@@ -27,10 +29,11 @@ func (l listener) Write(p []byte) (int, error) {
 }
 
 // TestFullDatabase: etcd that has no room takes nothing until somebody makes some. Who is a
-// member stays one, and who wants something waits.
+// member stays one, who wants something waits, and who leaves goes.
 func TestFullDatabase(t *testing.T) {
 	b := newBackend(t, etcdtest.Start(t))
 	e, p := b.start(t, 1<<16|1)
+	_, leaves := b.start(t, 1<<16|3)
 	c := b.client(t)
 	alarm := func(action pb.AlarmRequest_AlarmAction) {
 		t.Helper()
@@ -52,6 +55,9 @@ func TestFullDatabase(t *testing.T) {
 	case <-log.heard:
 	case why := <-second.ended:
 		t.Fatalf("who joins gives up: %v", why)
+	}
+	if err := leaves.Leave(t.Context(), true); !errors.Is(err, rpctypes.ErrNoSpace) {
+		t.Errorf("leave: %v", err)
 	}
 	before := e.until()
 	e.await(t, func() bool { return e.lease > before })

@@ -148,7 +148,8 @@ func (s *store) tryChange(ctx context.Context, c *cluster.Command, more also) (o
 	out.sent = engine.BootTime()
 	written, err := s.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(s.stateKey()), "=", revision)).Then(ops...).Commit()
 	if err != nil {
-		return out, lasting(err), err
+		// Who leaves waits for nobody to make room: the end of its lease comes sooner.
+		return out, lasting(err) || c.Kind == cluster.Leave && errors.Is(err, rpctypes.ErrNoSpace), err
 	}
 	out.changed = written.Succeeded
 	return out, written.Succeeded, nil

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"errors"
+	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/lockify-dlm/lockify/cluster"
 	"github.com/lockify-dlm/lockify/engine"
@@ -31,16 +35,8 @@ func (l *stuckLog) Write(p []byte) (int, error) {
 // an end; of the rest it is said how much there was.
 func TestStuckLog(t *testing.T) {
 	const many = 3 * maxUnsaid
-	members, err := cluster.Static(1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := &stuckLog{make(chan struct{}), make(chan string, many+1)}
-	n, err := Start(t.Context(), Config{ID: 1, Transport: engine.NewMem(), Logger: slog.New(slog.NewTextHandler(l, nil))}, members)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer n.Close(t.Context())
+	n := startLogged(t, l)
 	s, err := n.Open(t.Context(), "test", Props{ValueLen: 32})
 	if err != nil {
 		t.Fatal(err)
@@ -58,4 +54,49 @@ func TestStuckLog(t *testing.T) {
 	if said > 2*maxUnsaid {
 		t.Errorf("%d messages have waited", said)
 	}
+}
+
+// asksLog is a log that asks the node when it is told that it is fenced.
+type asksLog struct {
+	node atomic.Pointer[Node]
+	said chan error
+}
+
+func (l *asksLog) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), eventFenced) {
+		l.said <- l.node.Load().Why()
+	}
+	return len(p), nil
+}
+
+// TestLogAsks: who is told that the node is fenced may ask why.
+func TestLogAsks(t *testing.T) {
+	l := &asksLog{said: make(chan error, 1)}
+	n := startLogged(t, l)
+	l.node.Store(n)
+	go n.Fence(ErrFenced)
+	select {
+	case err := <-l.said:
+		if !errors.Is(err, ErrFenced) {
+			t.Errorf("fenced because of %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("no answer")
+	}
+	<-n.Over()
+}
+
+// startLogged starts a node that is alone.
+func startLogged(t *testing.T, log io.Writer) *Node {
+	t.Helper()
+	members, err := cluster.Static(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := Start(t.Context(), Config{ID: 1, Transport: engine.NewMem(), Logger: slog.New(slog.NewTextHandler(log, nil))}, members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.Close(t.Context()) })
+	return n
 }

@@ -190,11 +190,13 @@ func (n *Node) Fence(why error) {
 	first := n.fenced == nil
 	if first {
 		n.fenced = why
-		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "event", eventFenced, "err", why)
 	}
 	n.mu.Unlock()
 	n.lease.Store(math.MinInt64)
 	n.tellFenced(why)
+	if first { // a log may make its writer wait, or ask the node: shards find out by the lease
+		n.cfg.Logger.Error("this node is fenced: all its locks are lost", "event", eventFenced, "err", why)
+	}
 	for _, r := range n.allRunners() {
 		r.wait(func(r *runner) {
 			r.shard.Fence(r.node.now())

@@ -39,8 +39,9 @@ const IdleShare = 32
 // makes its first claim later, and a name costs nothing to make again.
 const cachedAlone = 1 << 11
 
-// trimMany is how many names trimIdle removes at once, at most.
-const trimMany = ExpectMax
+// trimMany is how many names trimIdle removes at once, at most. With more, who comes to the shard
+// meanwhile would wait for longer than he tries to get in.
+const trimMany = 4
 
 // at gives what is in a place, nil: it is nobody's.
 func (q *idleList) at(place uint32) *idleName {

@@ -91,6 +91,7 @@ var (
 	shardLocks    = gauge("lockify_shard_locks", "Locks of each shard, to see whether they are evenly spread.", "lockspace", "shard")
 	shardDone     = counter("lockify_shard_operations_total", "Operations of programs and messages of other nodes that each shard has taken, to see whether the work is evenly spread.", "lockspace", "shard")
 	conflicts     = counter("lockify_conflicts_total", "Wrong claims of this node: the name was in use. Programs that say New for names that are not new cause them.", "lockspace")
+	longWaits     = gauge("lockify_long_waits", "Requests of this node's clients that have waited for long_wait or longer, at most 4096 of each client; whether that is bad, they know: who stands by for a leader waits for ever.", "lockspace")
 	refused       = counter("lockify_operations_refused_total", "Requests and conversions of this node's programs that have begun, and ended without a grant.", "lockspace", "status")
 	messages      = counter("lockify_messages_total", "Messages between nodes.", "lockspace", "direction", "type")
 	spansSent     = counter("lockify_trace_spans_sent_total", "Spans that the collector of traces has taken; absent without tracing_endpoint.")
@@ -107,7 +108,7 @@ var (
 )
 
 var otherMetrics = []metric{
-	nodeInfo, nodeSessions, nodeMembers, nodeMember, nodeRestarts, certificate, epoch, shardLocks, shardDone, conflicts, refused, messages,
+	nodeInfo, nodeSessions, nodeMembers, nodeMember, nodeRestarts, certificate, epoch, shardLocks, shardDone, conflicts, longWaits, refused, messages,
 	lockTimes, claimTimes, fenceTimes, recoveryTimes, spansSent, spansDropped,
 	linkUp, linkRTT, linkQueued, linkFrames, linkBytes, linkWrites, linkResent, linkDropped, linkReconnect,
 }
@@ -185,6 +186,7 @@ func collectSpace(give func(metric, float64, ...string), sp *node.SpaceStats) {
 		give(shardDone, float64(sp.Done[k]), name, strconv.Itoa(k))
 	}
 	give(conflicts, float64(sp.Conflicts), name)
+	give(longWaits, float64(sp.LongWaits), name)
 	collectRefused(give, sp, name)
 	for t := range sp.Sent {
 		if kind := wire.Type(t).String(); sp.Sent[t]+sp.Received[t] > 0 {

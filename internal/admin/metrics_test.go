@@ -54,7 +54,7 @@ func TestMetrics(t *testing.T) {
 		`lockify_operations_pending{lockspace=".*"} 1`, `lockify_operations_refused_total{lockspace=".*",status="would block"} 1`,
 		`lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="\+Inf"} 3`, `lockify_lock_seconds_count{lockspace=".*",way="at-once"} 3`,
 		`lockify_lock_seconds_sum{lockspace=".*",way="at-once"} [0-9].*`, `lockify_lock_seconds_bucket{lockspace=".*",way="at-once",le="1.28e-07"} .*`,
-		`lockify_recovery_seconds_bucket{lockspace=".*",le="\+Inf"} 0`, `lockify_conflicts_total{lockspace=".*"} 0`, `lockify_shard_operations_total{lockspace=".*",shard="1"} [0-9]+`,
+		`lockify_recovery_seconds_bucket{lockspace=".*",le="\+Inf"} 0`, `lockify_conflicts_total{lockspace=".*"} 0`, `lockify_long_waits{lockspace=".*"} 0`, `lockify_shard_operations_total{lockspace=".*",shard="1"} [0-9]+`,
 		`lockify_member 1`, `lockify_sessions 0`, `go_goroutines [0-9]+`, `process_open_fds [0-9]+`,
 	} {
 		if !regexp.MustCompile("(?m)^" + want + "$").Match(text) {

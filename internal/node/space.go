@@ -60,6 +60,7 @@ type Space struct {
 	renewing  atomic.Bool                    // a view with new tokens has been asked for
 	lost      atomic.Uint64                  // locks, since Node.watch has looked
 
+	longWaits    atomic.Int32 // when Node.watch has looked last
 	recovering   atomic.Int32 // shards that have something to do for a view
 	recoversFrom atomic.Int64 // since when, on the node's clock
 

@@ -19,6 +19,7 @@ type SpaceStats struct {
 	Received  [256]uint64                         // messages from other nodes by type
 	Grants    [lockspace.Ways]lockspace.Histogram // times from request to grant of this node's locks
 	Done      []uint64                            // by shard: operations of programs and messages that it has taken
+	LongWaits int                                 // requests of clients that have waited for Config.LongWait, when last looked for, once a second
 	Conflicts uint64                              // wrong claims
 	Traced    int                                 // traced operations that are not over
 }
@@ -68,7 +69,7 @@ func (n *Node) Stats() Stats {
 
 // Stats collects the counters of one lockspace.
 func (s *Space) Stats() SpaceStats {
-	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.props.ValueLen, Range: s.props.Range}
+	st := SpaceStats{Name: s.name, ID: s.id, ValueLen: s.props.ValueLen, Range: s.props.Range, LongWaits: int(s.longWaits.Load())}
 	if v := s.view.Load(); v != nil {
 		st.Epoch = v.Epoch
 	}

@@ -72,6 +72,7 @@ func (s *Space) clients() (all []*sessionSpace) {
 // watchWaits says which requests have come to wait for long, and which do no more.
 func (n *Node) watchWaits() {
 	list, since, _ := n.waits(n.cfg.LongWait, longestOfAll)
+	n.countWaits(since)
 	said := map[longWait]longWait{} // by what identifies it
 	for w := range n.longWaits {
 		said[longWait{sp: w.sp, id: w.id, req: w.req}] = w
@@ -98,6 +99,17 @@ func (n *Node) watchWaits() {
 		}
 	}
 	n.longWaits = now
+}
+
+// countWaits notes how many there are in each lockspace.
+func (n *Node) countWaits(since map[longWait]time.Duration) {
+	count := map[*Space]int32{}
+	for w := range since {
+		count[w.sp.space]++
+	}
+	for _, s := range n.Spaces() {
+		s.longWaits.Store(count[s])
+	}
 }
 
 // say logs what there is to say about a request.

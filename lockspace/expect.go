@@ -27,8 +27,7 @@ func (t *resTable) fetch(hashes []uint64) (sum uint64) {
 	}
 	for _, at := range found[:len(hashes)] {
 		if at != 0 {
-			r := t.slab.at(at - 1)
-			sum += r.hash + uint64(r.nameBuf[0]) + uint64(r.nameBuf[shortName-1]) // it lies in some cache lines
+			sum += t.slab.at(at - 1).read()
 		}
 	}
 	for _, at := range found[:len(hashes)] {
@@ -37,6 +36,15 @@ func (t *resTable) fetch(hashes []uint64) (sum uint64) {
 				sum += c.num
 			}
 		}
+	}
+	return sum
+}
+
+// read reads all of r, which lies in some cache lines.
+func (r *resource) read() uint64 {
+	sum := r.hash + uint64(r.nameBuf[0]) + uint64(r.nameBuf[shortName-1])
+	if r.claim != nil {
+		sum++
 	}
 	return sum
 }

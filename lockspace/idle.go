@@ -207,7 +207,7 @@ func (s *Shard) fetchIdle() {
 	for i, at := range names {
 		r := s.names.slab.at(at)
 		hashes[i] = r.hash
-		s.fetched += uint64(r.nameBuf[shortName-1])
+		s.fetched += r.read()
 	}
 	mask := uint32(len(s.names.slots) - 1)
 	for _, h := range hashes {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
 	"strings"
 	"syscall"
 	"testing"
@@ -32,7 +30,7 @@ func TestWatch(t *testing.T) {
 	lock(t, s, "beta", lockify.EX, lockify.Owner(2))
 	s.LockAsync("alpha", lockify.PR, func(*lockify.Lock, error) {}, lockify.Owner(2))
 	waits.Out.Await(t, 0, `"kind":"wait-long"`, `"lockspace":"files"`, `"mode":"PR"`, `"name":"alpha"`)
-	if m := metrics(t, d); !strings.Contains(m, "\nlockify_long_waits{lockspace=\"files\"} 1\n") {
+	if m := d.Metrics(t); !strings.Contains(m, "\nlockify_long_waits{lockspace=\"files\"} 1\n") {
 		t.Error("no long wait in the metrics")
 	}
 	s.LockAsync("beta", lockify.PR, func(*lockify.Lock, error) {}, lockify.Owner(1))
@@ -42,21 +40,6 @@ func TestWatch(t *testing.T) {
 	if status := all.Wait(t); status != exitError {
 		t.Errorf("status %d at the daemon's end", status)
 	}
-}
-
-// metrics reads those of a daemon.
-func metrics(t *testing.T, d *daemontest.Daemon) string {
-	t.Helper()
-	answer, err := http.Get("http://" + d.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // However the daemon ends, watch says so.

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -145,7 +143,7 @@ func TestStoppedDaemon(t *testing.T) {
 	three.UntilMembers(t, "another start of it", func(m *admin.Members) bool {
 		return len(m.Members) == 3 && m.Waits == "" && uint64(m.Members[2].Instance) > first
 	})
-	if text := metrics(t, three); !strings.Contains(text, "\nlockify_fenced_total 1\n") {
+	if text := three.Metrics(t); !strings.Contains(text, "\nlockify_fenced_total 1\n") {
 		t.Error("its metrics do not say that it was fenced")
 	}
 	if _, err := space(t, three).Lock(t.Context(), "held", lockify.EX, lockify.NoQueue()); !errors.Is(err, lockify.ErrWouldBlock) {
@@ -302,19 +300,4 @@ func TestFinal(t *testing.T) {
 			t.Errorf("%v: %v, want %v", why, !want, want)
 		}
 	}
-}
-
-// metrics gives what Prometheus reads of a node.
-func metrics(t *testing.T, d *daemontest.Daemon) string {
-	t.Helper()
-	answer, err := http.Get("http://" + d.Admin + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -88,8 +88,8 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line := fmt.Sprintf("\nlockify_certificate_end_timestamp_seconds %g\n", float64(pair.Leaf.NotAfter.Unix())); !strings.Contains(metrics(t, nodes[1]), line) {
-		t.Errorf("no %s in %s", line, metrics(t, nodes[1]))
+	if line := fmt.Sprintf("\nlockify_certificate_end_timestamp_seconds %g\n", float64(pair.Leaf.NotAfter.Unix())); !strings.Contains(nodes[1].Metrics(t), line) {
+		t.Errorf("no %s in %s", line, nodes[1].Metrics(t))
 	}
 	if _, err := lockify.Dial(t.Context(), nodes[1].Client, lockify.OneSession()); err == nil {
 		t.Error("a client without TLS is served")

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +177,21 @@ func (d *Daemon) Ask(t testing.TB) *admin.Client {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// Metrics gives what Prometheus reads of the daemon.
+func (d *Daemon) Metrics(t testing.TB) string {
+	t.Helper()
+	answer, err := http.Get("http://" + d.Admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // Until asks for the daemon's status until it is as wanted.

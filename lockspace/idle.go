@@ -166,8 +166,8 @@ func (s *Shard) expireChain(c *chain) {
 }
 
 // trimIdle removes the names unused for longest, when there are too many: some at a time. One
-// with a value has all its time. One that others may only hear of when a claim is closed is
-// left for now: the message would have to wait, and all hurry for it.
+// with a value has all its time. One that others may only hear of when a claim is closed stays where
+// it is: the message would have to wait, and all hurry for it.
 func (s *Shard) trimIdle() {
 	most, least := s.cfg.Cached, s.cfg.IdleAfter/IdleShare
 	if len(s.members) == 0 {
